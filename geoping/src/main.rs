@@ -1,0 +1,2 @@
+//! Laid out.
+fn main() {}

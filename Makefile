@@ -1,0 +1,53 @@
+# The commands of this repository. They need Rust, git, gcc and make; what else is missing they
+# fetch into the target folder and say so.
+
+CARGO ?= cargo
+# Arguments for `make demo`, for example: make demo ARGS="--region eu-west-1"
+ARGS ?=
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DENY := $(TARGET)/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
+PROGRAMS := -p geoping -p dnsrouter -p geoip
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test fetch check fmt clippy deny doc bench
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the programs, optimised, into target/release
+	$(CARGO) build --release $(PROGRAMS)
+
+demo: ## three regions on this machine, until ^C; ARGS="…" goes to `geoip dev up`
+	$(CARGO) build $(PROGRAMS)
+	$(TARGET)/debug/geoip dev up --dir $(TARGET)/demo $(ARGS)
+
+test: fetch ## every test, the ones with real processes included
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+fetch: ## what tests need beside Rust: unbound, geo databases
+	tests/fetch/peers
+	tests/fetch/databases
+
+check: fmt clippy deny doc ## format, lints, licences and bans, documentation
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+deny: $(DENY)
+	$(DENY) check --hide-inclusion-graph bans licenses sources
+
+$(DENY):
+	@echo "cargo-deny is missing: building it into $(TARGET)/tools (a minute or two)"
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug --root $(TARGET)/tools
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+bench: ## measurements
+	$(CARGO) bench -p bench

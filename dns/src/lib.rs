@@ -1,1 +1,6 @@
-//! Laid out; filled by its first commit.
+//! DNS without sockets.
+#![forbid(unsafe_code)]
+
+pub mod edns;
+pub mod name;
+pub mod rr;

@@ -1,1 +1,34 @@
-//! Laid out; filled by its first commit.
+//! What every program shares: the shell around a core.
+//!
+//! A program decides in its own crate and does here: it reads one configuration, proves who it
+//! is, lets the right callers in, tells how it is, survives a panic, and leaves in order.
+//!
+//! | you want to | use |
+//! |---|---|
+//! | read a configuration, point at what is wrong in it | [`config`] |
+//! | say how long something has run | [`uptime`] |
+//! | log and count | [`telemetry`] |
+//! | know when to stop | [`shutdown`] |
+//! | run tasks that must not die quietly | [`supervise`] |
+//! | hold this node's certificate, trust others | [`tls`], [`renewal`] |
+//! | serve or call gRPC over mutual TLS | [`grpc`] |
+//! | answer `/metrics`, `/livez`, `/readyz` | [`admin`] |
+//! | notice that a file changed | [`reload`] |
+//!
+//! ```text
+//!  config ──▶ telemetry ──▶ tls ──▶ core ──▶ grpc ┐
+//!                            ▲               admin├─ supervise ──▶ shutdown: drain, then leave
+//!  reload (SIGHUP, files) ───┴──▶ core       …    ┘
+//!  renewal (a command) ──────┘
+//! ```
+
+pub mod admin;
+pub mod config;
+pub mod grpc;
+pub mod reload;
+pub mod renewal;
+pub mod shutdown;
+pub mod supervise;
+pub mod telemetry;
+pub mod tls;
+pub mod uptime;

@@ -1,0 +1,86 @@
+//! The sections every program has.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pki::TrustDomain;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// `[node]`: which node this is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Unique among the nodes of its region.
+    pub name: Spanned<String>,
+    /// The region it stands in: a well-known one, or one of `[[region]]`.
+    pub region: Spanned<String>,
+    /// The installation it belongs to; none: that of its own certificate.
+    pub trust_domain: Option<TrustDomain>,
+}
+
+/// `[tls]`: this node's identity, as PEM files; read again when they change.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Our certificate (and intermediates after it, if any).
+    pub cert: PathBuf,
+    /// Its private key; readable by nobody else.
+    pub key: PathBuf,
+    /// The authority whose certificates are trusted.
+    pub ca: PathBuf,
+    /// What the authority took back; none: revocation is not checked.
+    pub crl: Option<PathBuf>,
+    /// How to get a new certificate in time; none: somebody else does.
+    pub renew: Option<Renew>,
+}
+
+/// `[tls.renew]`: a command that replaces `cert` and `key`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renew {
+    /// The program and its arguments; no shell is involved.
+    pub command: Vec<String>,
+    /// After which fraction of the certificate's lifetime, between 0 and 1; late enough not to
+    /// bother the authority, early enough to try for hours.
+    #[serde(default = "two_thirds")]
+    pub at: f64,
+    /// How long the command may take before it is ended.
+    #[serde(default = "one_minute", with = "super::duration")]
+    pub timeout: Duration,
+}
+
+/// `[log]`: what goes to stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,daemon::tls=debug`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+fn two_thirds() -> f64 {
+    0.66
+}
+
+fn one_minute() -> Duration {
+    Duration::from_secs(60)
+}

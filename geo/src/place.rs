@@ -1,0 +1,80 @@
+//! What is known of where an address is.
+
+use crate::{Country, Point};
+
+/// Where some addresses are: a country, a point, both, or, for [`Place::UNKNOWN`], neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The country, if known.
+    pub country: Option<Country>,
+    /// The point the source itself gave. [`Place::point`] falls back to the country's.
+    pub point: Option<Point>,
+}
+
+impl Place {
+    /// Nothing is known.
+    pub const UNKNOWN: Place = Place { country: None, point: None };
+
+    /// The best point known: the source's own, else the centre of the country.
+    pub fn point(&self) -> Option<Point> {
+        self.point.or_else(|| self.country?.center())
+    }
+
+    /// Whether there is neither a country nor a point.
+    pub fn is_unknown(&self) -> bool {
+        *self == Place::UNKNOWN
+    }
+}
+
+impl From<Country> for Place {
+    fn from(country: Country) -> Place {
+        Place { country: Some(country), point: None }
+    }
+}
+
+impl From<Point> for Place {
+    fn from(point: Point) -> Place {
+        Place { country: None, point: Some(point) }
+    }
+}
+
+/// The number of a [`Place`] in one [`Table`](crate::Table). Places are numbered by their
+/// content, so tables of equal content number them alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceId(pub(crate) u32);
+
+impl PlaceId {
+    /// The place of addresses of which nothing is known. Every table has it, first.
+    pub const UNKNOWN: PlaceId = PlaceId(0);
+
+    /// The index into [`Table::places`](crate::Table::places).
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where the place of an address was learnt. Earlier ones win over later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Source {
+    /// A network that the configuration places explicitly.
+    Network,
+    /// A database file.
+    Database,
+    /// The built-in country database.
+    BuiltIn,
+    /// Nothing covers the address.
+    None,
+}
+
+impl Source {
+    /// The inverse of `as u8`, of which only the lowest two bits count.
+    pub(crate) fn from_bits(bits: u32) -> Source {
+        match bits & 3 {
+            0 => Source::Network,
+            1 => Source::Database,
+            2 => Source::BuiltIn,
+            _ => Source::None,
+        }
+    }
+}

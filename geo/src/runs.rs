@@ -1,0 +1,278 @@
+//! Runs: the build-time form of an address space, cut into stretches of one value each.
+//!
+//! Prefixes nest; runs don't. Every rule about precedence is one pass over sorted runs:
+//!
+//! ```text
+//! prefixes   |--------------- A ---------------|        flatten: the longest prefix wins
+//!                  |--- B ---|
+//! runs       |  A  |    B    |        A        |  none
+//!
+//! high       |       none       |  N  |  none           overlay: what high has, else low
+//! low        |  A  |    B    |        A        |  none
+//! both       |  A  |    B    | A|  N  |    A   |  none
+//!
+//! blocks     |.......|.......|.......|.......|          collapse: one value per block of the
+//! collapsed  |   A   |   B   |   N   |   A   |          cap's size, the one that covers most
+//! ```
+
+use std::cmp::Reverse;
+use std::ops::{BitAnd, BitOr, BitXor, Not, Sub};
+
+use crate::{PlaceId, Source};
+
+/// An address as a number, most significant bit first: all of an IPv4 address (`u32`), all of
+/// an IPv6 address (`u128`), or the upper half of one (`u64`).
+pub(crate) trait Key:
+    Copy
+    + Ord
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + BitXor<Output = Self>
+    + Not<Output = Self>
+    + Sub<Output = Self>
+    + Into<u128>
+{
+    const BITS: u8;
+    const ZERO: Self;
+    const ONE: Self;
+
+    /// Ones in the bits that a prefix of this length leaves to hosts.
+    fn host_mask(len: u8) -> Self;
+    fn next(self) -> Option<Self>;
+    fn leading_zeros(self) -> u8;
+    /// The top `bits` bits (1 to 31) as a number.
+    fn top(self, bits: u8) -> usize;
+    /// The lowest key whose top `bits` bits are `top`.
+    fn from_top(top: usize, bits: u8) -> Self;
+}
+
+macro_rules! key {
+    ($($int:ty),*) => {$(
+        impl Key for $int {
+            const BITS: u8 = <$int>::BITS as u8;
+            const ZERO: $int = 0;
+            const ONE: $int = 1;
+
+            fn host_mask(len: u8) -> $int {
+                <$int>::MAX.checked_shr(len.into()).unwrap_or(0)
+            }
+            fn next(self) -> Option<$int> {
+                self.checked_add(1)
+            }
+            fn leading_zeros(self) -> u8 {
+                <$int>::leading_zeros(self) as u8
+            }
+            fn top(self, bits: u8) -> usize {
+                (self >> (<Self as Key>::BITS - bits)) as usize
+            }
+            fn from_top(top: usize, bits: u8) -> $int {
+                (top as $int) << (<Self as Key>::BITS - bits)
+            }
+        }
+    )*};
+}
+key!(u32, u64, u128);
+
+/// A place and its source in 32 bits: what a run, and later a lookup, yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Value(u32);
+
+impl Value {
+    /// Nothing covers the address.
+    pub(crate) const NONE: Value = Value::new(PlaceId::UNKNOWN, Source::None);
+
+    /// Two bits go to the source, so places are numbered below 2³⁰: the layers see to that.
+    pub(crate) const fn new(place: PlaceId, source: Source) -> Value {
+        Value(place.0 << 2 | source as u32)
+    }
+
+    pub(crate) fn place(self) -> PlaceId {
+        PlaceId(self.0 >> 2)
+    }
+
+    pub(crate) fn source(self) -> Source {
+        Source::from_bits(self.0)
+    }
+
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+/// A prefix with its value. The order sorts a prefix before those inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Leaf<K> {
+    pub(crate) start: K,
+    pub(crate) len: u8,
+    pub(crate) value: Value,
+}
+
+/// A stretch of addresses from `start` to where the next run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run<K> {
+    pub(crate) start: K,
+    pub(crate) value: Value,
+}
+
+/// The whole address space in ascending runs; the first starts at zero, and no two neighbours
+/// have the same value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Runs<K>(Vec<Run<K>>);
+
+impl<K: Key> Runs<K> {
+    /// Prefixes to runs: inside each prefix, the longest one that covers an address wins. Of
+    /// equal prefixes the highest value wins.
+    pub(crate) fn flatten(mut leaves: Vec<Leaf<K>>) -> Runs<K> {
+        leaves.sort_unstable();
+        let mut runs = Runs::empty(leaves.len());
+        let mut open: Vec<(K, Value)> = Vec::new(); // the prefixes around here: last key, value
+        for leaf in &leaves {
+            runs.close(&mut open, Some(leaf.start));
+            runs.push(leaf.start, leaf.value);
+            open.push((leaf.start | K::host_mask(leaf.len), leaf.value));
+        }
+        runs.close(&mut open, None);
+        runs
+    }
+
+    /// What `self` knows, and where it knows nothing, what `low` knows.
+    pub(crate) fn overlay(self, low: Runs<K>) -> Runs<K> {
+        if low.knows_nothing() {
+            return self;
+        }
+        if self.knows_nothing() {
+            return low;
+        }
+        let (high, low) = (self.0, low.0);
+        let mut both = Runs::empty(high.len() + low.len());
+        let (mut h, mut l) = (0, 0);
+        let mut at = K::ZERO;
+        loop {
+            let top = high[h].value;
+            both.push(at, if top == Value::NONE { low[l].value } else { top });
+            let next_high = high.get(h + 1).map(|run| run.start);
+            let next_low = low.get(l + 1).map(|run| run.start);
+            at = match (next_high, next_low) {
+                (Some(a), Some(b)) => a.min(b),
+                (Some(only), None) | (None, Some(only)) => only,
+                (None, None) => return both,
+            };
+            h += usize::from(next_high == Some(at));
+            l += usize::from(next_low == Some(at));
+        }
+    }
+
+    /// Cuts the space into blocks of a prefix length, each of one value: the place that covers
+    /// most of the block's known addresses (at a tie the first by number), from the best source
+    /// that named it. A block stays unknown only where nothing in it is known.
+    pub(crate) fn collapse(self, cap: u8) -> Runs<K> {
+        let host = K::host_mask(cap);
+        let mut coarse = Runs::empty(self.0.len());
+        let mut tally = Tally::default();
+        let mut i = 0;
+        let mut start = K::ZERO; // where the rest of run i starts: at a block's first address
+        while i < self.0.len() {
+            coarse.push(start, self.0[i].value);
+            let Some(next) = self.next_start(i) else { break };
+            if next & host == K::ZERO {
+                start = next;
+                i += 1;
+                continue;
+            }
+            // The run ends inside a block: weigh all that is in the block, then go on behind it.
+            let first = next & !host;
+            let last = next | host;
+            let mut from = start.max(first);
+            tally.clear();
+            loop {
+                let end = self.next_start(i).filter(|&next| next <= last);
+                let run_last = end.map_or(last, |next| next - K::ONE);
+                tally.add(self.0[i].value, (run_last - from).into() + 1);
+                let Some(next) = end else { break };
+                from = next;
+                i += 1;
+            }
+            coarse.push(first, tally.winner());
+            let Some(beyond) = last.next() else { break };
+            i += usize::from(self.next_start(i) == Some(beyond));
+            start = beyond;
+        }
+        coarse
+    }
+
+    /// The same runs with keys of another width. The caller's `f` keeps their order and
+    /// distinctness: no two starts may share the bits that are kept.
+    pub(crate) fn map<L: Key>(self, f: impl Fn(K) -> L) -> Runs<L> {
+        Runs(self.0.into_iter().map(|run| Run { start: f(run.start), value: run.value }).collect())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Run<K>] {
+        &self.0
+    }
+
+    /// No prefix covers anything.
+    pub(crate) fn knows_nothing(&self) -> bool {
+        matches!(self.0[..], [Run { value: Value::NONE, .. }])
+    }
+
+    fn empty(capacity: usize) -> Runs<K> {
+        let mut runs = Vec::with_capacity(capacity + 1);
+        runs.push(Run { start: K::ZERO, value: Value::NONE });
+        Runs(runs)
+    }
+
+    fn next_start(&self, i: usize) -> Option<K> {
+        self.0.get(i + 1).map(|run| run.start)
+    }
+
+    /// From `start` on, the value is this one. Starts never descend.
+    fn push(&mut self, start: K, value: Value) {
+        if self.0.last().is_some_and(|last| last.start == start) {
+            self.0.pop();
+        }
+        if self.0.last().is_none_or(|last| last.value != value) {
+            self.0.push(Run { start, value });
+        }
+    }
+
+    /// Ends the open prefixes that lie wholly before `until` (all of them for none); behind
+    /// each, the prefix around it goes on.
+    fn close(&mut self, open: &mut Vec<(K, Value)>, until: Option<K>) {
+        while let Some(&(last, _)) = open.last() {
+            if until.is_some_and(|until| until <= last) {
+                return;
+            }
+            open.pop();
+            if let Some(behind) = last.next() {
+                let around = open.last().map_or(Value::NONE, |&(_, value)| value);
+                self.push(behind, around);
+            }
+        }
+    }
+}
+
+/// How many addresses of one block each place covers.
+#[derive(Default)]
+struct Tally(Vec<(PlaceId, Source, u128)>);
+
+impl Tally {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn add(&mut self, value: Value, addresses: u128) {
+        if value == Value::NONE {
+            return;
+        }
+        let (place, source) = (value.place(), value.source());
+        match self.0.iter_mut().find(|entry| entry.0 == place) {
+            Some(entry) => *entry = (place, source.min(entry.1), entry.2 + addresses),
+            None => self.0.push((place, source, addresses)),
+        }
+    }
+
+    fn winner(&self) -> Value {
+        let best = self.0.iter().max_by_key(|&&(place, _, addresses)| (addresses, Reverse(place)));
+        best.map_or(Value::NONE, |&(place, source, _)| Value::new(place, source))
+    }
+}

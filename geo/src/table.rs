@@ -1,0 +1,345 @@
+//! The prefix table: from an address to its place, with the client-subnet scope in which the
+//! answer holds.
+//!
+//! Built mutable, published frozen:
+//!
+//! ```text
+//! Layer (mmdb file) ─┐
+//! Layer (mmdb file) ─┼─▶ TableBuilder ──freeze──▶ Table ──lookup──▶ Hit { place, scope, source }
+//! networks (config) ─┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use siphasher::sip::SipHasher24;
+
+use crate::layer::Layer;
+use crate::partition::Partition;
+use crate::runs::{Key, Leaf, Runs, Value};
+use crate::{Place, PlaceId, Source};
+
+/// The finest scope that answers are given for (RFC 7871 §11.3): finer ones flood caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeCap {
+    v4: u8,
+    v6: u8,
+}
+
+impl ScopeCap {
+    /// Caps as prefix lengths: IPv4 at most 32, IPv6 at most 64, since what is finer than a
+    /// /64 is one link, and nobody places the hosts of a link apart.
+    pub fn new(v4: u8, v6: u8) -> Result<ScopeCap, TableError> {
+        if v4 > 32 || v6 > 64 {
+            return Err(TableError::CapTooFine { v4, v6 });
+        }
+        Ok(ScopeCap { v4, v6 })
+    }
+
+    /// The longest scope for IPv4.
+    pub fn v4(self) -> u8 {
+        self.v4
+    }
+
+    /// The longest scope for IPv6.
+    pub fn v6(self) -> u8 {
+        self.v6
+    }
+}
+
+/// /24 and /48, as RFC 7871 §11.3 suggests.
+impl Default for ScopeCap {
+    fn default() -> ScopeCap {
+        ScopeCap { v4: 24, v6: 48 }
+    }
+}
+
+/// What was wrong with a builder's input. The builder is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// A cap beyond what the table can tell apart.
+    #[error("scope caps of /{v4} and /{v6} are too fine: at most /32 for IPv4 and /64 for IPv6")]
+    CapTooFine {
+        /// The IPv4 cap asked for.
+        v4: u8,
+        /// The IPv6 cap asked for.
+        v6: u8,
+    },
+    /// The configuration places one network twice.
+    #[error("network {0} is placed twice: keep one of the two")]
+    SameNetwork(IpNet),
+}
+
+/// Collects databases and networks, then freezes them into a [`Table`].
+#[derive(Debug)]
+pub struct TableBuilder {
+    cap: ScopeCap,
+    databases: Vec<Layer>,
+    networks: BTreeMap<IpNet, Place>,
+}
+
+impl TableBuilder {
+    /// An empty builder: frozen as it is, its table knows nothing.
+    pub fn new(cap: ScopeCap) -> TableBuilder {
+        TableBuilder { cap, databases: Vec::new(), networks: BTreeMap::new() }
+    }
+
+    /// Adds a database behind those added before: it counts only where none of them has data.
+    pub fn database(&mut self, layer: Layer) {
+        self.databases.push(layer);
+    }
+
+    /// Places a network explicitly; its host bits are ignored.
+    ///
+    /// Networks win over every database, the longest prefix wins among networks, and the order
+    /// of the calls means nothing. One that is finer than the cap serves only queries without
+    /// a client subnet, see [`Table::lookup_source`].
+    pub fn network(&mut self, prefix: IpNet, place: Place) -> Result<(), TableError> {
+        let prefix = prefix.trunc();
+        if self.networks.contains_key(&prefix) {
+            return Err(TableError::SameNetwork(prefix));
+        }
+        self.networks.insert(prefix, place);
+        Ok(())
+    }
+
+    /// Resolves precedence and publishes the result.
+    ///
+    /// Each block of the cap's size gets one place: the one that covers most of its known
+    /// addresses. Nothing known is no place, so it is outvoted by any.
+    pub fn freeze(self) -> Table {
+        let TableBuilder { cap, mut databases, networks: explicit } = self;
+        let mut networks = Layer::new(Source::Network);
+        explicit.into_iter().for_each(|(prefix, place)| networks.insert(prefix, place));
+
+        let places = canonical(databases.iter().chain([&networks]));
+        databases.iter_mut().chain([&mut networks]).for_each(|layer| layer.renumber(&places));
+
+        let (coarse_v4, fine_v4) = split(networks.v4, cap.v4);
+        let (coarse_v6, fine_v6) = split(networks.v6, cap.v6);
+        let mut v4 = Runs::flatten(coarse_v4);
+        let mut v6 = Runs::flatten(coarse_v6);
+        for layer in databases {
+            v4 = v4.overlay(Runs::flatten(layer.v4));
+            v6 = v6.overlay(Runs::flatten(layer.v6));
+        }
+        // The cap is at most 64, so the lower half of each start is zero once collapsed.
+        let v6 = v6.collapse(cap.v6).map(|start| (start >> 64) as u64);
+        let mut table = Table {
+            cap,
+            places,
+            v4: Partition::new(&v4.collapse(cap.v4)),
+            v6: Partition::new(&v6),
+            fine_v4: partition_unless_empty(fine_v4),
+            fine_v6: partition_unless_empty(fine_v6),
+            leaves: 0,
+            fingerprint: 0,
+        };
+        table.drop_unused_places();
+        table.leaves = table.leaves().count();
+        table.fingerprint = table.hash_content();
+        table
+    }
+}
+
+/// All places once, in the order of their content: equal inputs get equal numbers in whatever
+/// order they came. The unknown place sorts first.
+fn canonical<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Place> {
+    let mut places = vec![Place::UNKNOWN];
+    layers.for_each(|layer| places.extend_from_slice(layer.places()));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// Separates the prefixes up to the cap from the finer ones.
+fn split<K>(leaves: Vec<Leaf<K>>, cap: u8) -> (Vec<Leaf<K>>, Vec<Leaf<K>>) {
+    leaves.into_iter().partition(|leaf| leaf.len <= cap)
+}
+
+fn partition_unless_empty<K: Key>(leaves: Vec<Leaf<K>>) -> Option<Partition<K>> {
+    (!leaves.is_empty()).then(|| Partition::new(&Runs::flatten(leaves)))
+}
+
+/// Where an address is, and for which addresses around it the same holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The place's number in the table.
+    pub place: PlaceId,
+    /// The prefix length of a network around the address in which every address gets this hit.
+    pub scope: u8,
+    /// Where the place was learnt.
+    pub source: Source,
+}
+
+/// The frozen table. Lookups take no lock and allocate nothing.
+///
+/// Conceptually a trie of disjoint leaves that covers both address families without a gap;
+/// addresses of which nothing is known have leaves too, of [`PlaceId::UNKNOWN`]. Leaves that
+/// could be joined are.
+#[derive(Debug)]
+pub struct Table {
+    cap: ScopeCap,
+    places: Vec<Place>,
+    v4: Partition<u32>,
+    /// By the upper half of the address: the cap is at most /64.
+    v6: Partition<u64>,
+    /// Explicit networks finer than the cap, at full precision, for queries without a subnet.
+    fine_v4: Option<Partition<u32>>,
+    fine_v6: Option<Partition<u128>>,
+    leaves: usize,
+    fingerprint: u64,
+}
+
+impl Table {
+    /// The place of a client subnet (RFC 7871): never finer than the cap.
+    ///
+    /// Every address inside `address/scope` yields the same hit. An IPv4-mapped address is an
+    /// IPv6 address here, as the option's family says.
+    #[inline]
+    pub fn lookup_subnet(&self, address: IpAddr) -> Hit {
+        let (value, scope) = match address {
+            IpAddr::V4(v4) => self.v4.lookup(v4.into()),
+            IpAddr::V6(v6) => self.v6.lookup((u128::from(v6) >> 64) as u64),
+        };
+        Hit { place: value.place(), scope, source: value.source() }
+    }
+
+    /// The place of a packet's source, for queries without a client subnet: also consults the
+    /// explicit networks that are finer than the cap.
+    ///
+    /// An IPv4-mapped address is looked up as the IPv4 address it stands for, and the scope is
+    /// then one of IPv4.
+    #[inline]
+    pub fn lookup_source(&self, address: IpAddr) -> Hit {
+        let address = address.to_canonical();
+        let fine = match address {
+            IpAddr::V4(v4) => self.fine_v4.as_ref().map(|fine| fine.lookup(v4.into())),
+            IpAddr::V6(v6) => self.fine_v6.as_ref().map(|fine| fine.lookup(v6.into())),
+        };
+        match fine {
+            None => self.lookup_subnet(address),
+            Some((Value::NONE, gap)) => {
+                let hit = self.lookup_subnet(address);
+                Hit { scope: hit.scope.max(gap), ..hit }
+            }
+            Some((value, scope)) => Hit { place: value.place(), scope, source: value.source() },
+        }
+    }
+
+    /// The place with this number.
+    ///
+    /// # Panics
+    ///
+    /// If the number comes from a larger table.
+    pub fn place(&self, id: PlaceId) -> &Place {
+        &self.places[id.index()]
+    }
+
+    /// All places that a lookup can yield, by number; the first is [`Place::UNKNOWN`].
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The finest scopes that [`Table::lookup_subnet`] yields.
+    pub fn cap(&self) -> ScopeCap {
+        self.cap
+    }
+
+    /// The number of leaves, of both families.
+    pub fn len(&self) -> usize {
+        self.leaves
+    }
+
+    /// Whether no lookup finds anything.
+    pub fn is_empty(&self) -> bool {
+        self.places.len() == 1
+    }
+
+    /// The leaves that [`Table::lookup_subnet`] sees, in order, IPv4 first. They are disjoint
+    /// and cover everything.
+    pub fn leaves(&self) -> impl Iterator<Item = (IpNet, PlaceId, Source)> + '_ {
+        let v4 = self.v4.leaves().map(|(start, len, value)| {
+            (Ipv4Net::new_assert(Ipv4Addr::from(start), len).into(), value)
+        });
+        let v6 = self.v6.leaves().map(|(start, len, value)| {
+            let start = Ipv6Addr::from(u128::from(start) << 64);
+            (Ipv6Net::new_assert(start, len).into(), value)
+        });
+        v4.chain(v6).map(|(prefix, value): (IpNet, Value)| (prefix, value.place(), value.source()))
+    }
+
+    /// The memory that the table holds, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Table>()
+            + size_of_val(&*self.places)
+            + self.v4.memory_bytes()
+            + self.v6.memory_bytes()
+            + self.fine_v4.as_ref().map_or(0, Partition::memory_bytes)
+            + self.fine_v6.as_ref().map_or(0, Partition::memory_bytes)
+    }
+
+    /// A hash of all that lookups can yield. Equal on every node for equal content, in whatever
+    /// order it was put in; it does not change with the program's version, and is no defence
+    /// against forgery.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Forgets places that were covered, or outvoted in every block, and numbers the rest anew.
+    fn drop_unused_places(&mut self) {
+        let mut used = vec![false; self.places.len()];
+        used[PlaceId::UNKNOWN.index()] = true;
+        self.each_value(|value| {
+            used[value.place().index()] = true;
+            value
+        });
+        let mut numbers = Vec::with_capacity(used.len());
+        let mut kept = Vec::new();
+        for (place, used) in self.places.iter().zip(used) {
+            numbers.push(PlaceId(kept.len() as u32));
+            if used {
+                kept.push(*place);
+            }
+        }
+        kept.shrink_to_fit();
+        self.places = kept;
+        self.each_value(|value| Value::new(numbers[value.place().index()], value.source()));
+    }
+
+    fn each_value(&mut self, mut f: impl FnMut(Value) -> Value) {
+        self.v4.replace(&mut f);
+        self.v6.replace(&mut f);
+        self.fine_v4.iter_mut().for_each(|fine| fine.replace(&mut f));
+        self.fine_v6.iter_mut().for_each(|fine| fine.replace(&mut f));
+    }
+
+    fn hash_content(&self) -> u64 {
+        let mut hasher = SipHasher24::new();
+        hasher.write_u64(u64::from_le_bytes([self.cap.v4, self.cap.v6, 0, 0, 0, 0, 0, 0]));
+        for place in &self.places {
+            let [a, b] = place.country.map_or([0, 0], |country| country.bytes());
+            hasher.write(&[a, b]);
+            // No latitude is NaN: the pattern says that there is no point.
+            let (lat, lon) = place.point.map_or((f64::NAN, f64::NAN), |p| (p.lat(), p.lon()));
+            hasher.write(&lat.to_bits().to_le_bytes());
+            hasher.write(&lon.to_bits().to_le_bytes());
+        }
+        hash_runs(&mut hasher, Some(&self.v4));
+        hash_runs(&mut hasher, Some(&self.v6));
+        hash_runs(&mut hasher, self.fine_v4.as_ref());
+        hash_runs(&mut hasher, self.fine_v6.as_ref());
+        hasher.finish()
+    }
+}
+
+fn hash_runs<K: Key>(hasher: &mut SipHasher24, partition: Option<&Partition<K>>) {
+    for run in partition.into_iter().flat_map(Partition::runs) {
+        hasher.write(&run.start.into().to_le_bytes());
+        hasher.write(&run.value.bits().to_le_bytes());
+    }
+    // A mark that no run writes, so that a run can't move from one partition to the next.
+    hasher.write(&[0xff; 20]);
+}

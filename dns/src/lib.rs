@@ -4,3 +4,4 @@
 pub mod edns;
 pub mod name;
 pub mod rr;
+pub mod wire;

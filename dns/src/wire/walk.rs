@@ -1,0 +1,115 @@
+//! Skipping over records without reading them.
+
+use super::HEADER_LEN;
+use crate::name::{MAX_LABEL, MAX_NAME};
+
+/// The fixed parts of one record inside a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    /// Where the record starts.
+    pub(super) start: usize,
+    /// Whether the owner is the root, written as a single zero octet.
+    pub(super) at_root: bool,
+    pub(super) rtype: u16,
+    pub(super) class: u16,
+    pub(super) ttl: u32,
+    pub(super) rdata: &'a [u8],
+    /// Where the next record starts.
+    pub(super) end: usize,
+}
+
+/// Reads the record at `start`; `None` if it is malformed or reaches past the message.
+pub(super) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
+    let fixed_at = name_end(bytes, start)?;
+    let (fixed, rest) = bytes.get(fixed_at..)?.split_first_chunk::<10>()?;
+    let [t0, t1, c0, c1, l0, l1, l2, l3, r0, r1] = *fixed;
+    let rdata = rest.get(..usize::from(u16::from_be_bytes([r0, r1])))?;
+    Some(Record {
+        start,
+        at_root: fixed_at == start + 1,
+        rtype: u16::from_be_bytes([t0, t1]),
+        class: u16::from_be_bytes([c0, c1]),
+        ttl: u32::from_be_bytes([l0, l1, l2, l3]),
+        rdata,
+        end: fixed_at + 10 + rdata.len(),
+    })
+}
+
+/// Where the name at `start` ends. Pointers must go back, each before the part of the name that
+/// holds it, so a chain of them ends (RFC 1035 §4.1.4: "a prior occurrence"); the name they make
+/// must not exceed 255 octets.
+fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut part, mut total) = (start, start, 1);
+    let mut end = None;
+    loop {
+        let length = usize::from(*bytes.get(at)?);
+        match length {
+            0 => return Some(end.unwrap_or(at + 1)),
+            1..=MAX_LABEL => {
+                total += 1 + length;
+                if total > MAX_NAME {
+                    return None;
+                }
+                at += 1 + length;
+            }
+            0xc0.. => {
+                let target = (length & 0x3f) << 8 | usize::from(*bytes.get(at + 1)?);
+                if target >= part || target < HEADER_LEN {
+                    return None;
+                }
+                end.get_or_insert(at + 2);
+                (at, part) = (target, target);
+            }
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that holds `names` after an empty header; the end of the name at `start`.
+    fn end(names: &[u8], start: usize) -> Option<usize> {
+        let mut bytes = vec![0; HEADER_LEN];
+        bytes.extend_from_slice(names);
+        name_end(&bytes, HEADER_LEN + start).map(|end| end - HEADER_LEN)
+    }
+
+    #[test]
+    fn rfc1035_4_1_4_pointers_go_back() {
+        assert_eq!(end(b"\x01a\x00\x01b\xc0\x0c", 3), Some(7));
+        assert_eq!(end(b"\x01a\x00\xc0\x0c\xc0\x0f", 5), Some(7));
+        assert_eq!(end(b"\x01a\x00", 0), Some(3));
+        // to itself, to the part that holds it, forward, into the header
+        assert_eq!(end(b"\xc0\x0c", 0), None);
+        assert_eq!(end(b"\x01a\xc0\x0c", 0), None);
+        assert_eq!(end(b"\xc0\x0e\x00", 0), None);
+        assert_eq!(end(b"\x01a\xc0\x00", 0), None);
+        // two that point at each other
+        assert_eq!(end(b"\x01a\xc0\x10\x01b\xc0\x0c", 4), None);
+        // cut, and the two label types that never were
+        assert_eq!(end(b"\x01a\xc0", 0), None);
+        assert_eq!(end(b"\x01", 0), None);
+        assert_eq!(end(b"\x40a\x00", 0), None);
+        assert_eq!(end(b"\x80a\x00", 0), None);
+    }
+
+    #[test]
+    fn a_name_of_pointers_may_not_exceed_255_octets() {
+        let mut names = Vec::new();
+        for _ in 0..3 {
+            names.push(63);
+            names.extend_from_slice(&[b'a'; 63]);
+        }
+        names.push(0);
+        let pointed = names.len();
+        names.push(61);
+        names.extend_from_slice(&[b'b'; 61]);
+        names.extend_from_slice(b"\xc0\x0c");
+        assert_eq!(end(&names, pointed), Some(names.len()));
+        names[pointed] = 62;
+        names.insert(pointed + 1, b'b');
+        assert_eq!(end(&names, pointed), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Three regions, their name servers, and what lies between.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::authority::Authority;
+use crate::name_server::{Endpoint, NameServer, NameServerPlan, Probe, Service};
+use crate::region::{Region, RegionPlan};
+use crate::relay::Relay;
+use crate::scratch::Scratch;
+use crate::unbound::{Tells, Unbound};
+
+/// The three regions, one per continent.
+pub const REGIONS: [&str; 3] = ["us-central1", "europe-west3", "asia-southeast1"];
+
+/// The service of all regions.
+pub const NAME: &str = "geo.test-net.io";
+
+/// A system in one process tree.
+///
+/// Region `i` of [`REGIONS`] serves on 127.0.1.`i + 1`, all on the same port, as regions behind
+/// one name do. Whoever asks from 127.0.2.`i + 1` is placed at region `i`.
+pub struct World {
+    /// Its files.
+    pub scratch: Scratch,
+    /// Its authority.
+    pub authority: Authority,
+    /// In the order of [`REGIONS`].
+    pub regions: Vec<Region>,
+    /// Between the name servers and each region; empty unless asked for.
+    pub relays: Vec<Relay>,
+    /// ns1, ns2, …, in the regions in turn.
+    pub name_servers: Vec<NameServer>,
+}
+
+/// What a world is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// How many name servers.
+    pub name_servers: usize,
+    /// How they ping.
+    pub probe: Probe,
+    /// Whether pings go through relays.
+    pub relayed: bool,
+    /// Of the service, in seconds.
+    pub ttl: u32,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape { name_servers: 3, probe: Probe::QUICK, relayed: false, ttl: 1 }
+    }
+}
+
+impl World {
+    /// Starts it, and waits until every part serves.
+    pub fn start(name: &str, shape: Shape) -> World {
+        let scratch = Scratch::new(name);
+        let authority = Authority::create(&scratch, "pki");
+        let regions = start_regions(&scratch, &authority);
+        let relays: Vec<Relay> = if shape.relayed {
+            regions.iter().map(|region| Relay::start(region.grpc())).collect()
+        } else {
+            Vec::new()
+        };
+        let pings = |i: usize| relays.get(i).map_or(regions[i].grpc(), Relay::address);
+        let service = service(&regions, pings, shape.ttl);
+        let name_servers = (0..shape.name_servers)
+            .map(|i| {
+                let mut plan = NameServerPlan::new(&format!("ns{}", i + 1))
+                    .region(REGIONS[i % REGIONS.len()])
+                    .probe(shape.probe)
+                    .service(service.clone());
+                for (place, region) in REGIONS.iter().enumerate() {
+                    plan = plan.network(&format!("{}/32", client(place)), region);
+                }
+                plan.start(&scratch, &authority)
+            })
+            .collect();
+        World { scratch, authority, regions, relays, name_servers }
+    }
+
+    /// A resolver that stands at region `place` and asks all name servers.
+    pub fn resolver(&self, place: usize) -> Unbound {
+        let name = format!("unbound-{}", REGIONS[place]);
+        Unbound::start(&self.scratch, &name, &self.dns(), client(place), Tells::Nothing)
+    }
+
+    /// Where the name servers answer.
+    pub fn dns(&self) -> Vec<SocketAddr> {
+        self.name_servers.iter().map(NameServer::dns).collect()
+    }
+}
+
+/// An address of the machine that every [`World`] places at region `place`.
+pub fn client(place: usize) -> IpAddr {
+    loopback(2, place)
+}
+
+/// All regions on one port, which the first of them finds free.
+fn start_regions(scratch: &Scratch, authority: &Authority) -> Vec<Region> {
+    let mut port = 0;
+    let start = |(i, name): (usize, &&str)| {
+        let listen = SocketAddr::new(loopback(1, i), port);
+        let region = RegionPlan::new(name).listen(listen).start(scratch, authority);
+        port = region.grpc().port();
+        region
+    };
+    REGIONS.iter().enumerate().map(start).collect()
+}
+
+fn service(regions: &[Region], ping: impl Fn(usize) -> SocketAddr, ttl: u32) -> Service {
+    let endpoint = |(i, region): (usize, &Region)| Endpoint {
+        region: region.name().to_owned(),
+        addresses: vec![region.address()],
+        ping: Some(ping(i)),
+    };
+    Service {
+        name: NAME.to_owned(),
+        ttl,
+        route: "[\"healthy\", \"nearest\"]".to_owned(),
+        endpoints: regions.iter().enumerate().map(endpoint).collect(),
+    }
+}
+
+fn loopback(net: u8, place: usize) -> IpAddr {
+    let host = u8::try_from(place + 1).expect("a handful of places");
+    IpAddr::V4(Ipv4Addr::new(127, 0, net, host))
+}

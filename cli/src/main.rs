@@ -1,2 +1,57 @@
-//! Laid out.
-fn main() {}
+//! `geoip`: the one command line over GeoPing, dnsrouter and their certificates.
+//!
+//! | to find | look into |
+//! |---|---|
+//! | a command: its arguments, what it does, what it prints | `commands/` |
+//! | flags that all commands share | `args` |
+//! | the DNS client | `dns` |
+//! | mutual TLS with the context's credentials | `rpc`, `contexts` |
+//! | exit codes, and how errors are worded | `exit` |
+//!
+//! ```text
+//!  words ──clap──▶ Args ──validate──▶ plan ──run──▶ network ──▶ text | JSON (pure) ──▶ stdout
+//!                    │                                └─ one line of cause ──▶ stderr, exit 1
+//!                    └─ usage error ──▶ stderr, exit 2
+//! ```
+#![allow(clippy::disallowed_methods, reason = "the command line is all shell")]
+
+mod args;
+mod commands;
+mod contexts;
+mod dns;
+mod endpoint;
+mod exit;
+mod output;
+mod rpc;
+mod surroundings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command, Invocation};
+use commands::{completions, context, dig, explain, ping, status};
+use exit::Exit;
+use surroundings::Surroundings;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<Exit> {
+    let invocation = Invocation { global: args.global, surroundings: Surroundings::read()? };
+    // One thread: children of `dev up` are bound to the thread that started them, and it must
+    // live as long as the process.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match args.command {
+        Command::Ping(args) => runtime.block_on(ping::run(&invocation, args)),
+        Command::Dig(args) => runtime.block_on(dig::run(&invocation, args)),
+        Command::Explain(args) => runtime.block_on(explain::run(&invocation, args)),
+        Command::Status(args) => runtime.block_on(status::run(&invocation, args)),
+        Command::Context(args) => context::run(&invocation, args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

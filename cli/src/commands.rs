@@ -1,0 +1,8 @@
+//! One file per command: its arguments, their validation, what it does.
+
+pub(crate) mod completions;
+pub(crate) mod context;
+pub(crate) mod dig;
+pub(crate) mod explain;
+pub(crate) mod ping;
+pub(crate) mod status;

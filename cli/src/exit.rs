@@ -1,0 +1,71 @@
+//! How a command ends: an exit code for scripts, and at most one line on stderr for people.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What the exit code says. The same number means the same in every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It worked, and all is well.
+    Ok,
+    /// It was understood, but did not succeed: no answer, an alarm, a refusal.
+    Failed,
+    /// `geoip status`: at least one name server could not be asked.
+    Unreachable,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Unreachable => 3,
+        })
+    }
+}
+
+/// Exit code of a usage error, the one clap uses too.
+const USAGE: u8 = 2;
+
+/// The caller's mistake: what was asked for cannot be, whatever the network says.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Shorthand for `Err(Usage(..))` as the error of a command.
+pub(crate) fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(Usage(message.into()).into())
+}
+
+/// Prints the error's chain as exactly one line and chooses the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("geoip: {}", one_line(&format!("{error:#}")));
+    match error.downcast_ref::<Usage>() {
+        Some(_) => ExitCode::from(USAGE),
+        None => Exit::Failed.into(),
+    }
+}
+
+/// Text of unknown origin as one line that is safe on a terminal: control characters, which may
+/// come from a server's message, become spaces, and runs of white space one space.
+pub(crate) fn one_line(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_defuses_control_characters() {
+        assert_eq!(one_line("a\n\tb\x1b[31m  c"), "a b [31m c");
+    }
+}

@@ -1,0 +1,167 @@
+//! Calls over mutual TLS with credentials from flags or the context.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use daemon::config;
+use daemon::grpc::{self, Endpoint, Timeouts};
+use daemon::tls::{self, Expect, Tls};
+use tonic::transport::Channel;
+
+use crate::contexts::Context;
+use crate::endpoint::HostPort;
+use crate::exit::{one_line, usage};
+
+/// Who we are, as flags say it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct CredentialFlags {
+    /// Certificate to show (PEM) [default: the context's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key (PEM) [default: the context's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Certificate of the authority the server must be issued by (PEM) [default: the context's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// Three files, complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    cert: PathBuf,
+    key: PathBuf,
+    ca: PathBuf,
+}
+
+impl CredentialFlags {
+    /// Flags win over the context, file by file.
+    ///
+    /// # Errors
+    /// A usage error that names the flags to give.
+    pub(crate) fn resolve(self, context: &Context) -> anyhow::Result<Credentials> {
+        let or = |flag: Option<PathBuf>, other: &Option<PathBuf>| flag.or_else(|| other.clone());
+        let cert = or(self.cert, &context.cert);
+        let key = or(self.key, &context.key);
+        let ca = or(self.ca, &context.ca);
+        match (cert, key, ca) {
+            (Some(cert), Some(key), Some(ca)) => Ok(Credentials { cert, key, ca }),
+            (cert, key, ca) => {
+                let missing =
+                    [(cert.is_none(), "--cert"), (key.is_none(), "--key"), (ca.is_none(), "--ca")];
+                let missing: Vec<&str> =
+                    missing.into_iter().filter_map(|(none, flag)| none.then_some(flag)).collect();
+                usage(format!(
+                    "no credentials: give {} FILE, or choose a context that has them \
+                     (`geoip context`; `geoip dev up` makes one)",
+                    missing.join(", ")
+                ))
+            }
+        }
+    }
+}
+
+impl Credentials {
+    pub(crate) fn new(cert: &Path, key: &Path, ca: &Path) -> Self {
+        Self { cert: cert.into(), key: key.into(), ca: ca.into() }
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub(crate) fn load(&self) -> anyhow::Result<Arc<Tls>> {
+        let files = config::Tls {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            ca: self.ca.clone(),
+            crl: None,
+            renew: None,
+        };
+        Tls::load(&files, None, tls::system_clock()).context("our credentials")
+    }
+}
+
+/// Why a call got no answer, in words that name the cause. The place is for the caller to add.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoAnswer(String);
+
+impl NoAnswer {
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Self(format!("timed out after {}", humantime::format_duration(after)))
+    }
+}
+
+/// Connects to an address and waits for the handshake, for at most `patience`.
+///
+/// # Errors
+/// The cause in words.
+pub(crate) async fn connect(
+    to: &HostPort,
+    tls: &Arc<Tls>,
+    expect: &Expect,
+    patience: Duration,
+) -> Result<Channel, NoAnswer> {
+    let endpoint = Endpoint { host: to.host().to_owned(), port: to.port() };
+    let timeouts = Timeouts { connect: patience, request: patience };
+    let (channel, _peer) = grpc::connect(&endpoint, tls, expect, &timeouts)
+        .await
+        .map_err(|error| NoAnswer(one_line(&error.to_string())))?;
+    Ok(channel)
+}
+
+/// The cause of a failed call. A server that refuses our certificate says so only after the
+/// handshake, as the answer to the first request: the alert is dug out of the status.
+pub(crate) fn cause(status: &tonic::Status, patience: Duration) -> NoAnswer {
+    match status.code() {
+        tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
+            NoAnswer(format!("permission denied: {}", one_line(status.message())))
+        }
+        tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => NoAnswer::timed_out(patience),
+        tonic::Code::Unimplemented => {
+            NoAnswer("the server answers, but does not offer this service".to_owned())
+        }
+        _ => NoAnswer(one_line(&grpc::explain(status))),
+    }
+}
+
+/// The socket address as the endpoint it is.
+pub(crate) fn at(address: SocketAddr) -> HostPort {
+    HostPort::new(address.ip().to_string(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_context_and_gaps_are_named() {
+        let context = Context {
+            cert: Some("/c/cert".into()),
+            key: Some("/c/key".into()),
+            ..Context::default()
+        };
+        let flags = CredentialFlags { key: Some("/f/key".into()), ..CredentialFlags::default() };
+        let error = flags.clone().resolve(&context).unwrap_err().to_string();
+        assert!(error.starts_with("no credentials: give --ca FILE, or"), "{error}");
+        let whole = CredentialFlags { ca: Some("/f/ca".into()), ..flags };
+        let expected =
+            Credentials::new(Path::new("/c/cert"), Path::new("/f/key"), Path::new("/f/ca"));
+        assert_eq!(whole.resolve(&context).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_denied_call_says_what_the_server_said() {
+        let denied = tonic::Status::permission_denied("user/dev may not\ncall this");
+        assert_eq!(
+            cause(&denied, Duration::from_secs(1)).to_string(),
+            "permission denied: user/dev may not call this"
+        );
+        let late = tonic::Status::deadline_exceeded("x");
+        assert_eq!(cause(&late, Duration::from_secs(5)).to_string(), "timed out after 5s");
+    }
+}

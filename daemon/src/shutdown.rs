@@ -7,6 +7,7 @@
 //! # Ok(()) }
 //! ```
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use tokio_util::sync::CancellationToken;
 
 /// A token cancelled by the first SIGTERM or SIGINT. A second one ends the process at once,
@@ -16,5 +17,38 @@ pub use tokio_util::sync::CancellationToken;
 ///
 /// When signal handlers cannot be installed.
 pub fn on_signals() -> std::io::Result<CancellationToken> {
-    todo!()
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let (name, _) = either(&mut terminate, &mut interrupt).await;
+        tracing::info!("{name}: leaving in order; once more ends at once");
+        token.cancel();
+        let (name, status) = either(&mut terminate, &mut interrupt).await;
+        tracing::warn!("{name} again: leaving at once");
+        std::process::exit(status);
+    });
+    Ok(stop)
+}
+
+/// The name of the signal that came, and the exit status that stands for it.
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> (&'static str, i32) {
+    tokio::select! {
+        _ = terminate.recv() => ("SIGTERM", 128 + 15),
+        _ = interrupt.recv() => ("SIGINT", 128 + 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[tokio::test]
+    async fn the_first_sigterm_cancels() {
+        let stop = super::on_signals().unwrap();
+        assert!(!stop.is_cancelled());
+        kill_process(getpid(), Signal::TERM).unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(10), stop.cancelled()).await.unwrap();
+    }
 }

@@ -10,9 +10,14 @@
 //! # Ok::<(), telemetry::TelemetryError>(())
 //! ```
 
-pub use metrics_exporter_prometheus::PrometheusHandle;
+use std::io::IsTerminal;
 
-use crate::config::Log;
+use metrics_exporter_prometheus::PrometheusBuilder;
+pub use metrics_exporter_prometheus::PrometheusHandle;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{Log, LogFormat};
 
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,51 @@ pub enum TelemetryError {
 ///
 /// A bad level, or a second call.
 pub fn init(log: &Log) -> Result<PrometheusHandle, TelemetryError> {
-    let _ = log;
-    todo!()
+    let filter = filter(&log.level)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match log.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    }
+    .map_err(|_| TelemetryError::Twice)?;
+    PrometheusBuilder::new().install_recorder().map_err(|_| TelemetryError::Twice)
+}
+
+/// Reads a level or a filter; for `--check`, without starting anything.
+///
+/// # Errors
+///
+/// [`TelemetryError::BadLevel`].
+pub fn check(log: &Log) -> Result<(), TelemetryError> {
+    filter(&log.level).map(|_| ())
+}
+
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let bad = |cause: String| TelemetryError::BadLevel { level: level.to_owned(), cause };
+    // A bare word that is no level would parse as the name of a module and silence all others.
+    let bare = !level.contains(['=', ',', ':']);
+    if level.is_empty() || bare && level.parse::<LevelFilter>().is_err() {
+        return Err(bad("expected error, warn, info, debug, trace, off or a filter".to_owned()));
+    }
+    EnvFilter::builder().parse(level).map_err(|e| bad(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_filters_are_told_from_typing_errors() {
+        let check_level = |level: &str| check(&Log { level: level.to_owned(), ..Log::default() });
+        for good in ["error", "warn", "info", "debug", "trace", "off", "info,daemon::tls=debug"] {
+            assert!(check_level(good).is_ok(), "{good}");
+        }
+        for bad in ["", "inof", "info,daemon=lout", "verbose"] {
+            let error = check_level(bad).expect_err(bad).to_string();
+            assert!(error.starts_with(&format!("[log] level '{bad}': ")), "{error}");
+        }
+    }
 }

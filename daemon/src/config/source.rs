@@ -128,12 +128,7 @@ impl Problem {
 
     /// Where; `None` when the file could not be read at all.
     pub fn position(&self) -> Option<Position> {
-        let before = &self.part.text[..self.span.as_ref()?.start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Some(Position {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        })
+        Some(self.part.position(self.span.as_ref()?.start))
     }
 
     /// The line with a caret under the place, and the help.
@@ -235,6 +230,17 @@ impl Diagnostic for ConfigError {
     }
 }
 
+impl Part {
+    fn position(&self, offset: usize) -> Position {
+        let before = &self.text[..floor_char(&self.text, offset)];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Position {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
 impl SourceCode for Part {
     fn read_span<'a>(
         &'a self,
@@ -243,12 +249,17 @@ impl SourceCode for Part {
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let found = self.text.read_span(span, lines_before, lines_after)?;
+        // miette counts bytes; an editor counts characters.
+        let column = match lines_before {
+            0 => self.position(span.offset()).column - 1,
+            _ => found.column(),
+        };
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
             found.data(),
             *found.span(),
             found.line(),
-            found.column(),
+            column,
             found.line_count(),
         )))
     }

@@ -173,10 +173,13 @@ fn programs_report_what_only_they_know_in_the_same_way() {
 
 #[test]
 fn columns_count_characters_and_long_lines_are_not_printed() {
-    let report_of = |text: &str| report(text);
-    assert!(report_of("\"äöü\" = 1 2\n").starts_with("dnsrouter.toml:1:11: "));
-    let long = format!("x = [{}\n", "1,".repeat(100_000));
-    assert!(report_of(&long).len() < 1000);
+    let umlauts = report(&format!("{NODE}[log]\nlevel = 'äöü' # äöü\nformat = 'ä'\n"));
+    assert!(umlauts.starts_with("dnsrouter.toml:6:10: unknown variant `ä`"), "{umlauts}");
+    let same_line = report(&format!("log = {{ level = 'äöü', format = 'x' }}\n{NODE}"));
+    assert!(same_line.starts_with("dnsrouter.toml:1:33: "), "{same_line}");
+    assert!(same_line.contains("[dnsrouter.toml:1:33]"), "{same_line}");
+    let long = report(&format!("x = [{}\n", "1,".repeat(100_000)));
+    assert!(long.len() < 1000, "{long}");
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn files_that_cannot_be_read_say_why() {
     assert!(load_it().contains("dnsrouter.toml: cannot read the configuration: No such file"));
     std::fs::write(&path, b"[node]\nname = \"\xff\"\n").unwrap();
     assert!(load_it().contains("dnsrouter.toml:2:9: the file is not UTF-8 from here on"));
-    let huge = std::fs::File::create(&path).unwrap();
+    let huge = File::create(&path).unwrap();
     huge.set_len(MAX_FILE + 1).unwrap();
     assert!(load_it().contains("it is larger than 16 MiB"));
     std::fs::remove_file(&path).unwrap();

@@ -1,0 +1,18 @@
+//! Everything of this crate that touches the outside: clock, sockets, files, signals.
+
+#![expect(clippy::disallowed_methods, reason = "IO shell")]
+
+use std::time::Instant;
+
+use crate::service::Clock;
+
+
+/// The system's monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

@@ -6,6 +6,13 @@ use std::time::Instant;
 
 use crate::service::Clock;
 
+pub mod backend;
+pub mod cpu;
+pub mod health;
+pub mod places;
+pub mod program;
+pub mod ready;
+pub mod reload;
 
 /// The system's monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]

@@ -64,6 +64,7 @@
 pub mod backend;
 pub mod caller;
 pub mod check;
+pub mod config;
 pub mod io;
 pub mod load;
 pub mod pings;

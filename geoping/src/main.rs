@@ -1,2 +1,63 @@
-//! Laid out.
-fn main() {}
+//! `geoping`: arguments, configuration, telemetry, files, ports, tasks, and the way out.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use daemon::config::exit_invalid;
+use daemon::supervise::EXIT_EXHAUSTED;
+use daemon::{shutdown, telemetry};
+use geoping::io::program::{Bound, Origin, Prepared};
+use geoping::io::ready;
+
+use crate::args::Args;
+
+mod args;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if args.die_with_parent {
+        let signal = Some(rustix::process::Signal::KILL);
+        rustix::process::set_parent_process_death_signal(signal).context("--die-with-parent")?;
+    }
+    let origin = args.origin();
+    let config = match origin.config() {
+        Ok(config) => config,
+        Err(wrong) => return Ok(exit_invalid(&wrong)),
+    };
+    let metrics = telemetry::init(&config.log)?;
+    let prepared = match Prepared::load(config) {
+        Ok(prepared) => prepared,
+        Err(wrong) => return Ok(exit_invalid(&wrong)),
+    };
+    if args.check {
+        println!("{}: no mistakes", args.config.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bound = prepared.bind()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(bound, origin, metrics, &args))
+}
+
+async fn run(
+    bound: Bound,
+    origin: Origin,
+    metrics: telemetry::PrometheusHandle,
+    args: &Args,
+) -> anyhow::Result<ExitCode> {
+    let stop = shutdown::on_signals().context("cannot handle signals")?;
+    let addresses = bound.addresses()?;
+    let running = bound.start(origin, metrics, stop)?;
+    tracing::info!(grpc = %addresses.grpc, admin = ?addresses.admin, "ready");
+    if let Some(file) = &args.ready_file {
+        ready::write(file, addresses)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    match running.wait().await {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(exhausted) => {
+            tracing::error!("{exhausted}");
+            Ok(ExitCode::from(EXIT_EXHAUSTED))
+        }
+    }
+}

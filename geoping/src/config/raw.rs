@@ -1,0 +1,129 @@
+//! The file as it is written. Unknown keys are errors; what can be wrong carries its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daemon::config::{Log, Spanned, Tls};
+use pki::TrustDomain;
+use serde::Deserialize;
+
+/// `geoping.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Raw {
+    /// Who this node is and what it is good for.
+    pub(crate) node: Node,
+    /// Where it listens and how it leaves.
+    pub(crate) listen: Listen,
+    /// The service beside it; none: always well.
+    pub(crate) backend: Option<Spanned<Backend>>,
+    /// Its mTLS identity. Needed; optional here for the sake of a better message.
+    pub(crate) tls: Option<Spanned<Tls>>,
+    /// Where callers are.
+    #[serde(default)]
+    pub(crate) geo: Geo,
+    /// Regions that are not built in, or are elsewhere.
+    #[serde(default)]
+    pub(crate) region: Vec<Region>,
+    /// What is logged and how.
+    pub(crate) log: Option<Spanned<Log>>,
+}
+
+/// `[node]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Node {
+    /// Unique within its region.
+    pub(crate) name: Spanned<String>,
+    /// Where it stands.
+    pub(crate) region: Spanned<String>,
+    /// Whose certificates count; none: those of the trust domain of its own.
+    pub(crate) trust_domain: Option<TrustDomain>,
+    /// Requests per second this region is good for; 0 or none: not stated.
+    #[serde(default)]
+    pub(crate) capacity: u64,
+    /// Of the service beside it; none: of this program.
+    pub(crate) version: Option<Spanned<String>>,
+    /// Latitude, longitude in degrees; none: where the region is.
+    pub(crate) location: Option<Spanned<[f64; 2]>>,
+}
+
+/// `[listen]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// gRPC, mTLS.
+    pub(crate) grpc: SocketAddr,
+    /// HTTP: /metrics /livez /readyz; none: not served.
+    pub(crate) admin: Option<SocketAddr>,
+    /// From "leave me" to the first GOAWAY. Default 5 s.
+    pub(crate) drain_wait: Option<Spanned<Time>>,
+    /// From GOAWAY to the end of what still runs. Default 20 s.
+    pub(crate) drain_deadline: Option<Spanned<Time>>,
+}
+
+/// A duration with its unit, such as `"5s"`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Time(#[serde(with = "daemon::config::duration")] pub(crate) Duration);
+
+/// `[backend]`: exactly one of the first three.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backend {
+    /// URL of a server that offers grpc.health.v1.
+    pub(crate) grpc: Option<Spanned<String>>,
+    /// `host:port` that accepts connections.
+    pub(crate) tcp: Option<Spanned<String>>,
+    /// URL that answers a GET with success.
+    pub(crate) http: Option<Spanned<String>>,
+    /// With `grpc`: the service asked for; none: the whole server.
+    pub(crate) service: Option<Spanned<String>>,
+    /// Default 2 s.
+    pub(crate) interval: Option<Spanned<Time>>,
+    /// Default 1 s, at most the interval.
+    pub(crate) timeout: Option<Spanned<Time>>,
+    /// Default 2.
+    pub(crate) rise: Option<Spanned<u32>>,
+    /// Default 2.
+    pub(crate) fall: Option<Spanned<u32>>,
+}
+
+/// `[geo]`, as in `dnsrouter.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Geo {
+    /// mmdb files, the first that knows an address wins; none: the built-in country database.
+    #[serde(default)]
+    pub(crate) database: Vec<Spanned<PathBuf>>,
+    /// Names of the fields of a database that is none of the known kinds.
+    #[serde(default)]
+    pub(crate) mapping: geo::mmdb::Mapping,
+    /// Explicit networks; looked at before any database.
+    #[serde(default)]
+    pub(crate) networks: BTreeMap<Spanned<String>, Network>,
+}
+
+/// Where an explicit network is: exactly one of the three.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Network {
+    /// At the location of a region.
+    pub(crate) region: Option<Spanned<String>>,
+    /// In a country (ISO 3166-1 alpha-2), at its centre.
+    pub(crate) country: Option<Spanned<String>>,
+    /// At a point: latitude, longitude in degrees.
+    pub(crate) location: Option<Spanned<[f64; 2]>>,
+}
+
+/// `[[region]]`, as in `dnsrouter.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Region {
+    /// As others name it.
+    pub(crate) name: Spanned<String>,
+    /// Latitude, longitude in degrees.
+    pub(crate) location: Spanned<[f64; 2]>,
+}

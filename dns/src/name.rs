@@ -22,6 +22,7 @@ mod text;
 pub use lower::{LowerName, Parents};
 pub use text::NameError;
 
+use arrayvec::ArrayVec;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -264,16 +265,31 @@ impl<'a> NameRef<'a> {
 
     /// Canonical order (RFC 4034 §6.1).
     pub fn canonical_cmp(self, other: NameRef<'_>) -> Ordering {
-        let mine: Vec<_> = self.labels().collect();
-        let theirs: Vec<_> = other.labels().collect();
-        for (a, b) in mine.iter().rev().zip(theirs.iter().rev()) {
-            let order =
-                a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+        let (mine, theirs) = (self.label_starts(), other.label_starts());
+        for (&a, &b) in mine.iter().rev().zip(theirs.iter().rev()) {
+            let label = |name: NameRef<'_>, at: u8| {
+                let start = usize::from(at) + 1;
+                start..start + usize::from(name.wire[usize::from(at)])
+            };
+            let mine = self.wire[label(self, a)].iter().map(u8::to_ascii_lowercase);
+            let theirs = other.wire[label(other, b)].iter().map(u8::to_ascii_lowercase);
+            let order = mine.cmp(theirs);
             if order.is_ne() {
                 return order;
             }
         }
         mine.len().cmp(&theirs.len())
+    }
+
+    /// Where the length octet of each label stands, the root's left out.
+    fn label_starts(self) -> ArrayVec<u8, MAX_LABELS> {
+        let mut starts = ArrayVec::new();
+        let mut at = 0;
+        while self.wire[at] != 0 {
+            starts.push(at as u8);
+            at += 1 + usize::from(self.wire[at]);
+        }
+        starts
     }
 
     /// An owned copy.

@@ -1,0 +1,262 @@
+//! What to answer (RFC 1034 §4.3.2, with RFC 2308, 4592, 6604, 6672, 8020, 8482).
+//!
+//! ```text
+//!            seek(name) ─▶ node at the name, or closest encloser
+//!                │
+//!   Outer ───────┼──────────▶ REFUSED                (later in a chain: the chain just ends)
+//!   Cut, below ──┼──────────▶ referral: NS, glue, AA=0      (DS at the cut: our own answer)
+//!   exact ───────┼─▶ type?  ─▶ RRset or service
+//!                │   CNAME? ─▶ add it, go on at its target
+//!                │   else   ─▶ NODATA: SOA
+//!   encloser ────┼─▶ DNAME? ─▶ add it and the CNAME it makes, go on
+//!                │   has *? ─▶ as exact, with the wildcard's data
+//!                └─▶ else   ─▶ NXDOMAIN: SOA
+//! ```
+//!
+//! Resolution reads frozen data and allocates nothing. It does not know addresses of services:
+//! it says "here stands service N, type T", and the caller supplies them.
+
+mod walk;
+
+use crate::name::{MAX_NAME, NameRef};
+use crate::rr::{RRset, Rcode, Rtype, Ttl};
+use crate::wire::{Fit, Owner, Section, Writer};
+use crate::zone::{Node, NodeId, ServiceId, ZoneId, Zones};
+use arrayvec::ArrayVec;
+
+/// Most names visited for one question: the question's and those that CNAMEs and DNAMEs lead to.
+/// Resolvers give up about there (Unbound and BIND after 11), and go on by themselves from where
+/// our answer ends.
+pub const MAX_CHAIN: usize = 11;
+
+/// Each step adds a DNAME and a CNAME at most.
+const MAX_ANSWERS: usize = 2 * MAX_CHAIN;
+
+/// The answer to one question; see [`Zones::resolve`].
+pub struct Resolution<'z> {
+    rcode: Rcode,
+    authoritative: bool,
+    zone: Option<ZoneId>,
+    answers: ArrayVec<Stored<'z>, MAX_ANSWERS>,
+    authority: Option<(NameRef<'z>, RRset<'z>)>,
+    additional: Option<Additional<'z>>,
+    /// Names that DNAMEs made.
+    made: ArrayVec<MadeName, MAX_CHAIN>,
+}
+
+/// A name in wire form that stands in no zone.
+type MadeName = ArrayVec<u8, MAX_NAME>;
+
+#[derive(Clone, Copy)]
+struct Stored<'z> {
+    owner: OwnerAt<'z>,
+    data: DataAt<'z>,
+}
+
+/// A name of the chain.
+#[derive(Clone, Copy)]
+enum OwnerAt<'z> {
+    Question,
+    Frozen(NameRef<'z>),
+    /// Place in [`Resolution::made`].
+    Made(usize),
+}
+
+#[derive(Clone, Copy)]
+enum DataAt<'z> {
+    Static(RRset<'z>),
+    Service(ServiceId, Rtype),
+    Cname { made: usize, ttl: Ttl },
+}
+
+#[derive(Clone, Copy)]
+struct Additional<'z> {
+    zones: &'z Zones,
+    nodes: &'z [NodeId],
+    /// So many of them must come along (RFC 9471).
+    needed: usize,
+    referral: bool,
+}
+
+/// One RRset of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'r> {
+    /// Whose RRset it is. At wildcards the name that was asked for, not the wildcard's.
+    pub owner: Owner<'r>,
+    /// What it is.
+    pub data: Data<'r>,
+}
+
+/// What stands in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data<'r> {
+    /// Records from a zone.
+    Static(RRset<'r>),
+    /// Records that the caller makes for this client.
+    Service {
+        /// Which service.
+        service: ServiceId,
+        /// Which of its types.
+        rtype: Rtype,
+    },
+    /// A CNAME that a DNAME made (RFC 6672 §3.1).
+    Cname {
+        /// Where it points to.
+        target: NameRef<'r>,
+        /// The DNAME's TTL.
+        ttl: Ttl,
+    },
+}
+
+impl<'z> Resolution<'z> {
+    /// An empty answer. Cheap: its arrays are not written to.
+    #[inline]
+    pub fn new() -> Self {
+        Resolution {
+            rcode: Rcode::REFUSED,
+            authoritative: false,
+            zone: None,
+            answers: ArrayVec::new_const(),
+            authority: None,
+            additional: None,
+            made: ArrayVec::new_const(),
+        }
+    }
+
+    /// Back to [`new`](Self::new), without a copy of the whole.
+    fn clear(&mut self) {
+        self.rcode = Rcode::REFUSED;
+        self.authoritative = false;
+        self.zone = None;
+        self.answers.clear();
+        self.authority = None;
+        self.additional = None;
+        self.made.clear();
+    }
+
+    /// NOERROR, NXDOMAIN (also at the end of a chain, RFC 6604), YXDOMAIN, or REFUSED for a name
+    /// outside our zones.
+    pub fn rcode(&self) -> Rcode {
+        self.rcode
+    }
+
+    /// AA: set but for referrals and refusals. A chain that ends in a referral is still ours at
+    /// its start, which is what the bit speaks of (RFC 1035 §4.1.1).
+    pub fn authoritative(&self) -> bool {
+        self.authoritative
+    }
+
+    /// The zone that the question's name is in.
+    pub fn zone(&self) -> Option<ZoneId> {
+        self.zone
+    }
+
+    /// Whether this sends the client to the servers of a child zone.
+    pub fn is_referral(&self) -> bool {
+        self.additional.is_some_and(|additional| additional.referral)
+    }
+
+    /// The answer section, in order of the chain.
+    pub fn answer(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.answers.iter().map(|stored| Entry {
+            owner: self.owner(stored.owner),
+            data: match stored.data {
+                DataAt::Static(rrset) => Data::Static(rrset),
+                DataAt::Service(service, rtype) => Data::Service { service, rtype },
+                DataAt::Cname { made, ttl } => Data::Cname { target: self.made(made), ttl },
+            },
+        })
+    }
+
+    /// The service in the answer section, if there is one: there is never more than one, at the
+    /// end of the chain. Its scope is the reply's; without one the scope is 0 (RFC 7871 §7.4).
+    pub fn service(&self) -> Option<(ServiceId, Rtype)> {
+        match self.answers.last()?.data {
+            DataAt::Service(service, rtype) => Some((service, rtype)),
+            _ => None,
+        }
+    }
+
+    /// The authority section: the SOA with its negative TTL, or the delegation's NS.
+    pub fn authority(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.authority
+            .iter()
+            .map(|&(owner, rrset)| Entry { owner: Owner::Name(owner), data: Data::Static(rrset) })
+    }
+
+    /// Addresses that go along: glue of a referral, which must fit ([`Section::Glue`]), and
+    /// addresses of NS, MX and SRV targets inside our zones, which need not. Services are among
+    /// the latter but not in referrals. A reply whose additional section holds a service's
+    /// addresses depends on the client: leave them out or give the scope accordingly.
+    pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {
+        self.additional.into_iter().flat_map(|additional| {
+            let Additional { zones, nodes, needed, referral } = additional;
+            nodes.iter().enumerate().flat_map(move |(i, &node)| {
+                let section = if i < needed { Section::Glue } else { Section::Additional };
+                let node = zones.node(node);
+                addresses(zones, node)
+                    .filter(move |entry| !(referral && matches!(entry.data, Data::Service { .. })))
+                    .map(move |entry| (section, entry))
+            })
+        })
+    }
+
+    /// Writes all sections, and AA. `services` is called for each service entry and writes its
+    /// RRset with [`Writer::rrset_with`], or not: entries of [`Section::Additional`] may be left
+    /// out. What does not fit is truncated as [`Writer`] says.
+    pub fn write<'b>(
+        &self,
+        writer: &mut Writer<'b>,
+        mut services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
+    ) {
+        writer.set_authoritative(self.authoritative);
+        let answer = self.answer().map(|entry| (Section::Answer, entry));
+        let authority = self.authority().map(|entry| (Section::Authority, entry));
+        for (section, Entry { owner, data }) in answer.chain(authority).chain(self.additional()) {
+            let fit = match data {
+                Data::Static(rrset) => writer.rrset(section, owner, &rrset),
+                Data::Cname { target, ttl } => {
+                    writer.rrset_with(section, owner, Rtype::CNAME, ttl, [target.wire()])
+                }
+                Data::Service { service, rtype } => {
+                    services(writer, section, owner, service, rtype);
+                    Fit::Written
+                }
+            };
+            if fit != Fit::Written {
+                // What comes later is needed less.
+                return;
+            }
+        }
+    }
+
+    fn owner(&self, owner: OwnerAt<'z>) -> Owner<'_> {
+        match owner {
+            OwnerAt::Question => Owner::Question,
+            OwnerAt::Frozen(name) => Owner::Name(name),
+            OwnerAt::Made(made) => Owner::Name(self.made(made)),
+        }
+    }
+
+    fn made(&self, made: usize) -> NameRef<'_> {
+        NameRef::from_checked(&self.made[made])
+    }
+}
+
+impl Default for Resolution<'_> {
+    fn default() -> Self {
+        Resolution::new()
+    }
+}
+
+/// The address RRsets of a node.
+fn addresses<'z>(zones: &'z Zones, node: &'z Node) -> impl Iterator<Item = Entry<'z>> {
+    [Rtype::A, Rtype::AAAA].into_iter().filter_map(move |rtype| {
+        let slot = zones.slot(node, rtype)?;
+        let data = match slot.service {
+            Some(service) => Data::Service { service, rtype },
+            None => Data::Static(zones.rrset(slot)),
+        };
+        Some(Entry { owner: Owner::Name(zones.name(node)), data })
+    })
+}

@@ -1,0 +1,238 @@
+//! Down the tree and along the chain.
+
+use super::{Additional, DataAt, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored};
+use crate::name::{LowerName, NameRef};
+use crate::rr::{Rcode, Rtype};
+use crate::wire::Owner;
+use crate::zone::{Kind, Node, NodeId, Slot, Zone, Zones};
+
+/// What one name of the chain led to.
+enum Step<'z> {
+    Done,
+    /// On to the target of a CNAME.
+    Follow(OwnerAt<'z>),
+}
+
+impl Zones {
+    /// Finds the answer for a name and type of class IN, and leaves it in `out`, whatever that
+    /// held before. Not for AXFR and IXFR, which are the caller's.
+    ///
+    /// Work is bounded: at most [`MAX_CHAIN`] names, each with a few look-ups.
+    pub fn resolve<'z>(&'z self, name: &LowerName, qtype: Rtype, out: &mut Resolution<'z>) {
+        out.clear();
+        let walk = Walk { zones: self, qtype, out };
+        walk.run(name);
+    }
+}
+
+struct Walk<'z, 'o> {
+    zones: &'z Zones,
+    qtype: Rtype,
+    out: &'o mut Resolution<'z>,
+}
+
+impl<'z> Walk<'z, '_> {
+    fn run(mut self, name: &LowerName) {
+        let (node, depth) = self.zones.seek(name);
+        let found = self.zones.node(node);
+        if found.kind == Kind::Outer {
+            return;
+        }
+        self.out.rcode = Rcode::NOERROR;
+        self.out.authoritative = true;
+        self.out.zone = Some(found.zone);
+        if let Step::Follow(target) = self.step(name, OwnerAt::Question, node, depth) {
+            self.follow(name, target);
+        }
+        let referred = self.out.is_referral() && self.out.answers.is_empty();
+        self.out.authoritative = !referred;
+    }
+
+    /// Goes along CNAMEs and DNAMEs. Ends at the bound, in a loop, or where our zones do, with
+    /// what was gathered.
+    #[cold]
+    fn follow(&mut self, question: &LowerName, mut target: OwnerAt<'z>) {
+        let mut name = LowerName::new();
+        for _ in 1..MAX_CHAIN {
+            name.read(match target {
+                OwnerAt::Question => return,
+                OwnerAt::Frozen(name) => name,
+                OwnerAt::Made(made) => self.out.made(made),
+            });
+            if self.was_visited(question, &name) {
+                return;
+            }
+            let (node, depth) = self.zones.seek(&name);
+            if self.zones.node(node).kind == Kind::Outer {
+                return;
+            }
+            match self.step(&name, target, node, depth) {
+                Step::Follow(next) => target = next,
+                Step::Done => return,
+            }
+        }
+    }
+
+    /// Whether `name` already owns something in the answer.
+    fn was_visited(&self, question: &LowerName, name: &LowerName) -> bool {
+        self.out.answer().any(|entry| match entry.owner {
+            Owner::Question => question.wire() == name.wire(),
+            Owner::Name(owner) => owner.wire().eq_ignore_ascii_case(name.wire()),
+        })
+    }
+
+    /// One name. `node` stands at it if it has `depth` labels, else at its closest encloser.
+    #[inline]
+    fn step(&mut self, name: &LowerName, owner: OwnerAt<'z>, id: NodeId, depth: usize) -> Step<'z> {
+        let zones = self.zones;
+        let node = zones.node(id);
+        let exact = depth == name.label_count();
+        match node.kind {
+            Kind::Data if exact && self.qtype == Rtype::DS && zones.zone(node.zone).is_apex(id) => {
+                self.ds_of_apex(node, owner)
+            }
+            Kind::Data if exact => self.at(node, owner),
+            Kind::Data if node.has_dname => self.redirect(name, owner, node, depth),
+            Kind::Data => match zones.wildcard(node) {
+                Some(wildcard) => self.at(wildcard, owner),
+                None => {
+                    self.out.rcode = Rcode::NXDOMAIN;
+                    self.negative(zones.zone(node.zone))
+                }
+            },
+            // DS belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
+            Kind::Cut if exact && self.qtype == Rtype::DS => match zones.slot(node, Rtype::DS) {
+                Some(slot) => self.push(owner, slot),
+                None => self.negative(zones.zone(node.zone)),
+            },
+            Kind::Cut | Kind::BelowCut => self.refer(zones.node(node.link)),
+            Kind::BelowDname => {
+                let dname = zones.node(node.link);
+                let depth = zones.name(dname).labels().count();
+                self.redirect(name, owner, dname, depth)
+            }
+            Kind::Outer => Step::Done,
+        }
+    }
+
+    /// The name exists, or a wildcard stands in for it.
+    fn at(&mut self, node: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
+        let zones = self.zones;
+        if self.qtype == Rtype::ANY {
+            return match self.smallest(node) {
+                Some(slot) => self.push(owner, slot),
+                None => self.negative(zones.zone(node.zone)),
+            };
+        }
+        if let Some(slot) = zones.slot(node, self.qtype) {
+            return self.push(owner, slot);
+        }
+        if !node.has_cname {
+            return self.negative(zones.zone(node.zone));
+        }
+        let Some(slot) = zones.slot(node, Rtype::CNAME) else { return Step::Done };
+        self.push(owner, slot);
+        let target = zones.rrset(slot).rdatas().next();
+        target.map_or(Step::Done, |target| {
+            Step::Follow(OwnerAt::Frozen(NameRef::from_checked(target)))
+        })
+    }
+
+    /// ANY gets one RRset (RFC 8482 §4.1): the CNAME, else the smallest in octets, else what a
+    /// service makes. Real data stays cacheable under its own type, unlike a made-up HINFO.
+    fn smallest(&self, node: &'z Node) -> Option<&'z Slot> {
+        let slots = self.zones.slots(node);
+        let size = |slot: &&Slot| {
+            let is_cname = slot.rtype == Rtype::CNAME;
+            (!is_cname, slot.service.is_some(), self.zones.rrset(slot).data_len(), slot.rtype)
+        };
+        slots.iter().min_by_key(size)
+    }
+
+    fn push(&mut self, owner: OwnerAt<'z>, slot: &'z Slot) -> Step<'z> {
+        let data = match slot.service {
+            Some(service) => DataAt::Service(service, slot.rtype),
+            None => DataAt::Static(self.zones.rrset(slot)),
+        };
+        self.add(owner, data);
+        let (nodes, _) = self.zones.extras(slot);
+        if !nodes.is_empty() && self.qtype != Rtype::ANY {
+            let zones = self.zones;
+            self.out.additional = Some(Additional { zones, nodes, needed: 0, referral: false });
+        }
+        Step::Done
+    }
+
+    fn add(&mut self, owner: OwnerAt<'z>, data: DataAt<'z>) {
+        // MAX_CHAIN steps add two entries each at most, so there is always room.
+        let _ = self.out.answers.try_push(Stored { owner, data });
+    }
+
+    /// NODATA or NXDOMAIN: the SOA of the zone (RFC 2308 §3).
+    fn negative(&mut self, zone: Zone<'z>) -> Step<'z> {
+        self.out.authority = Some((zone.apex(), zone.negative_soa()));
+        Step::Done
+    }
+
+    fn refer(&mut self, cut: &'z Node) -> Step<'z> {
+        let zones = self.zones;
+        let Some(slot) = zones.slot(cut, Rtype::NS) else { return Step::Done };
+        self.out.authority = Some((zones.name(cut), zones.rrset(slot)));
+        let (nodes, needed) = zones.extras(slot);
+        self.out.additional = Some(Additional { zones, nodes, needed, referral: true });
+        Step::Done
+    }
+
+    /// DS asked at an apex: the parent answers, if we serve it; else we say that there is none on
+    /// our side of the cut (RFC 4035 §3.1.4.1).
+    fn ds_of_apex(&mut self, apex: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
+        let zone = self.zones.zone(apex.zone);
+        match zone.parent() {
+            Some((_, Some(ds))) => self.push(owner, ds),
+            Some((parent, None)) => self.negative(parent),
+            None => self.negative(zone),
+        }
+    }
+
+    /// A DNAME above the name: it goes into the answer, once, and with it the CNAME that it makes
+    /// of the name (RFC 6672 §3.2).
+    #[cold]
+    fn redirect(
+        &mut self,
+        name: &LowerName,
+        owner: OwnerAt<'z>,
+        dname: &'z Node,
+        depth: usize,
+    ) -> Step<'z> {
+        let zones = self.zones;
+        let Some(slot) = zones.slot(dname, Rtype::DNAME) else { return Step::Done };
+        let rrset = zones.rrset(slot);
+        let at = zones.name(dname);
+        let known = self.out.answers.iter().any(|stored| {
+            matches!(stored.data, DataAt::Static(set) if set == rrset)
+                && matches!(stored.owner, OwnerAt::Frozen(owner) if owner == at)
+        });
+        if !known {
+            self.add(OwnerAt::Frozen(at), DataAt::Static(rrset));
+        }
+        let Some(target) = rrset.rdatas().next() else { return Step::Done };
+        let prefix = &name.wire()[..name.wire().len() - name.suffix(depth).len()];
+        let mut made = MadeName::new_const();
+        let fits =
+            made.try_extend_from_slice(prefix).and_then(|()| made.try_extend_from_slice(target));
+        if fits.is_err() {
+            self.out.rcode = Rcode::YXDOMAIN;
+            return Step::Done;
+        }
+        let place = self.out.made.len();
+        if self.out.made.try_push(made).is_err() {
+            return Step::Done;
+        }
+        self.add(owner, DataAt::Cname { made: place, ttl: rrset.ttl });
+        // A question for the CNAME itself is answered by it (RFC 6672 §3.2: as if it stood there).
+        match self.qtype {
+            Rtype::CNAME | Rtype::ANY => Step::Done,
+            _ => Step::Follow(OwnerAt::Made(place)),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Zones: built from records, checked, frozen, looked up.
+//!
+//! ```text
+//!  records ──ZoneData::new──▶ ZoneData ─┐
+//!  (master files, tests)      (checked) ├─Zones::freeze──▶ Zones ──resolve──▶ Resolution
+//!  services ──ServiceNode───────────────┘                 (frozen)
+//! ```
+//!
+//! | type | holds | when |
+//! |---|---|---|
+//! | [`Record`] | one record and where it was written | between parser and checks |
+//! | [`ZoneData`] | the checked records of one zone, sorted | until frozen; also for comparing |
+//! | [`ServiceNode`] | a name whose addresses are chosen per client | input of freezing |
+//! | [`Zones`] | all zones in a few flat arrays under one hash table | answering |
+//!
+//! In [`Zones`] every name that exists, also the empty ones between others, is one node in one
+//! table for all zones, so an exact hit takes one hash and says at once what stands there: data,
+//! a delegation, something below one. A miss finds its closest encloser by halving the depth.
+
+mod check;
+mod data;
+mod error;
+mod freeze;
+mod table;
+
+pub use data::{Position, Record, ZoneData};
+pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
+pub use freeze::{ServiceId, ServiceNode};
+pub(crate) use table::{Kind, Node, NodeId, Slot};
+pub use table::{Zone, ZoneId, Zones};

@@ -1,0 +1,155 @@
+//! What must hold inside one zone (RFC 1035 §5.2, RFC 2181, RFC 4035, RFC 4592, RFC 6672).
+//!
+//! Records come sorted by owner in canonical order, so a subtree is one run that starts at its
+//! top: one pass that remembers the last delegation and the last DNAME sees all that is hidden.
+
+use super::Record;
+use super::data::Soa;
+use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
+use crate::name::{Name, NameRef};
+use crate::rr::Rtype;
+use std::collections::BTreeSet;
+
+/// Octets an RRset may take on the wire: a whole message over TCP less header, question and OPT.
+/// A bigger set could be loaded but never answered.
+const MAX_RRSET: usize = 64_000;
+/// Owner (as a pointer), type, class, TTL and length of each record.
+const RECORD_HEAD: usize = 12;
+
+/// All that is wrong with the zone, at most [`MAX_ERRORS`].
+pub(super) fn zone(apex: &Name, records: &[Record]) -> Vec<ZoneError> {
+    let mut checks = Checks { apex, cut: None, dname: None, errors: Vec::new() };
+    if !records.iter().any(|record| record.owner == *apex && record.rtype == Rtype::SOA) {
+        checks.errors.push(ZoneError::of(apex, ZoneFault::NoSoa));
+    }
+    if !records.iter().any(|record| record.owner == *apex && record.rtype == Rtype::NS) {
+        checks.errors.push(ZoneError::of(apex, ZoneFault::NoNs));
+    }
+    for at_name in records.chunk_by(|a, b| a.owner == b.owner) {
+        if checks.errors.len() >= MAX_ERRORS {
+            break;
+        }
+        checks.name(at_name);
+    }
+    checks.errors.truncate(MAX_ERRORS);
+    checks.errors
+}
+
+struct Checks<'a> {
+    apex: &'a Name,
+    /// The delegation that what comes next may be below.
+    cut: Option<&'a Name>,
+    /// The same for DNAME.
+    dname: Option<&'a Name>,
+    errors: Vec<ZoneError>,
+}
+
+impl<'a> Checks<'a> {
+    fn error(&mut self, record: &Record, fault: ZoneFault) {
+        self.errors.push(ZoneError::at(record, fault));
+    }
+
+    /// Checks all records of one owner.
+    fn name(&mut self, records: &'a [Record]) {
+        let owner = &records[0].owner;
+        if !owner.is_subdomain_of(self.apex) {
+            self.error(&records[0], ZoneFault::OutOfZone(self.apex.clone()));
+            return;
+        }
+        self.cut = self.cut.filter(|cut| owner.is_subdomain_of(cut));
+        self.dname = self.dname.filter(|dname| owner.is_subdomain_of(dname));
+        for record in records {
+            if let Err(fault) = rdata(record) {
+                self.error(record, fault);
+            }
+        }
+        if let Some(dname) = self.dname {
+            self.error(&records[0], ZoneFault::BelowDname(dname.clone()));
+        } else if let Some(cut) = self.cut {
+            for record in records {
+                if !matches!(record.rtype, Rtype::A | Rtype::AAAA) {
+                    let fault = ZoneFault::BelowCut { rtype: record.rtype, cut: cut.clone() };
+                    self.error(record, fault);
+                }
+            }
+        } else {
+            self.authoritative(owner, records);
+        }
+        for set in records.chunk_by(|a, b| a.rtype == b.rtype) {
+            let distinct: BTreeSet<&[u8]> = set.iter().map(|record| &*record.rdata).collect();
+            if distinct.iter().map(|rdata| RECORD_HEAD + rdata.len()).sum::<usize>() > MAX_RRSET {
+                self.error(&set[0], ZoneFault::RRsetTooBig(set[0].rtype));
+            }
+        }
+    }
+
+    /// Checks a name at or above the delegations, and notes a new one.
+    fn authoritative(&mut self, owner: &'a Name, records: &'a [Record]) {
+        let has = |rtype| records.iter().any(|record| record.rtype == rtype);
+        let at_apex = *owner == *self.apex;
+        let at_cut = has(Rtype::NS) && !at_apex;
+        let cname = has(Rtype::CNAME);
+        for (i, record) in records.iter().enumerate() {
+            let second = records[..i]
+                .iter()
+                .any(|earlier| earlier.rtype == record.rtype && earlier.rdata != record.rdata);
+            let fault = match record.rtype {
+                Rtype::SOA if !at_apex => ZoneFault::SoaBelowApex,
+                Rtype::SOA if second => ZoneFault::SecondSoa,
+                Rtype::CNAME if second => ZoneFault::SecondCname,
+                Rtype::DNAME if second => ZoneFault::SecondDname,
+                Rtype::NS | Rtype::DNAME if owner.is_wildcard() => {
+                    ZoneFault::AtWildcard(record.rtype)
+                }
+                // RFC 2181 §10.1 and RFC 4035 §2.5: only DNSSEC's own stand beside a CNAME.
+                Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC if cname => continue,
+                rtype if cname => ZoneFault::BesideCname(rtype),
+                Rtype::DS if !at_cut => ZoneFault::DsWithoutCut,
+                rtype if at_cut && !belongs_at_cut(rtype) => ZoneFault::AtCut(rtype),
+                _ => continue,
+            };
+            self.error(record, fault);
+        }
+        if at_cut {
+            self.cut = Some(owner);
+        }
+        if has(Rtype::DNAME) {
+            self.dname = Some(owner);
+        }
+    }
+}
+
+/// A delegation has NS, DS and what signs them; addresses are glue where the child's name is also
+/// its server's.
+fn belongs_at_cut(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::RRSIG | Rtype::A | Rtype::AAAA)
+}
+
+/// Checks what later code relies on: types that are data, and names inside RDATA that we follow or
+/// compress.
+fn rdata(record: &Record) -> Result<(), ZoneFault> {
+    let rtype = record.rtype;
+    let malformed = || ZoneFault::Malformed(rtype);
+    let mut rest = &record.rdata[..];
+    let (skip, names, tail) = match rtype {
+        _ if rtype.is_meta() || rtype.0 == 0 => return Err(ZoneFault::MetaType(rtype)),
+        Rtype::SOA => {
+            return Soa::parse(rest).map(|_| ()).ok_or(ZoneFault::MalformedSoa);
+        }
+        Rtype::A => (4, 0, 0),
+        Rtype::AAAA => (16, 0, 0),
+        Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => (0, 1, 0),
+        Rtype::MD | Rtype::MF | Rtype::MB | Rtype::MG | Rtype::MR => (0, 1, 0),
+        Rtype::MINFO => (0, 2, 0),
+        Rtype::MX => (2, 1, 0),
+        Rtype::SRV => (6, 1, 0),
+        _ if rest.len() > usize::from(u16::MAX) => return Err(malformed()),
+        _ => return Ok(()),
+    };
+    rest = rest.get(skip..).ok_or_else(malformed)?;
+    for _ in 0..names {
+        let name = NameRef::parse(rest).map_err(|_| malformed())?;
+        rest = &rest[name.wire_len()..];
+    }
+    if rest.len() == tail { Ok(()) } else { Err(malformed()) }
+}

@@ -1,0 +1,161 @@
+//! The records of one zone, checked.
+
+use super::check;
+use super::error::{ZoneError, ZoneFault};
+use crate::name::{Name, NameRef};
+use crate::rr::{Rtype, Ttl};
+use std::fmt;
+use std::sync::Arc;
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The file's name as the user knows it.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in octets.
+    pub column: u32,
+    /// Octets to underline, at least 1.
+    pub length: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One record of class IN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The owner name.
+    pub owner: Name,
+    /// The type.
+    pub rtype: Rtype,
+    /// The TTL; [`ZoneData::new`] makes it the same in the whole RRset.
+    pub ttl: Ttl,
+    /// RDATA in wire form, names uncompressed.
+    pub rdata: Box<[u8]>,
+    /// Where it comes from; none for records that were never in a file.
+    pub position: Option<Position>,
+}
+
+/// One zone whose records passed every check: one SOA, NS at the apex, nothing out of zone,
+/// nothing beside a CNAME, nothing below a DNAME, below a delegation only addresses.
+#[derive(Clone, Debug)]
+pub struct ZoneData {
+    pub(super) apex: Name,
+    pub(super) records: Vec<Record>,
+    notices: Vec<ZoneError>,
+}
+
+impl ZoneData {
+    /// Checks and sorts `records`. Duplicates are collapsed, and an RRset's TTLs are brought down
+    /// to the lowest (RFC 2181 §5, §5.2); both are [notices](Self::notices).
+    ///
+    /// # Errors
+    /// All that is wrong, at most [`MAX_ERRORS`](super::MAX_ERRORS) of it. Nothing is kept.
+    pub fn new(apex: Name, mut records: Vec<Record>) -> Result<Self, Vec<ZoneError>> {
+        // Stable, so that of equal records the first written stays.
+        records
+            .sort_by(|a, b| (&a.owner, a.rtype, covered(a)).cmp(&(&b.owner, b.rtype, covered(b))));
+        let errors = check::zone(&apex, &records);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut notices = Vec::new();
+        let records = collapse(records, &mut notices);
+        Ok(ZoneData { apex, records, notices })
+    }
+
+    /// The zone's name.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// The records by owner in canonical order, then by type, then as written.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// What was set right by itself: worth telling, no reason to refuse.
+    pub fn notices(&self) -> &[ZoneError] {
+        &self.notices
+    }
+
+    /// The serial of the SOA.
+    pub fn serial(&self) -> u32 {
+        self.soa().serial
+    }
+
+    /// The SOA's numbers.
+    pub(super) fn soa(&self) -> Soa {
+        self.records
+            .iter()
+            .find(|record| record.rtype == Rtype::SOA)
+            .and_then(|record| Soa::parse(&record.rdata))
+            .expect("a checked zone has a well-formed SOA")
+    }
+}
+
+/// What a TTL must be equal over: the RRset, and for RRSIG the covered type (RFC 4034 §3: a
+/// signature has the TTL of what it covers).
+fn covered(record: &Record) -> Option<[u8; 2]> {
+    match record.rtype {
+        Rtype::RRSIG => record.rdata.first_chunk().copied(),
+        _ => None,
+    }
+}
+
+/// Drops duplicates and evens TTLs in sorted records.
+fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
+    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+    let mut set = 0;
+    for record in records {
+        let first = kept.get(set);
+        let same_set = first.is_some_and(|first| {
+            (&first.owner, first.rtype, covered(first))
+                == (&record.owner, record.rtype, covered(&record))
+        });
+        if !same_set {
+            set = kept.len();
+            kept.push(record);
+            continue;
+        }
+        if record.ttl != kept[set].ttl {
+            let lowest = record.ttl.min(kept[set].ttl);
+            notices.push(ZoneError::at(&record, ZoneFault::TtlMismatch { lowest }));
+            for earlier in &mut kept[set..] {
+                earlier.ttl = lowest;
+            }
+        }
+        if kept[set..].iter().any(|earlier| earlier.rdata == record.rdata) {
+            notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
+            continue;
+        }
+        let ttl = kept[set].ttl;
+        kept.push(Record { ttl, ..record });
+    }
+    kept
+}
+
+/// The numbers of a SOA record (RFC 1035 §3.3.13).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Soa {
+    pub(super) serial: u32,
+    pub(super) minimum: Ttl,
+}
+
+impl Soa {
+    pub(super) fn parse(rdata: &[u8]) -> Option<Soa> {
+        let mname = NameRef::parse(rdata).ok()?;
+        let rest = &rdata[mname.wire_len()..];
+        let rname = NameRef::parse(rest).ok()?;
+        let numbers: &[u8; 20] = rest[rname.wire_len()..].try_into().ok()?;
+        let [serial, .., minimum] = [0, 4, 8, 12, 16].map(|at| {
+            u32::from_be_bytes([numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3]])
+        });
+        Some(Soa { serial, minimum: Ttl::from_secs(minimum) })
+    }
+}

@@ -1,0 +1,328 @@
+//! From checked zones and services to the frozen table.
+//!
+//! ```text
+//!  1 gather   every name with data goes to its most specific zone    BTreeMap, canonical order
+//!  2 fill     names between them, and up to the root, become nodes
+//!  3 walk     top down: which zone, what kind (data, cut, below cut, below DNAME, outside)
+//!  4 emit     names, slots and data into flat arrays; the hash index
+//!  5 link     targets of NS, MX, SRV to the nodes that hold their addresses
+//! ```
+
+use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
+use super::table::{Emit, Kind, Node, NodeId, Slot, ZoneEntry, ZoneId, Zones};
+use super::{Record, ZoneData};
+use crate::name::{Name, NameRef};
+use crate::rr::{Rtype, Ttl};
+use std::collections::{BTreeMap, HashMap};
+
+/// Number of a service, given by the caller and handed back by resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// A name inside a zone whose RRsets of some types are made per client. May be a wildcard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceNode {
+    /// The owner name.
+    pub name: Name,
+    /// What resolution hands back.
+    pub id: ServiceId,
+    /// The types it answers; for others the name has NODATA or static records.
+    pub types: Vec<Rtype>,
+}
+
+/// Optional addresses remembered per RRset: more would not fit a reply anyway.
+const MAX_OPTIONAL: usize = 32;
+
+impl Zones {
+    /// Freezes `zones` and `services` into one table. `hash_key` keys the table's hash, so that
+    /// nobody can choose names that collide; equal inputs give equal answers under any key.
+    ///
+    /// # Errors
+    /// Services that collide with the zones or each other, zones given twice: all of them, at
+    /// most [`MAX_ERRORS`].
+    pub fn freeze<'a>(
+        zones: impl IntoIterator<Item = &'a ZoneData>,
+        services: &'a [ServiceNode],
+        hash_key: [u64; 2],
+    ) -> Result<Zones, Vec<ZoneError>> {
+        let mut draft = Draft::default();
+        draft.gather(zones.into_iter().collect());
+        for service in services {
+            draft.service(service);
+        }
+        draft.fill();
+        let walked = draft.walk();
+        if !draft.errors.is_empty() {
+            draft.errors.truncate(MAX_ERRORS);
+            return Err(draft.errors);
+        }
+        draft
+            .emit(&walked, hash_key)
+            .ok_or_else(|| vec![ZoneError::of(&Name::root(), ZoneFault::TooBig)])
+    }
+}
+
+/// Everything by name, before it is frozen.
+#[derive(Default)]
+struct Draft<'a> {
+    /// In canonical order of their apexes.
+    zones: Vec<&'a ZoneData>,
+    by_apex: HashMap<&'a Name, usize>,
+    nodes: BTreeMap<Name, DraftNode<'a>>,
+    /// DS records that a parent zone of ours holds for a zone of ours, by zone.
+    parent_ds: HashMap<usize, &'a [Record]>,
+    errors: Vec<ZoneError>,
+}
+
+#[derive(Default)]
+struct DraftNode<'a> {
+    sets: Vec<&'a [Record]>,
+    service: Option<&'a ServiceNode>,
+}
+
+/// What the walk found out about a node.
+struct Walked {
+    kind: Kind,
+    /// The zone; for [`Kind::Outer`] meaningless.
+    zone: usize,
+    /// The delegation or DNAME that hides the node, or the node itself at a delegation.
+    link: usize,
+    /// For an apex: the zone of ours that has the name above it.
+    parent_zone: Option<usize>,
+    /// Whether a DNAME hides what is below.
+    has_dname: bool,
+}
+
+impl<'a> Draft<'a> {
+    fn gather(&mut self, mut zones: Vec<&'a ZoneData>) {
+        zones.sort_by_key(|zone| zone.apex());
+        for pair in zones.windows(2) {
+            if pair[0].apex() == pair[1].apex() {
+                self.errors.push(ZoneError::of(pair[1].apex(), ZoneFault::DuplicateZone));
+            }
+        }
+        self.by_apex = zones.iter().enumerate().map(|(i, zone)| (zone.apex(), i)).collect();
+        for (i, &zone) in zones.iter().enumerate() {
+            // In canonical order a zone below this one would come next.
+            let nested =
+                zones.get(i + 1).is_some_and(|next| next.apex().is_subdomain_of(zone.apex()));
+            let same_set = |a: &Record, b: &Record| a.rtype == b.rtype && a.owner == b.owner;
+            for set in zone.records().chunk_by(same_set) {
+                let home = if nested { self.home(&set[0].owner) } else { i };
+                if home == i {
+                    self.nodes.entry(set[0].owner.clone()).or_default().sets.push(set);
+                } else if set[0].rtype == Rtype::DS && set[0].owner == *zones[home].apex() {
+                    self.parent_ds.insert(home, set);
+                }
+            }
+        }
+        self.zones = zones;
+    }
+
+    /// The zone with the longest apex at or above `name`, which is inside at least one.
+    fn home(&self, name: &Name) -> usize {
+        let mut at = Some(name.clone());
+        while let Some(ancestor) = at {
+            if let Some(&zone) = self.by_apex.get(&ancestor) {
+                return zone;
+            }
+            at = ancestor.parent();
+        }
+        unreachable!("a checked record is inside its zone")
+    }
+
+    fn service(&mut self, service: &'a ServiceNode) {
+        let name = &service.name;
+        if service.types.is_empty() {
+            self.errors.push(ZoneError::of(name, ZoneFault::ServiceWithoutTypes));
+        }
+        for &rtype in &service.types {
+            let structural =
+                matches!(rtype, Rtype::NS | Rtype::SOA | Rtype::CNAME | Rtype::DNAME | Rtype::DS);
+            if structural || rtype.is_meta() {
+                self.errors.push(ZoneError::of(name, ZoneFault::ServiceType(rtype)));
+            }
+        }
+        let node = self.nodes.entry(name.clone()).or_default();
+        if node.service.replace(service).is_some() {
+            self.errors.push(ZoneError::of(name, ZoneFault::DuplicateService));
+        }
+        for set in &node.sets {
+            if set[0].rtype == Rtype::CNAME {
+                self.errors.push(ZoneError::of(name, ZoneFault::ServiceAtCname));
+            } else if service.types.contains(&set[0].rtype) {
+                let fault = ZoneFault::ServiceBesideStatic(set[0].rtype);
+                self.errors.push(ZoneError::of(name, fault));
+            }
+        }
+    }
+
+    /// Adds every ancestor of every name, up to the root.
+    fn fill(&mut self) {
+        let mut missing = Vec::new();
+        for name in self.nodes.keys() {
+            let mut at = name.parent();
+            while let Some(ancestor) = at.filter(|ancestor| !self.nodes.contains_key(ancestor)) {
+                at = ancestor.parent();
+                missing.push(ancestor);
+            }
+        }
+        for name in missing {
+            self.nodes.entry(name).or_default();
+        }
+        self.nodes.entry(Name::root()).or_default();
+    }
+
+    /// Decides the kind of every node. In canonical order a node's parent is the last one seen
+    /// that is shorter, so a stack of ancestors suffices.
+    fn walk(&mut self) -> Vec<Walked> {
+        let mut walked: Vec<Walked> = Vec::with_capacity(self.nodes.len());
+        let mut stack: Vec<usize> = Vec::new();
+        let names: Vec<&Name> = self.nodes.keys().collect();
+        let mut errors = Vec::new();
+        for (id, (name, node)) in self.nodes.iter().enumerate() {
+            stack.truncate(name.label_count());
+            let parent = stack.last().map(|&parent| (parent, &walked[parent]));
+            let found = self.classify(id, name, node, parent);
+            if node.service.is_some() {
+                let fault = match found.kind {
+                    Kind::Data => None,
+                    Kind::Outer => Some(ZoneFault::ServiceOutsideZones),
+                    Kind::Cut | Kind::BelowCut => {
+                        Some(ZoneFault::ServiceBelowCut(names[found.link].clone()))
+                    }
+                    Kind::BelowDname => {
+                        Some(ZoneFault::ServiceBelowDname(names[found.link].clone()))
+                    }
+                };
+                errors.extend(fault.map(|fault| ZoneError::of(name, fault)));
+            }
+            walked.push(found);
+            stack.push(id);
+        }
+        self.errors.append(&mut errors);
+        walked
+    }
+
+    fn classify(
+        &self,
+        id: usize,
+        name: &Name,
+        node: &DraftNode<'_>,
+        parent: Option<(usize, &Walked)>,
+    ) -> Walked {
+        let has_dname = node.has(Rtype::DNAME);
+        if let Some(&zone) = self.by_apex.get(name) {
+            let parent_zone =
+                parent.filter(|(_, parent)| parent.kind == Kind::Data).map(|(_, p)| p.zone);
+            return Walked { kind: Kind::Data, zone, link: id, parent_zone, has_dname };
+        }
+        let Some((parent_id, parent)) = parent else {
+            return Walked { kind: Kind::Outer, zone: 0, link: id, parent_zone: None, has_dname };
+        };
+        let (kind, link) = match parent.kind {
+            Kind::Outer => (Kind::Outer, id),
+            Kind::Cut | Kind::BelowCut => (Kind::BelowCut, parent.link),
+            Kind::BelowDname => (Kind::BelowDname, parent.link),
+            Kind::Data if parent.has_dname => (Kind::BelowDname, parent_id),
+            Kind::Data if node.has(Rtype::NS) => (Kind::Cut, id),
+            Kind::Data => (Kind::Data, id),
+        };
+        Walked { kind, zone: parent.zone, link, parent_zone: None, has_dname }
+    }
+
+    /// Lays everything out flat; `None` if offsets of 32 bits do not reach.
+    fn emit(&self, walked: &[Walked], hash_key: [u64; 2]) -> Option<Zones> {
+        let mut emit = Emit::new(hash_key, self.nodes.len());
+        for ((name, node), found) in self.nodes.iter().zip(walked) {
+            let slots_at = emit.slots_at()?;
+            let mut slots = Vec::new();
+            for set in &node.sets {
+                slots.push(static_slot(&mut emit, set)?);
+            }
+            if let Some(service) = node.service {
+                let types = service.types.iter();
+                slots.extend(types.map(|&rtype| Slot::service(rtype, service.id)));
+            }
+            slots.sort_by_key(|slot| slot.rtype);
+            slots.dedup_by_key(|slot| slot.rtype);
+            let wild = name.as_name().parent().is_some() && name.is_wildcard();
+            let id = emit.node(
+                name,
+                Node {
+                    slots_at,
+                    slots: u16::try_from(slots.len()).ok()?,
+                    kind: found.kind,
+                    has_cname: node.has(Rtype::CNAME),
+                    has_dname: node.has(Rtype::DNAME),
+                    zone: ZoneId(u32::try_from(found.zone).ok()?),
+                    link: NodeId(u32::try_from(found.link).ok()?),
+                    ..Node::default()
+                },
+                slots,
+            )?;
+            if wild && found.kind == Kind::Data {
+                emit.wildcard(name.parent()?.lower(), id);
+            }
+        }
+        for (i, zone) in self.zones.iter().enumerate() {
+            let apex = emit.find(zone.apex().lower())?;
+            let parent = walked[apex.index()].parent_zone;
+            let parent_ds = match self.parent_ds.get(&i).filter(|_| parent.is_some()) {
+                Some(&set) => Some(static_slot(&mut emit, set)?),
+                None => None,
+            };
+            let soa = zone.soa();
+            emit.zone(ZoneEntry {
+                apex,
+                serial: soa.serial,
+                minimum: soa.minimum,
+                parent: parent.map(|parent| ZoneId(parent as u32)),
+                parent_ds,
+            });
+        }
+        self.link(&mut emit)?;
+        Some(emit.finish())
+    }
+
+    /// Finds the addresses that go along with NS, MX and SRV records.
+    fn link(&self, emit: &mut Emit) -> Option<()> {
+        for (id, name) in self.nodes.keys().enumerate() {
+            let id = NodeId(u32::try_from(id).ok()?);
+            for (rtype, skip) in [(Rtype::NS, 0), (Rtype::MX, 2), (Rtype::SRV, 6)] {
+                let Some(set) = self.nodes[name].set(rtype) else { continue };
+                let referral = rtype == Rtype::NS && emit.kind(id) == Kind::Cut;
+                let (mut needed, mut optional) = (Vec::new(), Vec::new());
+                for record in set {
+                    let target = NameRef::parse(record.rdata.get(skip..)?).ok()?;
+                    let below = referral && target.is_subdomain_of(name.as_name());
+                    match emit.find_addresses(&target.to_name(), referral) {
+                        Some(node) if below => needed.push(node),
+                        Some(node) => optional.push(node),
+                        None => {}
+                    }
+                }
+                optional.truncate(MAX_OPTIONAL);
+                emit.extras(id, rtype, &needed, &optional)?;
+            }
+        }
+        Some(())
+    }
+}
+
+impl<'a> DraftNode<'a> {
+    fn set(&self, rtype: Rtype) -> Option<&'a [Record]> {
+        self.sets.iter().copied().find(|set| set[0].rtype == rtype)
+    }
+
+    fn has(&self, rtype: Rtype) -> bool {
+        self.set(rtype).is_some()
+    }
+}
+
+fn static_slot(emit: &mut Emit, set: &[Record]) -> Option<Slot> {
+    let ttl = set.iter().map(|record| record.ttl).min().unwrap_or(Ttl::ZERO);
+    let (data_at, data_len) = emit.data(set.iter().map(|record| &*record.rdata))?;
+    let count = u16::try_from(set.len()).ok()?;
+    Some(Slot::fixed(set[0].rtype, ttl, count, data_at, data_len))
+}

@@ -1,5 +1,7 @@
 //! The command line, run with a context of its own.
 
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -7,9 +9,10 @@ use crate::artifact;
 use crate::authority::{Authority, Papers};
 use crate::scratch::Scratch;
 
-/// The command line as one person uses it.
+/// The command line as one person uses it: with a context, and no flags for what stands in it.
 pub struct Geoip {
     contexts: PathBuf,
+    toml: String,
 }
 
 /// What one run printed, and how it ended.
@@ -31,12 +34,25 @@ impl Geoip {
         authority: &Authority,
         papers: Option<&Papers>,
     ) -> Geoip {
-        let mut toml =
-            format!("current = {name:?}\n\n[context.{name}]\nca = {:?}\n", authority.certificate());
+        let ca = authority.certificate();
+        let mut toml = format!("current = {name:?}\n\n[context.{name}]\nca = {ca:?}\n");
         if let Some(Papers { certificate, key }) = papers {
-            toml.push_str(&format!("cert = {certificate:?}\nkey = {key:?}\n"));
+            let _ = write!(toml, "cert = {certificate:?}\nkey = {key:?}\n");
         }
-        Geoip { contexts: scratch.write(&format!("geoip/{name}.toml"), toml) }
+        let contexts = scratch.write(&format!("geoip/{name}.toml"), &toml);
+        Geoip { contexts, toml }
+    }
+
+    /// Who asks these name servers when nothing else is said.
+    #[must_use]
+    pub fn asking(mut self, controls: &[SocketAddr], dns: &[SocketAddr]) -> Geoip {
+        let quoted = |addresses: &[SocketAddr]| -> Vec<String> {
+            addresses.iter().map(SocketAddr::to_string).collect()
+        };
+        let (servers, dns) = (quoted(controls), quoted(dns));
+        let _ = write!(self.toml, "servers = {servers:?}\ndns = {dns:?}\n");
+        std::fs::write(&self.contexts, &self.toml).expect("the scratch folder can be written");
+        self
     }
 
     /// Runs `geoip` with `args` to its end.

@@ -19,6 +19,7 @@
 //! | ask it all the time and judge every answer | [`canary::Canary`] |
 //! | run the command line | [`geoip::Geoip`] |
 //! | have a certificate nobody should accept | [`authority::Authority`] |
+//! | show a server those papers as they are | [`stranger::Stranger`] |
 //! | read a metric | [`scrape::Metrics`] |
 //! | wait for something | [`wait::until`], never a sleep |
 //!
@@ -39,6 +40,7 @@ pub mod region;
 pub mod relay;
 pub mod scrape;
 pub mod scratch;
+pub mod stranger;
 pub mod unbound;
 pub mod wait;
 pub mod world;

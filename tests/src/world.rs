@@ -1,19 +1,25 @@
 //! Three regions, their name servers, and what lies between.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::authority::Authority;
+use crate::geoip::Geoip;
 use crate::name_server::{Endpoint, NameServer, NameServerPlan, Probe, Service};
 use crate::region::{Region, RegionPlan};
 use crate::relay::Relay;
 use crate::scratch::Scratch;
 use crate::unbound::{Tells, Unbound};
+use crate::wait;
 
 /// The three regions, one per continent.
 pub const REGIONS: [&str; 3] = ["us-central1", "europe-west3", "asia-southeast1"];
 
 /// The service of all regions.
 pub const NAME: &str = "geo.test-net.io";
+
+/// How long the first verdicts may take on a busy machine.
+const SETTLED: Duration = Duration::from_secs(20);
 
 /// A system in one process tree.
 ///
@@ -52,7 +58,7 @@ impl Default for Shape {
 }
 
 impl World {
-    /// Starts it, and waits until every part serves.
+    /// Starts it, and waits until every part serves and finds the others.
     pub fn start(name: &str, shape: Shape) -> World {
         let scratch = Scratch::new(name);
         let authority = Authority::create(&scratch, "pki");
@@ -76,7 +82,26 @@ impl World {
                 plan.start(&scratch, &authority)
             })
             .collect();
-        World { scratch, authority, regions, relays, name_servers }
+        let world = World { scratch, authority, regions, relays, name_servers };
+        world.settle();
+        world
+    }
+
+    /// Waits until every name server finds every region up.
+    pub fn settle(&self) {
+        for server in &self.name_servers {
+            wait::until("every region to be found up", SETTLED, || {
+                server.metrics().sum("dnsrouter_target_up") as usize == self.regions.len()
+            });
+        }
+    }
+
+    /// The command line of a person who asks these name servers.
+    pub fn geoip(&self) -> Geoip {
+        let papers = self.authority.user("ada");
+        let controls: Vec<SocketAddr> = self.name_servers.iter().map(NameServer::control).collect();
+        Geoip::new(&self.scratch, "ada", &self.authority, Some(&papers))
+            .asking(&controls, &self.dns())
     }
 
     /// A resolver that stands at region `place` and asks all name servers.

@@ -9,6 +9,9 @@
 //! |---|---|---|
 //! | a peer's certificate | who it is | [`Identity::of_certificate`] |
 //! | a name in a configuration | whom to trust | [`TrustDomain`], [`Identity`] |
+//! | a revocation list | whether it is genuine, and how fresh | [`crl`] |
+//! | nothing yet | an authority in memory | [`authority`] |
+//! | a folder | an authority that lasts | [`folder`] |
 //!
 //! ```text
 //!             trust domain (one authority, one CRL)
@@ -18,6 +21,15 @@
 //!   /region/R/P/N    /user/NAME       /member/ID        one URI SAN each, 24 hours each
 //! ```
 
+pub mod authority;
+pub mod crl;
+mod files;
+pub mod folder;
 pub mod identity;
+pub mod index;
+pub mod serial;
 
+pub use authority::{Authority, AuthorityError, Extra, Issued, Reason, Validity};
+pub use folder::{Folder, FolderError};
 pub use identity::{Identity, IdentityError, Program, Role, TrustDomain};
+pub use serial::Serial;

@@ -236,6 +236,52 @@ mod tests {
     }
 
     #[test]
+    fn every_short_series_moves_only_with_reason_and_always_with_reason() {
+        const LENGTH: u32 = 7;
+        for (rise, fall) in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 2)] {
+            for series in 0..3_u32.pow(LENGTH) {
+                let level = |i: u32| (series / 3_u32.pow(i) % 3) as usize;
+                let levels = [Health::Ok, Health::Degraded, Health::Unavailable];
+                let findings: Vec<Health> = (0..LENGTH).map(|i| levels[level(i)]).collect();
+                moves_with_reason(&findings, rise, fall);
+            }
+        }
+    }
+
+    /// A move needs as many findings in a row as go at least that far, and as many findings in a
+    /// row on one side of what is told make it move.
+    fn moves_with_reason(findings: &[Health], rise: u32, fall: u32) {
+        let mut machine = machine(rise, fall);
+        let now = machine.due();
+        let mut told: Vec<Health> = Vec::new();
+        for health in findings {
+            let finding = Condition { health: *health, detail: String::new() };
+            machine.observe(finding, now, 0.5);
+            told.push(machine.condition().health);
+        }
+        assert_eq!(told[0], findings[0], "the first finding decides");
+        let case = || format!("rise {rise}, fall {fall}: {findings:?} told {told:?}");
+        let mut moved = 0;
+        for i in 1..findings.len() {
+            let (before, after) = (told[i - 1], told[i]);
+            let last = |n: u32| findings[..=i].iter().rev().take(n as usize);
+            if after > before {
+                assert!(last(fall).all(|f| *f >= after), "{}", case());
+                assert!(last(fall).any(|f| *f == after), "{}", case());
+                moved = i;
+            } else if after < before {
+                assert!(last(rise).all(|f| *f <= after), "{}", case());
+                assert!(last(rise).any(|f| *f == after), "{}", case());
+                moved = i;
+            }
+            let since = &findings[moved + 1..=i];
+            let worse = since.iter().rev().take_while(|f| **f > after).count();
+            let better = since.iter().rev().take_while(|f| **f < after).count();
+            assert!(worse < fall as usize && better < rise as usize, "{}", case());
+        }
+    }
+
+    #[test]
     fn before_the_first_check_nobody_is_told_that_it_is_up() {
         let machine = machine(2, 2);
         assert_eq!(machine.condition().health, Health::Unavailable);

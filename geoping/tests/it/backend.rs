@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use daemon::tls::Tls;
 use geoping::backend::{Condition, Health, Policy};
 use geoping::check::{Check, Checks};
 use geoping::io::backend::{ask, follow};
@@ -15,7 +16,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-use crate::harness::{DEADLINE, within};
+use crate::harness::{DEADLINE, NODE, Site, within};
+
+const MEMBER: &str = "spiffe://test-net.io/member/shop";
 
 #[tokio::test]
 async fn a_grpc_backend_is_what_it_says_of_itself() {
@@ -155,6 +158,21 @@ async fn https_without_a_certificate_of_our_own_says_so() {
     }
 }
 
+#[tokio::test]
+async fn https_is_mutual_tls_within_the_trust_domain() {
+    let (site, other) = (Site::new(), Site::new());
+    let ours = site.tls(NODE);
+    for (server, well) in [(site.tls(MEMBER), true), (other.tls(MEMBER), false)] {
+        let address = https(&server).await;
+        let check = Check::http(&format!("https://{address}/healthz")).unwrap();
+        let found = within(ask(&check, DEADLINE, Some(&ours))).await;
+        assert_eq!(found.health == Health::Ok, well, "{}", found.detail);
+        // The same without TLS reaches a server that does not speak plain HTTP.
+        let plain = Check::http(&format!("http://{address}/healthz")).unwrap();
+        assert_eq!(ask(&plain, DEADLINE, None).await.health, Health::Unavailable);
+    }
+}
+
 async fn turns(told: &mut watch::Receiver<Condition>, health: Health, detail: &str) {
     let fits = |now: &Condition| now.health == health && now.detail.contains(detail);
     let waited = tokio::time::timeout(DEADLINE, told.wait_for(fits)).await;
@@ -182,6 +200,26 @@ fn policy() -> Policy {
     let two = NonZeroU32::new(2).unwrap();
     let interval = Duration::from_millis(20);
     Policy { interval, timeout: Duration::from_secs(5), rise: two, fall: two }
+}
+
+/// A server that answers every request with 200 over mutual TLS.
+async fn https(tls: &Arc<Tls>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = (*tls.server_config()).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n")
+                && stream.read_buf(&mut head).await.is_ok_and(|n| n > 0)
+            {}
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await);
+        }
+    });
+    address
 }
 
 /// A server that answers every request with `status` and hands on the head of each.

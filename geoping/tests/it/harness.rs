@@ -118,15 +118,32 @@ impl Site {
 
     /// Writes geoping.toml: the least, with lines for `[node]`, for `[listen]`, and more behind.
     pub(crate) fn configure(&self, node: &str, listen: &str, behind: &str) -> PathBuf {
-        self.write("geoping.toml", config(node, listen, behind))
+        self.configure_as("geoping", node, listen, behind)
+    }
+
+    /// The same in `name`.toml.
+    pub(crate) fn configure_as(
+        &self,
+        name: &str,
+        node: &str,
+        listen: &str,
+        behind: &str,
+    ) -> PathBuf {
+        self.write(&format!("{name}.toml"), config(node, listen, behind))
     }
 
     /// Starts what geoping.toml says and waits until it is ready.
     pub(crate) async fn start(&self) -> Node {
-        let (ready, log) = (self.path("ready.json"), self.path("geoping.log"));
+        self.start_as("geoping").await
+    }
+
+    /// The same for `name`.toml.
+    pub(crate) async fn start_as(&self, name: &str) -> Node {
+        let ready = self.path(&format!("{name}.ready"));
+        let log = self.path(&format!("{name}.log"));
         let mut child = geoping()
             .arg("--config")
-            .arg(self.path("geoping.toml"))
+            .arg(self.path(&format!("{name}.toml")))
             .arg("--ready-file")
             .arg(&ready)
             .stdout(Stdio::null())

@@ -110,6 +110,25 @@ async fn the_status_is_that_of_the_backend() {
     serves(&site, &node, "backend", ServingStatus::Serving).await;
 }
 
+#[tokio::test]
+async fn a_backend_may_be_watched_over_mutual_tls() {
+    // Another node serves as the backend: it offers grpc.health.v1 to its trust domain.
+    let site = Site::new();
+    site.configure("", "", "");
+    let backend = site.start().await;
+    let url = format!("https://{}", backend.grpc);
+    let check = format!("grpc = '{url}'\nservice = 'geoping.v1.GeoPing'");
+    let pace = "interval = '500ms'\nrise = 1\nfall = 1";
+    site.configure_as("watcher", "", "", &format!("[backend]\n{check}\n{pace}"));
+    let node = site.start_as("watcher").await;
+    turns(&site, &node, "OK").await;
+    backend.signal(Signal::USR1);
+    turns(&site, &node, "UNAVAILABLE").await;
+    assert!(site.status(&node).await.detail.contains("NOT_SERVING"));
+    backend.signal(Signal::USR2);
+    turns(&site, &node, "OK").await;
+}
+
 async fn turns(site: &Site, node: &Node, word: &str) {
     let mut client = GeoPingClient::new(site.connect(node, ADA).await);
     eventually(word, async || (status(&mut client).await.status == word).then_some(())).await;

@@ -2,14 +2,20 @@
 #![expect(clippy::disallowed_methods, reason = "opens sockets")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{RData, Record};
 use tests::artifact;
+use tests::canary::Canary;
 use tests::process::Process;
+use tests::query::Ask;
 use tests::relay::{Mode, Relay};
 use tests::scratch::Scratch;
+use tests::unbound::{Tells, Unbound};
 use tests::wait;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -88,6 +94,49 @@ fn a_program_that_ends_early_is_not_waited_for() {
     let mut command = Command::new("sh");
     command.args(["-c", "exit 3"]);
     Process::spawn("sh", command, &scratch.join("log")).ready(&scratch.join("ready"));
+}
+
+#[test]
+#[should_panic(expected = "questions to liar failed")]
+fn a_canary_notices_a_single_empty_answer() {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let ask = Ask::a(server.local_addr().unwrap(), "geo.test-net.io");
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        for answer in 0.. {
+            let (length, client) = server.recv_from(&mut packet).unwrap();
+            let mut reply = Message::from_vec(&packet[..length]).unwrap().into_response();
+            if answer != 2 {
+                let name = reply.queries[0].name().clone();
+                reply.add_answer(Record::from_rdata(name, 1, RData::A(A::new(192, 0, 2, 1))));
+            }
+            server.send_to(&reply.to_vec().unwrap(), client).unwrap();
+        }
+    });
+    let canary = Canary::start("liar", ask);
+    let (began, address) = (Instant::now(), Ipv4Addr::new(192, 0, 2, 1).into());
+    wait::until("some answers", SOON, || canary.since(began).len() > 5);
+    canary.back(address, began, SOON);
+    canary.stop();
+}
+
+#[test]
+fn a_resolver_asks_our_servers_from_the_address_it_is_given() {
+    let scratch = Scratch::new("resolver");
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let place = Ipv4Addr::new(127, 0, 2, 7).into();
+    let servers = [server.local_addr().unwrap()];
+    let resolver = Unbound::start(&scratch, "unbound", &servers, place, Tells::Nothing);
+    let asker = std::thread::spawn(move || {
+        Ask::a(resolver.address(), "geo.test-net.io").recursive().send().map(|reply| reply.rcode())
+    });
+
+    server.set_read_timeout(Some(SOON)).unwrap();
+    let (_, client) = server.recv_from(&mut [0; 512]).unwrap();
+
+    assert_eq!(client.ip(), place);
+    // Nobody answers: the resolver dies with the thread that owns it, not before.
+    assert!(asker.join().unwrap().is_err());
 }
 
 /// A server that says what it hears.

@@ -330,7 +330,7 @@ fn position(text: &str, offset: usize) -> String {
 }
 
 fn failures(server: &NameServer) -> f64 {
-    server.metrics().labelled("dnsrouter_reloads_total", &["result=\"refused\""])
+    server.metrics().labelled("dnsrouter_config_reloads_total", &["result=\"rejected\""])
 }
 
 fn on_disk(state: &Path) -> String {

@@ -141,7 +141,7 @@ fn replacing_papers_under_load_fails_no_call() {
 
     for lifetime in 2..6 {
         let before = expiry(&region);
-        authority.renew(region.papers(), "region/us-central1/geoping/us-central1-a", lifetime);
+        authority.renew(region.papers(), lifetime);
         wait::until("the new certificate to be used", SOON, || expiry(&region) > before);
         // Connections that begin now, with the new papers.
         assert_eq!(geoip.run(["ping", "-u", &url]).json()["region"], "us-central1");

@@ -3,21 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
-    RevokedCertParams, SanType, SerialNumber,
-};
+use pki::folder::{Folder, Target};
+use pki::{Extra, Identity, Program, TrustDomain};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use time::OffsetDateTime;
 
 use crate::scratch::Scratch;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Who may sign for the trust domain test-net.io, and what it has signed.
+/// The trust domain of all tests.
+const TRUST_DOMAIN: &str = "test-net.io";
+
+/// Who may sign for the trust domain test-net.io: a folder of crate `pki`, and a forger that signs
+/// with its key what that crate refuses to.
 pub struct Authority {
-    folder: PathBuf,
-    issuer: Issuer<'static, KeyPair>,
+    dir: PathBuf,
+    folder: Folder,
+    trust_domain: TrustDomain,
 }
 
 /// A certificate and its key, as files.
@@ -70,24 +73,14 @@ impl Odd {
     ];
 }
 
-/// The trust domain of all tests.
-const TRUST_DOMAIN: &str = "test-net.io";
-
 impl Authority {
     /// A fresh authority whose files are in the folder `name`.
     pub fn create(scratch: &Scratch, name: &str) -> Authority {
-        let folder = scratch.join(name);
-        std::fs::create_dir_all(&folder).expect("the scratch folder can be written");
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, format!("{TRUST_DOMAIN} ({name})"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = new_key();
-        let certificate = params.self_signed(&key).expect("an authority signs itself");
-        write(&folder.join("ca.crt"), &certificate.pem());
-        let authority = Authority { folder, issuer: Issuer::new(params, key) };
-        authority.publish(&[]);
-        authority
+        let dir = scratch.join(name);
+        let trust_domain: TrustDomain = TRUST_DOMAIN.parse().expect("a trust domain");
+        let folder = Folder::create(&dir, &trust_domain, SystemTime::now())
+            .unwrap_or_else(|error| panic!("no authority: {error}"));
+        Authority { dir, folder, trust_domain }
     }
 
     /// The trust domain.
@@ -97,145 +90,125 @@ impl Authority {
 
     /// Its own certificate.
     pub fn certificate(&self) -> PathBuf {
-        self.folder.join("ca.crt")
+        self.folder.ca_cert()
     }
 
     /// The list of revoked certificates.
     pub fn crl(&self) -> PathBuf {
-        self.folder.join("ca.crl")
+        self.folder.ca_crl()
     }
 
-    /// Fresh papers for the GeoPing of a region.
+    /// Papers for the GeoPing of a region.
     pub fn region(&self, region: &str) -> Papers {
-        self.issue(&format!("geoping-{region}"), &format!("region/{region}/geoping/{region}-a"))
+        let node = format!("{region}-a");
+        self.node(&format!("geoping-{region}"), region, Program::Geoping, &node)
     }
 
-    /// Fresh papers for a name server.
+    /// Papers for a name server.
     pub fn name_server(&self, region: &str, node: &str) -> Papers {
-        self.issue(node, &format!("region/{region}/dnsrouter/{node}"))
+        self.node(node, region, Program::Dnsrouter, node)
     }
 
-    /// Fresh papers for a person.
+    /// Papers for a person.
     pub fn user(&self, name: &str) -> Papers {
-        self.issue(name, &format!("user/{name}"))
+        self.issue(name, &self.person(name), HOUR, SystemTime::now())
+    }
+
+    /// Replaces papers by fresh ones for the same identity, good for so many hours.
+    pub fn renew(&self, papers: &Papers, hours: u32) {
+        let target = Target { cert: papers.certificate.clone(), key: papers.key.clone() };
+        self.folder
+            .renew(&target, Some(HOUR * hours), SystemTime::now())
+            .unwrap_or_else(|error| panic!("not renewed: {error}"));
     }
 
     /// Papers as [`user`](Self::user) gives them, but for one thing.
     pub fn odd(&self, scratch: &Scratch, odd: Odd) -> Papers {
-        let mut leaf = Leaf::user("ada");
         let file = format!("{odd:?}");
+        let ada = self.person("ada");
+        let now = SystemTime::now();
+        let ours = || vec![uri("spiffe://test-net.io/user/ada")];
         match odd {
             Odd::OtherAuthority => {
-                return Authority::create(scratch, "other").sign(&file, leaf);
+                Authority::create(scratch, "other").issue(&file, &ada, HOUR, now)
             }
-            Odd::Expired => leaf.not_after = SystemTime::now() - Duration::from_secs(2),
-            Odd::NotYetValid => {
-                leaf.not_before = SystemTime::now() + HOUR;
-                leaf.not_after = SystemTime::now() + 2 * HOUR;
-            }
+            Odd::Expired => self.issue(&file, &ada, HOUR, now - HOUR - Duration::from_secs(2)),
+            Odd::NotYetValid => self.issue(&file, &ada, HOUR, now + HOUR),
             Odd::Revoked => {
-                leaf.serial = Some(SerialNumber::from(REVOKED));
-                self.publish(&[SerialNumber::from(REVOKED)]);
+                let papers = self.issue(&file, &ada, HOUR, now);
+                self.revoke(&papers);
+                papers
             }
-            Odd::ForeignTrustDomain => leaf.sans = vec![uri("spiffe://example.com/user/ada")],
+            Odd::ForeignTrustDomain => {
+                self.forge(&file, vec![uri("spiffe://example.com/user/ada")], &BOTH)
+            }
             Odd::SuffixTrick => {
-                leaf.sans = vec![uri("spiffe://test-net.io.example.com/user/ada")];
+                self.forge(&file, vec![uri("spiffe://test-net.io.example.com/user/ada")], &BOTH)
             }
-            Odd::NoUriSan => leaf.sans = vec![dns("ada.test-net.io")],
-            Odd::TwoUriSans => leaf.sans.push(uri("spiffe://test-net.io/user/eve")),
-            Odd::CommonNameOnly => leaf.sans = Vec::new(),
-            Odd::ServerOnly => leaf.usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Odd::NoUriSan => self.forge(&file, vec![dns("ada.test-net.io")], &BOTH),
+            Odd::TwoUriSans => {
+                let two = vec![uri("spiffe://test-net.io/user/eve")];
+                self.forge(&file, [ours(), two].concat(), &BOTH)
+            }
+            Odd::CommonNameOnly => self.forge(&file, Vec::new(), &BOTH),
+            Odd::ServerOnly => self.forge(&file, ours(), &[ExtendedKeyUsagePurpose::ServerAuth]),
         }
-        self.sign(&file, leaf)
     }
 
-    /// Replaces papers by fresh ones for the identity at `path`, good for so many hours.
-    pub fn renew(&self, papers: &Papers, path: &str, hours: u32) {
-        let mut leaf = Leaf::new(path);
-        leaf.not_after = SystemTime::now() + HOUR * hours;
-        let file = papers.certificate.file_stem().expect("a file").to_string_lossy().into_owned();
-        assert_eq!(&self.sign(&file, leaf), papers, "written over");
+    fn node(&self, file: &str, region: &str, program: Program, node: &str) -> Papers {
+        let identity = Identity::node(&self.trust_domain, region, program, node);
+        self.issue(file, &identity.expect("a well-formed identity"), HOUR, SystemTime::now())
     }
 
-    fn issue(&self, file: &str, path: &str) -> Papers {
-        self.sign(file, Leaf::new(path))
+    fn person(&self, name: &str) -> Identity {
+        Identity::user(&self.trust_domain, name).expect("a well-formed identity")
     }
 
-    /// Signs, and writes the certificate and a fresh key. Writing over papers replaces each file
-    /// by a rename, as careful tools do.
-    fn sign(&self, file: &str, leaf: Leaf) -> Papers {
+    /// Papers in files of this name; those that are there, if they are.
+    fn issue(&self, file: &str, who: &Identity, lifetime: Duration, now: SystemTime) -> Papers {
+        let target = Target::named(&self.dir, file);
+        if !target.cert.exists() {
+            self.folder
+                .issue(who, &Extra::default(), Some(lifetime), &target, now)
+                .unwrap_or_else(|error| panic!("nothing issued for {who}: {error}"));
+        }
+        Papers { certificate: target.cert, key: target.key }
+    }
+
+    fn revoke(&self, papers: &Papers) {
+        let entries = self.folder.list().unwrap_or_else(|error| panic!("no index: {error}"));
+        let newest = entries.last().expect("something was issued");
+        self.folder
+            .revoke(&newest.serial, None, SystemTime::now())
+            .unwrap_or_else(|error| panic!("{papers:?} not revoked: {error}"));
+    }
+
+    /// Signs with the authority's key what the authority would not.
+    fn forge(&self, file: &str, sans: Vec<SanType>, usages: &[ExtendedKeyUsagePurpose]) -> Papers {
+        let read = |path: PathBuf| std::fs::read_to_string(path).expect("the authority is there");
+        let key = KeyPair::from_pem(&read(self.folder.ca_key())).expect("the key is PEM");
+        let issuer = Issuer::from_ca_cert_pem(&read(self.certificate()), key)
+            .expect("the certificate is an authority's");
+        let now = OffsetDateTime::now_utc();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "spiffe://test-net.io/user/ada");
-        params.not_before = OffsetDateTime::from(leaf.not_before);
-        params.not_after = OffsetDateTime::from(leaf.not_after);
-        params.subject_alt_names = leaf.sans;
-        params.serial_number = leaf.serial;
+        params.not_before = now - HOUR;
+        params.not_after = now + HOUR;
+        params.subject_alt_names = sans;
         params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = leaf.usages;
-        let key = new_key();
-        let certificate = params.signed_by(&key, &self.issuer).expect("the parameters are sound");
-        let papers = Papers {
-            certificate: self.folder.join(format!("{file}.crt")),
-            key: self.folder.join(format!("{file}.key")),
-        };
-        write(&papers.key, &key.serialize_pem());
-        write(&papers.certificate, &certificate.pem());
-        papers
-    }
-
-    fn publish(&self, revoked: &[SerialNumber]) {
-        let now = OffsetDateTime::now_utc();
-        let revoked = revoked
-            .iter()
-            .map(|serial| RevokedCertParams {
-                serial_number: serial.clone(),
-                revocation_time: now,
-                reason_code: Some(RevocationReason::KeyCompromise),
-                invalidity_date: None,
-            })
-            .collect();
-        let crl = CertificateRevocationListParams {
-            this_update: now - HOUR,
-            next_update: now + HOUR,
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked,
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let crl = crl.signed_by(&self.issuer).expect("the parameters are sound");
-        write(&self.crl(), &crl.pem().expect("a CRL prints as PEM"));
+        params.extended_key_usages = usages.to_vec();
+        let key = KeyPair::generate().expect("the machine has randomness");
+        let certificate = params.signed_by(&key, &issuer).expect("the parameters are sound");
+        let target = Target::named(&self.dir, file);
+        write(&target.key, &key.serialize_pem());
+        write(&target.cert, &certificate.pem());
+        Papers { certificate: target.cert, key: target.key }
     }
 }
 
-/// The serial number of the certificate that is revoked.
-const REVOKED: u64 = 0x0bad_0bad;
-
-/// What a certificate says.
-struct Leaf {
-    sans: Vec<SanType>,
-    not_before: SystemTime,
-    not_after: SystemTime,
-    usages: Vec<ExtendedKeyUsagePurpose>,
-    serial: Option<SerialNumber>,
-}
-
-impl Leaf {
-    fn new(path: &str) -> Leaf {
-        let now = SystemTime::now();
-        Leaf {
-            sans: vec![uri(&format!("spiffe://{TRUST_DOMAIN}/{path}"))],
-            not_before: now - HOUR,
-            not_after: now + HOUR,
-            usages: vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
-            serial: None,
-        }
-    }
-
-    fn user(name: &str) -> Leaf {
-        Leaf::new(&format!("user/{name}"))
-    }
-}
+/// What ordinary papers are good for.
+const BOTH: [ExtendedKeyUsagePurpose; 2] =
+    [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
 
 fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("a URI is ASCII"))
@@ -245,12 +218,6 @@ fn dns(text: &str) -> SanType {
     SanType::DnsName(text.try_into().expect("a name is ASCII"))
 }
 
-fn new_key() -> KeyPair {
-    KeyPair::generate().expect("the machine has randomness")
-}
-
 fn write(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    std::fs::write(&new, text).expect("the scratch folder can be written");
-    std::fs::rename(&new, path).expect("the scratch folder can be written");
+    std::fs::write(path, text).expect("the scratch folder can be written");
 }

@@ -500,9 +500,7 @@ impl Checker<'_> {
             self.error(node.name.span(), message, help);
             return None;
         };
-        let Tls { cert, key, ca, crl, renew } = tls.into_inner();
-        let here = |file: PathBuf| self.folder.join(file);
-        Some(Tls { cert: here(cert), key: here(key), ca: here(ca), crl: crl.map(here), renew })
+        Some(tls.into_inner().relative_to(self.folder))
     }
 }
 

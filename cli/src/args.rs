@@ -4,7 +4,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, context, dig, explain, ping, status};
+use crate::commands::{completions, context, dev, dig, explain, ping, pki, status};
 use crate::contexts::{Context, Contexts};
 use crate::output::Format;
 use crate::surroundings::Surroundings;
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Status(status::Args),
     Context(context::Args),
+    Pki(pki::Args),
+    Dev(dev::Args),
     Completions(completions::Args),
 }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod completions;
 pub(crate) mod context;
+pub(crate) mod dev;
 pub(crate) mod dig;
 pub(crate) mod explain;
 pub(crate) mod ping;
+pub(crate) mod pki;
 pub(crate) mod status;

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command, Invocation};
-use commands::{completions, context, dig, explain, ping, status};
+use commands::{completions, context, dev, dig, explain, ping, pki, status};
 use exit::Exit;
 use surroundings::Surroundings;
 
@@ -52,6 +52,8 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Explain(args) => runtime.block_on(explain::run(&invocation, args)),
         Command::Status(args) => runtime.block_on(status::run(&invocation, args)),
         Command::Context(args) => context::run(&invocation, args),
+        Command::Pki(args) => pki::run(&invocation, args),
+        Command::Dev(args) => runtime.block_on(dev::run(&invocation, args)),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -69,6 +69,11 @@ impl Credentials {
         Self { cert: cert.into(), key: key.into(), ca: ca.into() }
     }
 
+    /// Certificate, key, authority.
+    pub(crate) fn files(&self) -> (PathBuf, PathBuf, PathBuf) {
+        (self.cert.clone(), self.key.clone(), self.ca.clone())
+    }
+
     /// Reads the files.
     ///
     /// # Errors

@@ -1,1 +1,34 @@
-//! Laid out; filled by its first commit.
+//! dnsrouter: an authoritative DNS server that answers with near, healthy, weighted regions.
+//!
+//! ```text
+//!  resolver ──query──▶ io::udp │ io::tcp ──bytes──▶ answer() ──bytes──▶ resolver
+//!                                                      ▲ Arc swap, no lock
+//!   zone files ─┐                                      │
+//!   services ───┼── io::load ──▶ plan::Inputs ──▶ plan::Snapshot
+//!   mmdb ───────┘                                      ▲ plan::Health
+//!   geoping ◀─ mTLS ping ─ io::probe ──reports──▶ io::keeper (monitor, health)
+//! ```
+//!
+//! | to know | look at |
+//! |---|---|
+//! | what one query becomes | [`answer`] |
+//! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
+//! | why | [`explain`] |
+//! | when a target is up or down | [`health`], [`monitor`] |
+//! | what is swapped in whole, and what is refused | [`plan`] |
+//! | what can be configured | [`config`], [`service`] |
+//!
+//! Only [`io`] touches sockets, files and clocks; everything else is given bytes and the time.
+
+pub mod answer;
+pub mod client;
+pub mod config;
+pub mod counters;
+pub mod explain;
+pub mod health;
+pub mod io;
+pub mod monitor;
+pub mod plan;
+pub mod policy;
+pub mod random;
+pub mod service;

@@ -1,6 +1,6 @@
 //! The sections every program has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pki::TrustDomain;
@@ -69,6 +69,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+impl Tls {
+    /// The same files, with relative paths counted from `folder`: the configuration's own.
+    pub fn relative_to(self, folder: &Path) -> Self {
+        Self {
+            cert: folder.join(self.cert),
+            key: folder.join(self.key),
+            ca: folder.join(self.ca),
+            crl: self.crl.map(|crl| folder.join(crl)),
+            renew: self.renew,
+        }
+    }
 }
 
 impl Default for Log {

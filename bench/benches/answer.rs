@@ -1,0 +1,120 @@
+//! What one query costs inside `answer`, by kind, and what its parts cost.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use divan::{Bencher, black_box};
+use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
+use dnsrouter::counters::Counters;
+use dnsrouter::io::load::Loader;
+use dnsrouter::plan::{Generation, Published};
+use dnsrouter::policy::Health;
+use dnsrouter::random::Random;
+
+fn main() {
+    divan::main();
+}
+
+const ZONE: &str = "\
+@ 300 SOA ns1 hostmaster 1 7200 900 1209600 60
+@ 300 NS ns1
+ns1 300 A 192.0.2.53
+www 300 A 192.0.2.80
+";
+
+static PLAN: LazyLock<Published> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut config = String::from(
+        "[node]\nname = 'bench'\nregion = 'us-central1'\n[listen]\ndns = ['127.0.0.1:0']\n\
+         [[zone]]\nname = 'test-net.io'\nfile = 'zone'\n\
+         [[service]]\nname = 'geo.test-net.io'\nttl = 60\nroute = ['healthy', 'nearest', 'weighted']\n",
+    );
+    let regions = ["us-central1", "us-east1", "us-west1", "europe-west1", "europe-west3",
+        "europe-north1", "asia-southeast1", "asia-northeast1", "asia-south1",
+        "australia-southeast1", "southamerica-east1", "africa-south1", "me-west1"];
+    for (i, region) in regions.iter().enumerate() {
+        config += &format!(
+            "[[service.endpoint]]\nregion = '{region}'\naddresses = ['203.0.113.{i}', '2001:db8::{i:x}']\n"
+        );
+    }
+    let file = folder.path().join("dnsrouter.toml");
+    std::fs::write(folder.path().join("zone"), ZONE).expect("a zone file");
+    std::fs::write(&file, config).expect("a configuration");
+    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
+    Published::new(loaded.inputs(Generation(1)), Health::default())
+});
+
+/// A query in wire form; with a client subnet when given.
+fn query(name: &str, rtype: u16, subnet: Option<[u8; 3]>) -> Vec<u8> {
+    let additional = u8::from(subnet.is_some());
+    let mut bytes = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
+    for label in name.split('.') {
+        bytes.push(label.len() as u8);
+        bytes.extend(label.as_bytes());
+    }
+    bytes.push(0);
+    bytes.extend(rtype.to_be_bytes());
+    bytes.extend([0, 1]);
+    if let Some(subnet) = subnet {
+        bytes.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
+        bytes.extend(subnet);
+    }
+    bytes
+}
+
+/// Cycles through prepared queries; prints the time of one answer.
+fn run(bencher: Bencher<'_, '_>, queries: &[Vec<u8>]) {
+    let snapshot = PLAN.load();
+    let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
+    let mut out = [0; 1232];
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let mut next = 0;
+    bencher.bench_local(|| {
+        next = (next + 1) % queries.len();
+        let query = Query {
+            bytes: black_box(&queries[next]),
+            peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+            local: SocketAddr::from(([127, 0, 0, 1], 53)),
+            transport: Transport::Udp,
+            now,
+        };
+        let reply = answer(&snapshot, &mut worker, query, &mut out);
+        assert!(matches!(reply, Reply::Bytes(_)));
+    });
+}
+
+#[divan::bench]
+fn geo_with_subnet(bencher: Bencher<'_, '_>) {
+    let subnets = (0..20_000_u32).map(|i| {
+        let [a, b, c, _] = i.wrapping_mul(2_654_435_761).to_be_bytes();
+        query("geo.test-net.io", if i % 2 == 0 { 1 } else { 28 }, Some([a, b, c]))
+    });
+    run(bencher, &subnets.collect::<Vec<_>>());
+}
+
+#[divan::bench]
+fn geo_without_subnet(bencher: Bencher<'_, '_>) {
+    run(bencher, &[query("geo.test-net.io", 1, None)]);
+}
+
+#[divan::bench]
+fn static_hit(bencher: Bencher<'_, '_>) {
+    run(bencher, &[query("www.test-net.io", 1, None)]);
+}
+
+#[divan::bench]
+fn nxdomain(bencher: Bencher<'_, '_>) {
+    run(bencher, &[query("nope.test-net.io", 1, None)]);
+}
+
+#[divan::bench]
+fn place_of_an_address(bencher: Bencher<'_, '_>) {
+    let snapshot = PLAN.load();
+    let table = &snapshot.inputs.geo.table;
+    let mut address = 0_u32;
+    bencher.bench_local(|| {
+        address = address.wrapping_add(2_654_435_761);
+        table.lookup_subnet(black_box(IpAddr::V4(Ipv4Addr::from_bits(address))))
+    });
+}

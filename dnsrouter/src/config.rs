@@ -1,0 +1,490 @@
+//! `dnsrouter.toml`: what is written, checked, and turned into types that cannot be wrong.
+//!
+//! The raw forms ([`raw`]) mirror the file; [`Config::check`] looks at everything that needs no
+//! other file and points at the place of each mistake, all of them in one report. Zone files and
+//! databases are read by [`crate::io::load`].
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned};
+use dns::name::Name;
+use geo::{Place, Point, ScopeCap};
+use ipnet::IpNet;
+use pki::TrustDomain;
+
+use crate::health::Thresholds;
+use crate::policy::MAX_LOCATIONS;
+use crate::service::Service;
+
+mod raw;
+mod service;
+
+/// Services of one node: a generated file a hundred times too large is refused, not served.
+pub const MAX_SERVICES: usize = 20_000;
+/// Zones of one node.
+pub const MAX_ZONES: usize = 20_000;
+/// Explicit networks written in the configuration itself.
+pub const MAX_NETWORKS: usize = 100_000;
+/// The longest TTL (RFC 2181 §8).
+pub const MAX_TTL: u32 = i32::MAX as u32;
+
+/// A configuration without mistakes, as far as one file can tell.
+pub struct Config {
+    /// This node's name.
+    pub node: String,
+    /// The region it stands in.
+    pub region: String,
+    /// Whose certificates count; none: those of our own certificate's.
+    pub trust_domain: Option<TrustDomain>,
+    /// Where it keeps what must outlive it; none: memory only.
+    pub state_dir: Option<PathBuf>,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Its mTLS identity, and where it is written.
+    pub tls: Option<(daemon::config::Tls, Range<usize>)>,
+    /// Where addresses are.
+    pub geo: GeoConfig,
+    /// How targets are pinged.
+    pub probe: Probe,
+    /// Zones and their files.
+    pub zones: Vec<ZoneConfig>,
+    /// Services, with where each name is written.
+    pub services: Vec<(Service, Range<usize>)>,
+    /// Where every region in use is, in the order of first use: the order for clients whose place
+    /// is unknown.
+    pub locations: Vec<(String, Point)>,
+    /// What is logged and how.
+    pub log: Log,
+    /// What is allowed but should be known, in words.
+    pub warnings: Vec<String>,
+    /// The file, for mistakes that only other files show.
+    pub source: Source,
+}
+
+/// `[listen]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// UDP threads per address; none: one per processor.
+    pub threads: Option<NonZeroUsize>,
+    /// gRPC with mTLS.
+    pub control: Option<SocketAddr>,
+    /// HTTP.
+    pub admin: Option<SocketAddr>,
+}
+
+/// `[geo]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GeoConfig {
+    /// mmdb files with where each is written; empty: the built-in country database.
+    pub databases: Vec<(PathBuf, Range<usize>)>,
+    /// Field names of unusual databases.
+    pub mapping: geo::mmdb::Mapping,
+    /// The finest scopes.
+    pub cap: ScopeCap,
+    /// Explicit networks.
+    pub networks: Vec<(IpNet, Place)>,
+}
+
+/// `[probe]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// From one ping to the next.
+    pub interval: Duration,
+    /// A ping without a reply for so long has failed; at most `interval`.
+    pub timeout: Duration,
+    /// The most that is added to an interval.
+    pub jitter: Duration,
+    /// How many pings make a verdict.
+    pub thresholds: Thresholds,
+}
+
+/// `[[zone]]`.
+#[derive(Debug, Clone)]
+pub struct ZoneConfig {
+    /// The apex.
+    pub name: Name,
+    /// Its master file.
+    pub file: PathBuf,
+    /// Where the file is named.
+    pub span: Range<usize>,
+}
+
+impl Config {
+    /// Reads `file`, with variables and flags over it, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake with its place; nothing was changed.
+    pub fn load(file: &Path, flags: &[(String, String)]) -> Result<Self, ConfigError> {
+        let loaded = daemon::config::load(file, daemon::config::environment(), flags)?;
+        Self::check(loaded, file.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Checks what was read. Relative paths count from `folder`, the configuration's own.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake with its place.
+    fn check(loaded: Loaded<raw::Raw>, folder: &Path) -> Result<Self, ConfigError> {
+        let Loaded { value: raw, source } = loaded;
+        let mut checker = Checker {
+            regions: HashMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            locations: Vec::new(),
+            has_tls: raw.tls.is_some(),
+            source: &source,
+            folder,
+        };
+        checker.unbuilt(&raw);
+        checker.learn_regions(&raw.region);
+        let listen = checker.listen(&raw.listen);
+        let geo = checker.geo(&raw.geo);
+        let probe = checker.probe(&raw.probe);
+        let zones = checker.zones(&raw.zone);
+        let services = checker.services(&raw.service);
+        checker.limits(services.len());
+        let tls = raw.tls.map(|tls| (tls.span(), tls.into_inner().relative_to(folder)));
+        let tls = tls.map(|(span, tls)| (tls, span));
+        if raw.state.is_none() {
+            checker.warnings.push(
+                "no [state] dir: verdicts are kept in memory only and lost with this process"
+                    .into(),
+            );
+        }
+        let Checker { problems, warnings, locations, .. } = checker;
+        ConfigError::check(problems)?;
+        Ok(Self {
+            node: raw.node.name.into_inner(),
+            region: raw.node.region.into_inner(),
+            trust_domain: raw.node.trust_domain,
+            state_dir: raw.state.map(|state| folder.join(state.dir)),
+            listen,
+            tls,
+            geo,
+            probe,
+            zones,
+            services,
+            locations,
+            log: raw.log,
+            warnings,
+            source,
+        })
+    }
+
+    /// The steps of `[[service]]` etc. that need probes.
+    pub fn has_pings(&self) -> bool {
+        self.services.iter().any(|(s, _)| s.endpoints.iter().any(|e| !e.pings.is_empty()))
+    }
+}
+
+/// Walks the raw form, collecting mistakes instead of stopping at the first.
+struct Checker<'a> {
+    regions: HashMap<String, Point>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    locations: Vec<(String, Point)>,
+    has_tls: bool,
+    source: &'a Source,
+    folder: &'a Path,
+}
+
+impl Checker<'_> {
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<&str>) {
+        self.problems.push(self.source.error(span, message, help));
+    }
+
+    /// What the shape of the file provides for and this version does not do yet is said, never
+    /// silently ignored.
+    fn unbuilt(&mut self, raw: &raw::Raw) {
+        for (listener, what) in [
+            (&raw.listen.tls, "DNS over TLS"),
+            (&raw.listen.quic, "DNS over QUIC"),
+            (&raw.listen.https, "DNS over HTTPS"),
+        ] {
+            if let Some(listener) = listener.as_ref().filter(|list| !list.get_ref().is_empty()) {
+                let message = format!("{what} is not served by this version");
+                self.error(listener.span(), message, Some("leave the list empty"));
+            }
+        }
+        for zone in &raw.zone {
+            if let Some(dnssec) = zone.dnssec.as_ref().filter(|dnssec| *dnssec.get_ref()) {
+                let help = Some("set dnssec = false; a signed zone must not be served unsigned");
+                self.error(dnssec.span(), "this version does not sign answers", help);
+            }
+        }
+        if let Some(cluster) = raw.cluster.as_ref().map(Spanned::get_ref) {
+            self.warnings.push(format!(
+                "[cluster]: this version shares no verdicts; with {} voter regions and {} seeds \
+                 given, each node still acts on its own verdicts",
+                cluster.voters.len(),
+                cluster.join.len(),
+            ));
+        }
+        if let Some(directory) = raw.directory.as_ref().map(Spanned::get_ref) {
+            self.warnings.push(format!(
+                "[directory]: this version takes services from this file only, none from {}",
+                directory.endpoint,
+            ));
+        }
+    }
+
+    fn learn_regions(&mut self, regions: &[raw::Region]) {
+        for region in regions {
+            let name = region.name.get_ref();
+            match self.point(&region.location) {
+                Some(point) if self.regions.insert(name.clone(), point).is_some() => {
+                    let message = format!("region {name:?} is defined twice");
+                    self.error(region.name.span(), message, Some("keep one of the two"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn point(&mut self, location: &Spanned<[f64; 2]>) -> Option<Point> {
+        let [latitude, longitude] = *location.get_ref();
+        match Point::new(latitude, longitude) {
+            Ok(point) => Some(point),
+            Err(error) => {
+                let help = Some("[latitude, longitude] in degrees, e.g. [50.11, 8.68]");
+                self.error(location.span(), error.to_string(), help);
+                None
+            }
+        }
+    }
+
+    /// Where a region is: as `[[region]]` says, else as the built-in table does.
+    fn region(&mut self, name: &Spanned<String>) -> Option<Point> {
+        let key = name.get_ref();
+        let known = self.regions.get(key).copied();
+        let point = known.or_else(|| geo::regions::find(key).map(|region| region.point));
+        if point.is_none() {
+            let similar = geo::regions::nearest_names(key);
+            let help = match similar.first() {
+                Some(first) => {
+                    format!("did you mean {first:?}? else add a [[region]] with its location")
+                }
+                None => "add a [[region]] with its name and location".to_owned(),
+            };
+            let message = format!("nobody knows where region {key:?} is");
+            self.error(name.span(), message, Some(&help));
+        }
+        point
+    }
+
+    fn use_location(&mut self, region: &str, point: Point) {
+        if !self.locations.iter().any(|(known, _)| known == region) {
+            self.locations.push((region.to_owned(), point));
+        }
+    }
+
+    fn listen(&mut self, raw: &raw::Listen) -> Listen {
+        if raw.dns.get_ref().is_empty() {
+            self.error(
+                raw.dns.span(),
+                "no address to serve DNS on",
+                Some("dns = [\"0.0.0.0:53\"]"),
+            );
+        }
+        let mut seen = HashSet::new();
+        for address in raw.dns.get_ref() {
+            if address.port() != 0 && !seen.insert(address) {
+                let message = format!("{address} is listed twice");
+                self.error(raw.dns.span(), message, None);
+            }
+        }
+        if let Some(control) = &raw.control
+            && !self.has_tls
+        {
+            let help = Some("add [tls], or leave control out");
+            self.error(
+                control.span(),
+                "the control service is mTLS only, and there is no [tls]",
+                help,
+            );
+        }
+        let threads = raw.threads.as_ref().and_then(|threads| {
+            let threads_given = NonZeroUsize::new(*threads.get_ref()).filter(|n| n.get() <= 256);
+            if threads_given.is_none() {
+                self.error(threads.span(), "from 1 to 256 threads per address", None);
+            }
+            threads_given
+        });
+        Listen {
+            dns: raw.dns.get_ref().clone(),
+            threads,
+            control: raw.control.as_ref().map(|control| *control.get_ref()),
+            admin: raw.admin,
+        }
+    }
+
+    fn geo(&mut self, raw: &raw::Geo) -> GeoConfig {
+        let default = ScopeCap::default();
+        let v4 = self.scope(raw.scope_v4.as_ref(), default.v4(), 32);
+        let v6 = self.scope(raw.scope_v6.as_ref(), default.v6(), 64);
+        let cap = ScopeCap::new(v4, v6).unwrap_or(default);
+        if raw.networks.len() > MAX_NETWORKS {
+            let message = format!("{} networks; the limit is {MAX_NETWORKS}", raw.networks.len());
+            let help = Some("put so many into an mmdb file and name it in geo.database");
+            self.error(0..0, message, help);
+        }
+        let mut networks = Vec::with_capacity(raw.networks.len());
+        for (prefix, network) in &raw.networks {
+            let parsed = prefix.get_ref().parse::<IpNet>();
+            let Some(net) = parsed.ok().filter(|net| net.addr() == net.network()) else {
+                let message = format!("{:?} is not a network", prefix.get_ref());
+                let help =
+                    Some("address/length without bits past the length, e.g. \"192.0.2.0/24\"");
+                self.error(prefix.span(), message, help);
+                continue;
+            };
+            if let Some(place) = self.network_place(prefix, network) {
+                networks.push((net, place));
+            }
+        }
+        let databases =
+            raw.database.iter().map(|d| (self.folder.join(d.get_ref()), d.span())).collect();
+        GeoConfig { databases, mapping: raw.mapping.clone(), cap, networks }
+    }
+
+    fn scope(&mut self, given: Option<&Spanned<u8>>, default: u8, most: u8) -> u8 {
+        let Some(given) = given else { return default };
+        if (1..=most).contains(given.get_ref()) {
+            *given.get_ref()
+        } else {
+            self.error(given.span(), format!("a prefix length from 1 to {most}"), None);
+            default
+        }
+    }
+
+    fn network_place(&mut self, prefix: &Spanned<String>, network: &raw::Network) -> Option<Place> {
+        match (&network.region, &network.country, &network.location) {
+            (Some(region), None, None) => {
+                self.region(region).map(|point| Place { country: None, point: Some(point) })
+            }
+            (None, Some(country), None) => match country.get_ref().parse::<geo::Country>() {
+                Ok(code) if code.center().is_some() => {
+                    Some(Place { country: Some(code), point: None })
+                }
+                _ => {
+                    let message = format!("{:?} is no country", country.get_ref());
+                    self.error(country.span(), message, Some("ISO 3166-1 alpha-2, e.g. \"DE\""));
+                    None
+                }
+            },
+            (None, None, Some(location)) => {
+                self.point(location).map(|point| Place { country: None, point: Some(point) })
+            }
+            _ => {
+                let help = Some(
+                    "{ region = \"…\" } or { country = \"DE\" } or { location = [50.1, 8.7] }",
+                );
+                self.error(prefix.span(), "a network is at exactly one place", help);
+                None
+            }
+        }
+    }
+
+    fn probe(&mut self, raw: &raw::Probe) -> Probe {
+        let interval = self.duration(&raw.interval);
+        let timeout = self.duration(&raw.timeout);
+        if timeout > interval {
+            let message = "a ping may not outlast the interval to the next";
+            self.error(raw.timeout.span(), message, Some("lower timeout, or raise interval"));
+        }
+        Probe {
+            jitter: self.jitter(&raw.jitter, interval),
+            thresholds: Thresholds { rise: self.count(&raw.rise), fall: self.count(&raw.fall) },
+            interval,
+            timeout,
+        }
+    }
+
+    fn duration(&mut self, text: &Spanned<String>) -> Duration {
+        const LEAST: Duration = Duration::from_millis(10);
+        const MOST: Duration = Duration::from_secs(3600);
+        match humantime::parse_duration(text.get_ref()) {
+            Ok(duration) if (LEAST..=MOST).contains(&duration) => duration,
+            Ok(_) => {
+                self.error(text.span(), "from 10ms to 1h", None);
+                LEAST
+            }
+            Err(error) => {
+                self.error(text.span(), error.to_string(), Some("a duration such as \"5s\""));
+                LEAST
+            }
+        }
+    }
+
+    /// "10%" of the interval, or a duration.
+    fn jitter(&mut self, text: &Spanned<String>, interval: Duration) -> Duration {
+        let percent = text.get_ref().trim().strip_suffix('%').map(|n| n.trim().parse::<f64>());
+        let jitter = match percent {
+            Some(Ok(percent)) if (0.0..=100.0).contains(&percent) => {
+                Some(interval.mul_f64(percent / 100.0))
+            }
+            Some(_) => None,
+            None => humantime::parse_duration(text.get_ref()).ok().filter(|j| *j <= interval),
+        };
+        jitter.unwrap_or_else(|| {
+            let help = Some("\"10%\", or a duration up to the interval");
+            self.error(text.span(), format!("{:?} is no jitter", text.get_ref()), help);
+            Duration::ZERO
+        })
+    }
+
+    fn count(&mut self, count: &Spanned<u32>) -> NonZeroU32 {
+        NonZeroU32::new(*count.get_ref()).unwrap_or_else(|| {
+            self.error(count.span(), "at least 1 ping makes a verdict", None);
+            NonZeroU32::MIN
+        })
+    }
+
+    fn zones(&mut self, raw: &[raw::Zone]) -> Vec<ZoneConfig> {
+        let mut seen = HashSet::new();
+        let mut zones = Vec::with_capacity(raw.len());
+        if raw.len() > MAX_ZONES {
+            self.error(0..0, format!("{} zones; the limit is {MAX_ZONES}", raw.len()), None);
+        }
+        for zone in raw {
+            let Some(name) = self.name(&zone.name) else { continue };
+            if !seen.insert(name.lower().to_vec()) {
+                self.error(zone.name.span(), format!("zone {name} is listed twice"), None);
+            }
+            let file = self.folder.join(zone.file.get_ref());
+            zones.push(ZoneConfig { name, file, span: zone.file.span() });
+        }
+        zones
+    }
+
+    /// An absolute domain name; the dot at the end may be left out.
+    fn name(&mut self, text: &Spanned<String>) -> Option<Name> {
+        match text.get_ref().parse::<Name>() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                let message = format!("{:?} is no domain name: {error}", text.get_ref());
+                self.error(text.span(), message, None);
+                None
+            }
+        }
+    }
+
+    fn limits(&mut self, services: usize) {
+        if services > MAX_SERVICES {
+            self.error(0..0, format!("{services} services; the limit is {MAX_SERVICES}"), None);
+        }
+        if self.locations.len() > MAX_LOCATIONS {
+            let message =
+                format!("{} regions in use; the limit is {MAX_LOCATIONS}", self.locations.len());
+            self.error(0..0, message, None);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The file as it is written. Unknown keys are errors; what can be wrong carries its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use daemon::config::{Log, Node, Spanned, Tls};
+use serde::Deserialize;
+
+/// `dnsrouter.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    /// Who this node is.
+    pub(super) node: Node,
+    /// Where it keeps what must outlive it; none: memory only.
+    pub(super) state: Option<State>,
+    /// Where it listens.
+    pub(super) listen: Listen,
+    /// Its mTLS identity; needed for probes and for the control service.
+    pub(super) tls: Option<Spanned<Tls>>,
+    /// Where addresses are.
+    #[serde(default)]
+    pub(super) geo: Geo,
+    /// How targets are pinged.
+    #[serde(default)]
+    pub(super) probe: Probe,
+    /// Other name servers; their shared verdicts are not built yet.
+    pub(super) cluster: Option<Spanned<Cluster>>,
+    /// The source of services beside this file; not built yet.
+    pub(super) directory: Option<Spanned<Directory>>,
+    /// Regions that are not built in, or are elsewhere.
+    #[serde(default)]
+    pub(super) region: Vec<Region>,
+    /// Zones with static names.
+    #[serde(default)]
+    pub(super) zone: Vec<Zone>,
+    /// Names that are answered by a route.
+    #[serde(default)]
+    pub(super) service: Vec<Service>,
+    /// What is logged and how.
+    #[serde(default)]
+    pub(super) log: Log,
+}
+
+/// `[state]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// Made when it is not there; 0700.
+    pub(super) dir: PathBuf,
+}
+
+/// `[listen]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// UDP and TCP.
+    pub(super) dns: Spanned<Vec<SocketAddr>>,
+    /// UDP threads per address; default: one per processor.
+    pub(super) threads: Option<Spanned<usize>>,
+    /// DNS over TLS; not built yet.
+    pub(super) tls: Option<Spanned<Vec<SocketAddr>>>,
+    /// DNS over QUIC; not built yet.
+    pub(super) quic: Option<Spanned<Vec<SocketAddr>>>,
+    /// DNS over HTTPS; not built yet.
+    pub(super) https: Option<Spanned<Vec<SocketAddr>>>,
+    /// gRPC with mTLS: explain, status.
+    pub(super) control: Option<Spanned<SocketAddr>>,
+    /// HTTP: /metrics /livez /readyz.
+    pub(super) admin: Option<SocketAddr>,
+}
+
+/// `[geo]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Geo {
+    /// mmdb files, the first that knows an address wins; none: the built-in country database.
+    #[serde(default)]
+    pub(super) database: Vec<Spanned<PathBuf>>,
+    /// Names of the fields of a database that is none of the known kinds.
+    #[serde(default)]
+    pub(super) mapping: geo::mmdb::Mapping,
+    /// The finest IPv4 scope; default 24.
+    pub(super) scope_v4: Option<Spanned<u8>>,
+    /// The finest IPv6 scope; default 48.
+    pub(super) scope_v6: Option<Spanned<u8>>,
+    /// Explicit networks; looked at before any database.
+    #[serde(default)]
+    pub(super) networks: BTreeMap<Spanned<String>, Network>,
+}
+
+/// Where an explicit network is: exactly one of the three.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Network {
+    /// At the location of a region.
+    pub(super) region: Option<Spanned<String>>,
+    /// In a country (ISO 3166-1 alpha-2), at its centre.
+    pub(super) country: Option<Spanned<String>>,
+    /// At a point: latitude, longitude in degrees.
+    pub(super) location: Option<Spanned<[f64; 2]>>,
+}
+
+/// `[probe]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Probe {
+    /// From one ping to the next. Default 5 s.
+    pub(super) interval: Spanned<String>,
+    /// A ping without a reply for so long has failed; at most `interval`. Default 2 s.
+    pub(super) timeout: Spanned<String>,
+    /// Random addition to each interval, so that nodes do not ping in step. Default "10%".
+    pub(super) jitter: Spanned<String>,
+    /// Successes in a row that bring a target up. Default 2.
+    pub(super) rise: Spanned<u32>,
+    /// Failures in a row that take it down. Default 3.
+    pub(super) fall: Spanned<u32>,
+}
+
+/// `[cluster]`: read, so that a file for a whole fleet loads; see [`Raw::cluster`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cluster {
+    /// The electorate, as regions.
+    #[serde(default)]
+    pub(super) voters: Vec<String>,
+    /// Seeds.
+    #[serde(default)]
+    pub(super) join: Vec<String>,
+}
+
+/// `[directory]`: read, so that a file for a whole fleet loads; see [`Raw::directory`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Directory {
+    /// URL of the region's directory.
+    pub(super) endpoint: String,
+}
+
+/// `[[region]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Region {
+    /// As endpoints name it.
+    pub(super) name: Spanned<String>,
+    /// Latitude, longitude in degrees.
+    pub(super) location: Spanned<[f64; 2]>,
+}
+
+/// `[[zone]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    /// The apex.
+    pub(super) name: Spanned<String>,
+    /// RFC 1035 master file.
+    pub(super) file: Spanned<PathBuf>,
+    /// Signing at answer time; not built yet.
+    pub(super) dnssec: Option<Spanned<bool>>,
+}
+
+/// `[[service]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    /// An owner name inside one of the zones.
+    pub(super) name: Spanned<String>,
+    /// Seconds.
+    pub(super) ttl: Spanned<u32>,
+    /// The chain.
+    pub(super) route: Spanned<Vec<Spanned<toml::Value>>>,
+    /// Where it runs.
+    #[serde(default)]
+    pub(super) endpoint: Vec<Endpoint>,
+}
+
+/// `[[service.endpoint]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Endpoint {
+    /// A region whose location is known.
+    pub(super) region: Spanned<String>,
+    /// A and AAAA.
+    pub(super) addresses: Spanned<Vec<Spanned<String>>>,
+    /// Share in a weighted pick. Default 100.
+    pub(super) weight: Option<u32>,
+    /// Requests per second.
+    pub(super) capacity: Option<u64>,
+    /// URL of its GeoPing, or several; none: always up.
+    pub(super) ping: Option<Spanned<Pings>>,
+}
+
+/// One URL or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Pings {
+    /// For every address.
+    One(String),
+    /// For addresses of the same family.
+    Several(Vec<String>),
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        let text = |value: &str| Spanned::new(0..0, value.to_owned());
+        let count = |value| Spanned::new(0..0, value);
+        Self {
+            interval: text("5s"),
+            timeout: text("2s"),
+            jitter: text("10%"),
+            rise: count(2),
+            fall: count(3),
+        }
+    }
+}

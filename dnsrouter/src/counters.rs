@@ -1,0 +1,162 @@
+//! What the answering threads count, without sharing a cache line while they count.
+//!
+//! Each worker owns one [`Counters`] and only adds to it; `/metrics` reads them all and sums.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Response codes that are told apart; anything above counts as the last.
+const RCODES: usize = 17;
+
+/// One worker's counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    udp: AtomicU64,
+    tcp: AtomicU64,
+    dropped: AtomicU64,
+    truncated: AtomicU64,
+    services: AtomicU64,
+    with_subnet: AtomicU64,
+    fail_open: AtomicU64,
+    panics: AtomicU64,
+    send_errors: AtomicU64,
+    rcodes: [AtomicU64; RCODES],
+}
+
+/// Things that happen once per query, or less often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A query came over UDP.
+    Udp,
+    /// A query came over TCP.
+    Tcp,
+    /// It was dropped in silence: no query, or too short for one.
+    Dropped,
+    /// The answer did not fit: TC.
+    Truncated,
+    /// A service's addresses were chosen.
+    Service,
+    /// It carried a client subnet.
+    WithSubnet,
+    /// The choice was made as if everything were up.
+    FailOpen,
+    /// Answering it panicked; it got SERVFAIL and the thread went on.
+    Panic,
+    /// The kernel did not take the answer.
+    SendError,
+}
+
+impl Counters {
+    /// Counts one event.
+    pub fn count(&self, event: Event) {
+        add(match event {
+            Event::Udp => &self.udp,
+            Event::Tcp => &self.tcp,
+            Event::Dropped => &self.dropped,
+            Event::Truncated => &self.truncated,
+            Event::Service => &self.services,
+            Event::WithSubnet => &self.with_subnet,
+            Event::FailOpen => &self.fail_open,
+            Event::Panic => &self.panics,
+            Event::SendError => &self.send_errors,
+        });
+    }
+
+    /// Counts one response by its extended code.
+    pub fn responded(&self, rcode: u16) {
+        add(&self.rcodes[usize::from(rcode).min(RCODES - 1)]);
+    }
+}
+
+/// Only the owner writes, so a plain load and store is enough and cheaper than a locked add.
+fn add(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// Every worker's counters; what ended workers counted stays.
+#[derive(Debug, Default)]
+pub struct Registry {
+    workers: Mutex<Vec<Arc<Counters>>>,
+}
+
+impl Registry {
+    /// Counters for a new worker. Workers are as many as threads and listeners, not as queries.
+    pub fn worker(&self) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        self.workers().push(Arc::clone(&counters));
+        counters
+    }
+
+    /// The sums, in Prometheus' text form.
+    pub fn render(&self) -> String {
+        let workers = self.workers();
+        let sum = |pick: fn(&Counters) -> &AtomicU64| -> u64 {
+            workers.iter().map(|worker| pick(worker).load(Ordering::Relaxed)).sum()
+        };
+        let mut text = String::with_capacity(2048);
+        let mut metric = |name: &str, help: &str, rows: &[(&str, u64)]| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+            for (labels, value) in rows {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        };
+        metric(
+            "dnsrouter_queries_total",
+            "Queries received",
+            &[("{transport=\"udp\"}", sum(|c| &c.udp)), ("{transport=\"tcp\"}", sum(|c| &c.tcp))],
+        );
+        let labels: Vec<String> = (0..RCODES as u16)
+            .map(|rcode| format!("{{rcode=\"{}\"}}", dns::rr::Rcode(rcode)))
+            .collect();
+        let rows: Vec<(&str, u64)> = labels
+            .iter()
+            .enumerate()
+            .map(|(i, label)| {
+                let total = workers.iter().map(|w| w.rcodes[i].load(Ordering::Relaxed)).sum();
+                (label.as_str(), total)
+            })
+            .filter(|(_, total)| *total > 0)
+            .collect();
+        metric("dnsrouter_responses_total", "Responses sent, by response code", &rows);
+        let rest: [(&str, &str, fn(&Counters) -> &AtomicU64); 7] = [
+            ("dnsrouter_dropped_total", "Packets dropped in silence", |c| &c.dropped),
+            ("dnsrouter_truncated_total", "Answers cut with TC", |c| &c.truncated),
+            ("dnsrouter_service_answers_total", "Address sets chosen for services", |c| {
+                &c.services
+            }),
+            ("dnsrouter_client_subnet_total", "Queries with a client subnet", |c| &c.with_subnet),
+            ("dnsrouter_fail_open_total", "Choices made as if all were up", |c| &c.fail_open),
+            ("dnsrouter_answer_panics_total", "Queries whose answering panicked", |c| &c.panics),
+            ("dnsrouter_send_errors_total", "Answers the kernel refused", |c| &c.send_errors),
+        ];
+        for (name, help, pick) in rest {
+            metric(name, help, &[("", sum(pick))]);
+        }
+        text
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Counters>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_over_workers() {
+        let registry = Registry::default();
+        let (a, b) = (registry.worker(), registry.worker());
+        a.count(Event::Udp);
+        b.count(Event::Udp);
+        b.responded(3);
+        b.responded(4095);
+        let text = registry.render();
+        assert!(text.contains("dnsrouter_queries_total{transport=\"udp\"} 2\n"), "{text}");
+        assert!(text.contains("dnsrouter_responses_total{rcode=\"NXDOMAIN\"} 1\n"), "{text}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The shells: sockets, files, clocks, tasks. They move bytes and carry out; the cores decide.
+
+#![expect(clippy::disallowed_methods, reason = "IO shell")]
+
+pub mod control;
+pub mod keeper;
+pub mod load;
+pub mod probe;
+pub mod reload;
+pub mod run;
+pub mod state;
+pub mod tcp;
+pub mod udp;

@@ -1,0 +1,210 @@
+//! The control service: what people ask a name server over gRPC with mTLS.
+//!
+//! Generated types stop here; what they carry is decided in [`crate::explain`] and
+//! [`super::keeper`].
+
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use daemon::uptime::go_duration;
+use dns::name::Name;
+use geo::{Kilometres, Source};
+use ipnet::IpNet;
+use proto::dnsrouter::v1 as wire;
+use proto::dnsrouter::v1::control_server::Control;
+use tonic::{Request, Response, Status};
+
+use crate::explain::{self, Considered, Decision, Seen};
+use crate::monitor::unix_ms;
+use crate::plan::Snapshot;
+use crate::policy::Family;
+
+use super::keeper::Shared;
+
+/// Answers for one node.
+pub struct Service {
+    /// The plan and what is known of targets.
+    pub shared: Shared,
+    /// This node's name.
+    pub node: String,
+    /// Its region.
+    pub region: String,
+    /// When this process started.
+    pub started: Instant,
+}
+
+#[tonic::async_trait]
+impl Control for Service {
+    async fn explain(
+        &self,
+        request: Request<wire::ExplainRequest>,
+    ) -> Result<Response<wire::ExplainReply>, Status> {
+        let asked = request.into_inner();
+        let name: Name = asked.name.parse().map_err(|error| {
+            Status::invalid_argument(format!("{:?} is no domain name: {error}", asked.name))
+        })?;
+        let client = parse_client(&asked.client)?;
+        let families: &[Family] = match asked.r#type.to_ascii_uppercase().as_str() {
+            "" => &[Family::V4, Family::V6],
+            "A" => &[Family::V4],
+            "AAAA" => &[Family::V6],
+            other => {
+                let message = format!("type {other:?}: a route decides A and AAAA only");
+                return Err(Status::invalid_argument(message));
+            }
+        };
+        let snapshot = std::sync::Arc::clone(&self.shared.plan.load());
+        let Some(policy) = explain::find(&snapshot, &name) else {
+            return Err(Status::not_found(format!(
+                "{name} is no service here; what a zone file says of it is the same for everybody"
+            )));
+        };
+        let now = unix_ms(SystemTime::now()) / 1000;
+        let explained = explain::explain(&snapshot, policy, client, families, now);
+        let place = &explained.place;
+        Ok(Response::new(wire::ExplainReply {
+            name: name.to_string(),
+            client: asked.client,
+            place: Some(wire::Place {
+                prefix: place.prefix.to_string(),
+                source: source(place.source).into(),
+                country: place.country.map(|c| c.to_string()).unwrap_or_default(),
+                point: place.point.map(|p| wire::Point { latitude: p.lat(), longitude: p.lon() }),
+            }),
+            decisions: explained.decisions.into_iter().map(decision).collect(),
+            generation: snapshot.inputs.generation.0,
+            node: self.node.clone(),
+        }))
+    }
+
+    async fn status(
+        &self,
+        _: Request<wire::StatusRequest>,
+    ) -> Result<Response<wire::StatusReply>, Status> {
+        let snapshot = std::sync::Arc::clone(&self.shared.plan.load());
+        let inputs = &snapshot.inputs;
+        Ok(Response::new(wire::StatusReply {
+            node: self.node.clone(),
+            region: self.region.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime: go_duration(self.started.elapsed()),
+            generation: inputs.generation.0,
+            fingerprint: format!("{:016x}", inputs.fingerprint),
+            targets: self.targets(),
+            services: services(&snapshot),
+            alarms: self.shared.alarms(),
+            zones: inputs.zones.zones().len() as u64,
+            names: inputs.zones.names().count() as u64,
+            geo: inputs.geo.description.clone(),
+        }))
+    }
+}
+
+impl Service {
+    fn targets(&self) -> Vec<wire::Target> {
+        let monitor = self.shared.monitor();
+        let target = |(target, entry): (&crate::service::Target, &crate::monitor::Entry)| {
+            let machine = &entry.machine;
+            let rtt_us = entry.rtt.map_or(0, |rtt| rtt.as_micros());
+            wire::Target {
+                address: target.ping.to_string(),
+                region: target.region.clone(),
+                state: machine.state().word().into(),
+                since_unix_ms: unix_ms(machine.since()),
+                rtt_us: u64::try_from(rtt_us).unwrap_or(u64::MAX),
+                detail: entry.detail.clone(),
+                successes: machine.successes(),
+                failures: machine.failures(),
+            }
+        };
+        monitor.entries().map(target).collect()
+    }
+}
+
+fn services(snapshot: &Snapshot) -> Vec<wire::ServiceStatus> {
+    let services = snapshot.inputs.services.services.iter();
+    services
+        .map(|(name, policy)| {
+            let (healthy, endpoints) = policy.endpoints_usable(&snapshot.health);
+            wire::ServiceStatus {
+                name: name.to_string(),
+                endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
+                healthy: u32::try_from(healthy).unwrap_or(u32::MAX),
+                fail_open: policy.fails_open(&snapshot.health),
+            }
+        })
+        .collect()
+}
+
+/// An address, or a prefix as a client subnet would carry it.
+fn parse_client(text: &str) -> Result<IpAddr, Status> {
+    let prefix = text.parse::<IpNet>().map(|net| net.network());
+    text.parse::<IpAddr>().or(prefix).map_err(|_| {
+        let message = format!("{text:?} is neither an address nor a prefix, e.g. 192.0.2.0/24");
+        Status::invalid_argument(message)
+    })
+}
+
+fn decision(decision: Decision) -> wire::Decision {
+    wire::Decision {
+        r#type: match decision.family {
+            Family::V4 => "A".into(),
+            Family::V6 => "AAAA".into(),
+        },
+        steps: decision.steps.into_iter().map(step).collect(),
+        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
+        ttl: decision.ttl,
+        scope: decision.scope.into(),
+        fail_open: decision.fail_open,
+        note: if decision.fail_open {
+            "too few endpoints are up: decided as if all were (fail open)".into()
+        } else {
+            String::new()
+        },
+    }
+}
+
+fn step(seen: Seen) -> wire::Step {
+    wire::Step {
+        step: seen.step.to_string(),
+        candidates: seen.candidates.into_iter().map(candidate).collect(),
+    }
+}
+
+fn candidate(considered: Considered) -> wire::Candidate {
+    wire::Candidate {
+        region: considered.region,
+        addresses: considered.addresses.iter().map(ToString::to_string).collect(),
+        kept: considered.kept,
+        reason: considered.reason,
+        kilometres: considered.distance.map_or(-1.0, |Kilometres(km)| km),
+        weight: considered.weight,
+        health: considered.health,
+    }
+}
+
+fn source(source: Source) -> &'static str {
+    match source {
+        Source::Network => "network",
+        Source::Database => "database",
+        Source::BuiltIn => "built-in",
+        Source::None => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_addresses_or_prefixes() {
+        for (text, address) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("192.0.2.0/24", "192.0.2.0"),
+            ("2001:db8::/48", "2001:db8::"),
+        ] {
+            assert_eq!(parse_client(text).unwrap(), address.parse::<IpAddr>().unwrap());
+        }
+        assert_eq!(parse_client("here").unwrap_err().code(), tonic::Code::InvalidArgument);
+    }
+}

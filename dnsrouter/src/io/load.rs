@@ -1,0 +1,334 @@
+//! Reads the configuration and every file it names, and compiles them: all or nothing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use daemon::config::{ConfigError, Problem, Source};
+use dns::rr::Rtype;
+use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
+use dns::zonefile;
+use geo::{Ranking, Table, TableBuilder};
+
+use crate::config::{Config, GeoConfig, ZoneConfig};
+use crate::plan::{self, Generation, Inputs, Location};
+use crate::policy::{Policy, TargetId};
+use crate::service::{Service, Target};
+
+/// Everything that was read, checked and compiled.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What was read, to be watched.
+    pub files: Vec<PathBuf>,
+    zones: Arc<Zones>,
+    services: Arc<plan::Services>,
+    geo: Arc<plan::Geo>,
+    fingerprint: u64,
+}
+
+impl Loaded {
+    /// The inputs of a plan.
+    pub fn inputs(&self, generation: Generation) -> Inputs {
+        Inputs {
+            generation,
+            zones: Arc::clone(&self.zones),
+            services: Arc::clone(&self.services),
+            geo: Arc::clone(&self.geo),
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// One line for people.
+    pub fn summary(&self) -> String {
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        format!(
+            "{}, {}, {}, {}, {}; places by {}",
+            count(self.zones.zones().len(), "zone"),
+            count(self.zones.names().count(), "name"),
+            count(self.services.services.len(), "service"),
+            count(self.services.locations.len(), "region"),
+            count(self.services.targets.len(), "target"),
+            self.geo.description,
+        )
+    }
+}
+
+/// Loads, and keeps what a later load can use again: a city database takes a second.
+#[derive(Default)]
+pub struct Loader {
+    /// Keys the hash table of names, so that nobody can choose names that collide. One per
+    /// process.
+    hash_key: Option<[u64; 2]>,
+    table: Option<(TableKey, Arc<Table>, String)>,
+}
+
+/// What a table was made from; equal keys, equal tables.
+#[derive(PartialEq)]
+struct TableKey {
+    files: Vec<(PathBuf, Stamp)>,
+    config: GeoConfig,
+}
+
+/// Tells a replaced file from the same one.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Loader {
+    /// Reads `file` and everything it names.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake with file, line and column; nothing was changed.
+    pub fn load(&mut self, file: &Path, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
+        let config = Config::load(file, flags)?;
+        let mut files = vec![file.to_owned()];
+        let mut problems = Vec::new();
+        let zones = self.zones(&config, &mut files, &mut problems);
+        let table = self.table(&config, &mut files, &mut problems);
+        ConfigError::check(problems)?;
+        let (table, description) = table;
+        let services = Arc::new(compile(&config));
+        let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
+        let geo = plan::Geo {
+            ranking: Ranking::build(&table, &points),
+            cap: config.geo.cap,
+            table,
+            description,
+        };
+        let fingerprint = fingerprint(&zones, &config, &geo.table);
+        let (zones, geo) = (Arc::new(zones), Arc::new(geo));
+        Ok(Loaded { config, files, zones, services, geo, fingerprint })
+    }
+
+    fn zones(
+        &mut self,
+        config: &Config,
+        files: &mut Vec<PathBuf>,
+        problems: &mut Vec<Problem>,
+    ) -> Zones {
+        let mut data = Vec::with_capacity(config.zones.len());
+        for zone in &config.zones {
+            let mut texts = Texts::default();
+            match texts.parse(zone) {
+                Ok(zone) => data.push(zone),
+                Err(Failure::Unreadable(error)) => {
+                    let message = format!("{}: {error}", zone.file.display());
+                    problems.push(config.source.error(zone.span.clone(), message, None));
+                }
+                Err(Failure::Wrong(errors)) => {
+                    problems.extend(errors.iter().map(|error| texts.problem(error)));
+                }
+            }
+            files.extend(texts.files);
+        }
+        let nodes: Vec<_> = (0_u32..)
+            .zip(&config.services)
+            .map(|(id, (service, _))| service_node(ServiceId(id), service))
+            .collect();
+        let key = *self.hash_key.get_or_insert_with(|| {
+            let random = || getrandom::u64().unwrap_or(0);
+            [random(), random()]
+        });
+        // With a zone missing, services in it would be reported as outside every zone.
+        let nodes = if problems.is_empty() { &nodes[..] } else { &[] };
+        Zones::freeze(&data, nodes, key).unwrap_or_else(|errors| {
+            for error in errors {
+                let service =
+                    config.services.iter().find(|(service, _)| service.name == error.name);
+                let span = service.map_or(0..0, |(_, span)| span.clone());
+                let message = format!("{}: {}", error.name, error.fault);
+                problems.push(config.source.error(span, message, error.fault.help()));
+            }
+            Zones::empty()
+        })
+    }
+
+    fn table(
+        &mut self,
+        config: &Config,
+        files: &mut Vec<PathBuf>,
+        problems: &mut Vec<Problem>,
+    ) -> (Arc<Table>, String) {
+        let paths = config.geo.databases.iter().map(|(path, _)| path);
+        files.extend(paths.clone().cloned());
+        let stamps = paths.map(|path| stamp(path).map(|stamp| (path.clone(), stamp)));
+        let key = stamps
+            .collect::<io::Result<Vec<_>>>()
+            .ok()
+            .map(|files| TableKey { files, config: config.geo.clone() });
+        if let (Some(key), Some((kept, table, description))) = (&key, &self.table)
+            && key == kept
+        {
+            return (Arc::clone(table), description.clone());
+        }
+        let (table, description) = build_table(config, problems);
+        let table = Arc::new(table);
+        if let Some(key) = key
+            && problems.is_empty()
+        {
+            self.table = Some((key, Arc::clone(&table), description.clone()));
+        }
+        (table, description)
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let meta = fs::metadata(path)?;
+    Ok(Stamp { inode: meta.ino(), size: meta.len(), modified: meta.modified().ok() })
+}
+
+fn build_table(config: &Config, problems: &mut Vec<Problem>) -> (Table, String) {
+    let mut builder = TableBuilder::new(config.geo.cap);
+    let mut made_from = Vec::new();
+    for (path, span) in &config.geo.databases {
+        match read_database(path, &config.geo, &mut builder) {
+            Ok(described) => made_from.push(described),
+            Err(error) => {
+                let message = format!("{}: {error}", path.display());
+                problems.push(config.source.error(span.clone(), message, None));
+            }
+        }
+    }
+    if config.geo.databases.is_empty() {
+        geo::builtin::load(&mut builder);
+        made_from.push("the built-in country database".to_owned());
+    }
+    for (network, place) in &config.geo.networks {
+        if let Err(error) = builder.network(*network, *place) {
+            problems.push(config.source.error(0..0, error.to_string(), None));
+        }
+    }
+    (builder.freeze(), made_from.join(", "))
+}
+
+fn read_database(path: &Path, geo: &GeoConfig, into: &mut TableBuilder) -> Result<String, String> {
+    // Read whole, never mapped: whoever replaces the file must not pull it from under us.
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let loaded = geo::mmdb::load(bytes, &geo.mapping, into).map_err(|error| error.to_string())?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let age = SystemTime::UNIX_EPOCH
+        + loaded.build_epoch.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let built = humantime::format_rfc3339_seconds(age).to_string();
+    let date = built.split('T').next().unwrap_or_default();
+    Ok(format!("{name} ({}, {} networks, built {date})", loaded.database_type, loaded.records))
+}
+
+/// The texts of one zone's files, kept until its errors are told.
+#[derive(Default)]
+struct Texts {
+    texts: HashMap<String, Vec<u8>>,
+    files: Vec<PathBuf>,
+}
+
+enum Failure {
+    Unreadable(String),
+    Wrong(Vec<zonefile::Error>),
+}
+
+impl Texts {
+    fn parse(&mut self, zone: &ZoneConfig) -> Result<ZoneData, Failure> {
+        self.files.push(zone.file.clone());
+        let text = read_text(&zone.file).map_err(Failure::Unreadable)?;
+        let folder = zone.file.parent().unwrap_or(Path::new("")).to_owned();
+        let name = zone.file.display().to_string();
+        self.texts.insert(name.clone(), text.clone());
+        let source = zonefile::Source { name: &name, text: &text };
+        let mut include = |path: &str, _: &str| self.include(&folder, path);
+        let parsed = zonefile::parse(&zone.name, source, &mut include).map_err(Failure::Wrong)?;
+        for warning in &parsed.warnings {
+            tracing::warn!(place = %warning.position, "{}", warning.message);
+        }
+        Ok(parsed.zone)
+    }
+
+    /// `$INCLUDE` reaches files in the zone file's own folder and below, wherever links lead.
+    fn include(&mut self, folder: &Path, path: &str) -> Result<zonefile::Included, String> {
+        let wanted = folder.join(path);
+        let real = wanted.canonicalize().map_err(|error| error.to_string())?;
+        let inside = folder.canonicalize().map_err(|error| error.to_string())?;
+        if !real.starts_with(&inside) {
+            return Err("it lies outside the zone file's folder".to_owned());
+        }
+        let text = read_text(&real)?;
+        let name = wanted.display().to_string();
+        self.files.push(wanted);
+        self.texts.insert(name.clone(), text.clone());
+        Ok(zonefile::Included { name, text })
+    }
+
+    fn problem(&self, error: &zonefile::Error) -> Problem {
+        let position = &error.position;
+        let text = self.texts.get(&*position.file).map_or(&[][..], Vec::as_slice);
+        // Positions count octets; a text that is not UTF-8 is shown with replacements, and
+        // shifted behind them.
+        let text = String::from_utf8_lossy(text);
+        let before: usize =
+            text.split_inclusive('\n').take(position.line as usize - 1).map(str::len).sum();
+        let start = (before + position.column as usize - 1).min(text.len());
+        let end = (start + position.length as usize).min(text.len());
+        let source = Source::file(&position.file, &text);
+        source.error(start..end, &error.message, error.help.as_deref())
+    }
+}
+
+fn read_text(path: &Path) -> Result<Vec<u8>, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > zonefile::MAX_TEXT as u64 {
+        return Err(format!("{size} bytes; the limit is {}", zonefile::MAX_TEXT));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+fn service_node(id: ServiceId, service: &Service) -> ServiceNode {
+    let has = |v4| service.endpoints.iter().flat_map(|e| &e.addresses).any(|a| a.is_ipv4() == v4);
+    let mut types = Vec::new();
+    types.extend(has(true).then_some(Rtype::A));
+    types.extend(has(false).then_some(Rtype::AAAA));
+    ServiceNode { name: service.name.clone(), id, types }
+}
+
+/// Services against the locations and targets they use.
+fn compile(config: &Config) -> plan::Services {
+    let locations: Box<[Location]> = config
+        .locations
+        .iter()
+        .map(|(region, point)| Location { region: region.clone(), point: *point })
+        .collect();
+    let index: HashMap<&str, u8> =
+        (0..).zip(&locations).map(|(i, location)| (location.region.as_str(), i)).collect();
+    let mut targets: Vec<Target> = Vec::new();
+    let mut ids: HashMap<Target, TargetId> = HashMap::new();
+    let services = config.services.iter().map(|(service, _)| {
+        let mut id = |target: &Target| {
+            *ids.entry(target.clone()).or_insert_with(|| {
+                targets.push(target.clone());
+                TargetId(u32::try_from(targets.len() - 1).unwrap_or(u32::MAX))
+            })
+        };
+        (service.name.clone(), Policy::compile(service, |region| index[region], &mut id))
+    });
+    let services = services.collect();
+    plan::Services { services, locations, targets: targets.into() }
+}
+
+/// Of everything people wrote; hash keys and file names leave no trace in it.
+fn fingerprint(zones: &Zones, config: &Config, table: &Table) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write_u64(zones.fingerprint());
+    hasher.write_u64(table.fingerprint());
+    for (service, _) in &config.services {
+        hasher.write(format!("{service:?}").as_bytes());
+    }
+    hasher.write(format!("{:?}", config.locations).as_bytes());
+    hasher.finish()
+}

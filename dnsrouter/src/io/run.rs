@@ -1,0 +1,460 @@
+//! From a configuration file to a serving node, and back to nothing in order.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use daemon::admin::{self, Readiness};
+use daemon::config::{self, ConfigError};
+use daemon::grpc::{self, Authorise, Health, Limits};
+use daemon::supervise::{EXIT_EXHAUSTED, Intensity, Supervisor};
+use daemon::telemetry::{self, PrometheusHandle};
+use daemon::tls::{self, Tls};
+use daemon::{renewal, shutdown};
+use pki::{Identity, Program, Role};
+use proto::dnsrouter::v1::control_server::ControlServer;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Worker;
+use crate::config::Config;
+use crate::counters::Registry;
+use crate::plan::Generation;
+
+use super::keeper::{Keeper, MAX_WAITING, Shared};
+use super::load::{Loaded, Loader};
+use super::probe::Prober;
+use super::reload::Reloader;
+use super::{control, keeper, state, tcp, udp};
+
+/// How long running answers may take when the node is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// The system refused something (EX_OSERR of sysexits.h).
+const EXIT_SYSTEM: u8 = 71;
+/// Ports are tried in so many rounds until one is free for UDP and TCP alike.
+const PORT_ROUNDS: usize = 16;
+
+/// Asks the kernel to end this process when its parent ends: what `geoip dev up` starts must not
+/// outlive it.
+pub fn die_with_parent() {
+    let term = Some(rustix::process::Signal::TERM);
+    if let Err(error) = rustix::process::set_parent_process_death_signal(term) {
+        // It still ends when it is told to.
+        let _ = writeln!(std::io::stderr(), "cannot follow the parent process: {error}");
+    }
+}
+
+/// Loads everything, says what was found, and binds nothing.
+pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
+    let loaded = Loader::default().load(file, flags).and_then(|loaded| {
+        load_tls(&loaded.config)?;
+        Ok(loaded)
+    });
+    match loaded {
+        Ok(loaded) => {
+            let mut out = std::io::stdout().lock();
+            let _ = writeln!(out, "{}: ok: {}", file.display(), loaded.summary());
+            for warning in &loaded.config.warnings {
+                let _ = writeln!(out, "{}: note: {warning}", file.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => config::exit_invalid(&error),
+    }
+}
+
+/// Serves until told to stop by SIGTERM or SIGINT.
+pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<PathBuf>) -> ExitCode {
+    let mut loader = Loader::default();
+    let loaded = match loader.load(&file, &flags) {
+        Ok(loaded) => loaded,
+        Err(error) => return config::exit_invalid(&error),
+    };
+    let tls = match load_tls(&loaded.config) {
+        Ok(tls) => tls,
+        Err(error) => return config::exit_invalid(&error),
+    };
+    let node = telemetry::init(&loaded.config.log)
+        .context("starting the log")
+        .and_then(|metrics| Node::start(loaded, loader, tls, metrics, (file, flags), ready_file));
+    match node.and_then(Node::wait) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "dnsrouter: {error:#}");
+            ExitCode::from(EXIT_SYSTEM)
+        }
+    }
+}
+
+fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, ConfigError> {
+    let Some((files, span)) = &config.tls else { return Ok(None) };
+    match Tls::load(files, config.trust_domain.as_ref(), tls::system_clock()) {
+        Ok(tls) => Ok(Some(tls)),
+        Err(error) => {
+            let problem = config.source.error(span.clone(), error.to_string(), None);
+            Err(ConfigError { errors: vec![problem] })
+        }
+    }
+}
+
+/// Everything that is bound.
+struct Sockets {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<std::net::TcpListener>,
+    control: Option<std::net::TcpListener>,
+    admin: Option<std::net::TcpListener>,
+}
+
+/// A running node.
+struct Node {
+    runtime: tokio::runtime::Runtime,
+    supervisor: Supervisor,
+    ready_file: Option<PathBuf>,
+}
+
+impl Node {
+    fn start(
+        loaded: Loaded,
+        loader: Loader,
+        tls: Option<Arc<Tls>>,
+        metrics: PrometheusHandle,
+        origin: (PathBuf, Vec<(String, String)>),
+        ready_file: Option<PathBuf>,
+    ) -> Result<Self> {
+        for warning in &loaded.config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let folder = loaded.config.state_dir.as_deref().map(state::Folder::open).transpose()?;
+        let kept = folder.as_ref().map(state::Folder::read).unwrap_or_default();
+        let sockets = Sockets::bind(&loaded.config)?;
+        let addresses = sockets.addresses()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let stop = shutdown::on_signals()?;
+        let mut node = Wiring {
+            supervisor: Supervisor::new(Intensity::default(), stop.clone()),
+            readiness: Readiness::new(),
+            registry: Arc::new(Registry::default()),
+            stop,
+        };
+        let generation = Generation(kept.generation + 1);
+        let now = SystemTime::now();
+        let config = &loaded.config;
+        let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
+        node.dns(&sockets, &shared)?;
+        node.keep_and_probe(&loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
+        node.control(&sockets, config, &shared, tls.as_ref())?;
+        node.admin(&sockets, metrics)?;
+        if let (Some(tls), Some((files, _))) = (tls, &config.tls) {
+            node.renewal(tls, files.renew.clone());
+        }
+        drop(entered);
+        announce(config, &loaded.summary(), &addresses, ready_file.as_deref())?;
+        Ok(Self { runtime, supervisor: node.supervisor, ready_file })
+    }
+
+    fn wait(self) -> Result<ExitCode> {
+        let ended = self.runtime.block_on(self.supervisor.wait(GRACE));
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.runtime.shutdown_timeout(GRACE);
+        if let Some(path) = self.ready_file {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+        match ended {
+            Ok(()) => {
+                tracing::info!("stopped");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(exhausted) => {
+                tracing::error!(%exhausted, "giving up");
+                Ok(ExitCode::from(EXIT_EXHAUSTED))
+            }
+        }
+    }
+}
+
+/// Puts tasks under the supervisor.
+struct Wiring {
+    supervisor: Supervisor,
+    readiness: Arc<Readiness>,
+    registry: Arc<Registry>,
+    stop: CancellationToken,
+}
+
+impl Wiring {
+    fn dns(&mut self, sockets: &Sockets, shared: &Shared) -> Result<()> {
+        for socket in &sockets.udp {
+            let socket = Arc::new(socket.try_clone()?);
+            let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
+            let registry = Arc::clone(&self.registry);
+            self.supervisor.spawn("dns over udp", move || {
+                let (socket, plan, stop) = (Arc::clone(&socket), Arc::clone(&plan), stop.clone());
+                let worker = Worker::new(registry.worker());
+                async move { udp::supervised(socket, plan, worker, stop).await }
+            });
+        }
+        for listener in &sockets.tcp {
+            let listener = Arc::new(listener.try_clone()?);
+            let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
+            let registry = Arc::clone(&self.registry);
+            self.supervisor.spawn("dns over tcp", move || {
+                let (listener, plan, stop) =
+                    (listener.try_clone(), Arc::clone(&plan), stop.clone());
+                let registry = Arc::clone(&registry);
+                async move {
+                    let listener = TcpListener::from_std(listener?)?;
+                    tcp::run(listener, plan, move || Worker::new(registry.worker()), stop).await
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn keep_and_probe(
+        &mut self,
+        loaded: &Loaded,
+        folder: Option<state::Folder>,
+        kept: state::State,
+        shared: &Shared,
+        tls: Option<Arc<Tls>>,
+        (loader, (file, flags)): (Loader, (PathBuf, Vec<(String, String)>)),
+    ) -> Result<()> {
+        let (reports, reported) = mpsc::channel(MAX_WAITING);
+        let (inputs, given) = mpsc::channel(1);
+        let (targets, wanted) = watch::channel(Arc::from([]));
+        let (settings, probe_settings) = watch::channel(loaded.config.probe);
+        let (newest, to_disk) = watch::channel(kept);
+        let keeper = Keeper {
+            shared: shared.clone(),
+            thresholds: loaded.config.probe.thresholds,
+            reports: reported,
+            inputs: given,
+            targets,
+            state: newest,
+        };
+        let keeper = Arc::new(tokio::sync::Mutex::new(keeper));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("keeper", move || {
+            let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
+            async move {
+                keeper.lock().await.run(&stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        if let Some(folder) = folder {
+            let stop = self.stop.clone();
+            self.supervisor.spawn("state to disk", move || {
+                let kept = keeper::keep_on_disk(folder.clone(), to_disk.clone(), stop.clone());
+                async move {
+                    kept.await;
+                    Ok::<_, Infallible>(())
+                }
+            });
+        }
+        if let Some(tls) = tls.clone() {
+            let region = loaded.config.region.clone();
+            let prober = Prober { tls, region, settings: probe_settings, reports };
+            let stop = self.stop.clone();
+            self.supervisor
+                .spawn("prober", move || prober.clone().run(wanted.clone(), stop.clone()));
+        }
+        let reloader = Reloader::new(file, flags, loader, loaded, tls, inputs, settings, shared)?;
+        let reloader = Arc::new(tokio::sync::Mutex::new(reloader));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("reloader", move || {
+            let (reloader, stop) = (Arc::clone(&reloader), stop.clone());
+            async move { reloader.lock().await.run(&stop).await }
+        });
+        Ok(())
+    }
+
+    fn control(
+        &mut self,
+        sockets: &Sockets,
+        config: &Config,
+        shared: &Shared,
+        tls: Option<&Arc<Tls>>,
+    ) -> Result<()> {
+        let (Some(listener), Some(tls)) = (&sockets.control, tls) else { return Ok(()) };
+        let listener = listener.try_clone()?;
+        let (shared, tls, stop) = (shared.clone(), Arc::clone(tls), self.stop.clone());
+        let (name, region) = (config.node.clone(), config.region.clone());
+        let started = Instant::now();
+        self.supervisor.spawn("control", move || {
+            let service = control::Service {
+                shared: shared.clone(),
+                node: name.clone(),
+                region: region.clone(),
+                started,
+            };
+            let (listener, tls, stop) = (listener.try_clone(), Arc::clone(&tls), stop.clone());
+            async move {
+                let (health, health_service) = Health::new();
+                let routes = tonic::service::Routes::new(ControlServer::new(service))
+                    .add_service(health_service);
+                health.set_serving("dnsrouter.v1.Control").await;
+                let authorise = Authorise::new(tls.trust_domain().clone())
+                    .allow("/dnsrouter.v1.Control/Explain", is_person_or_name_server)
+                    .allow("/dnsrouter.v1.Control/Status", is_person_or_name_server)
+                    .allow_health();
+                let listener = TcpListener::from_std(listener?)?;
+                let limits = Limits::default();
+                grpc::serve(
+                    listener,
+                    tls,
+                    routes,
+                    &limits,
+                    authorise,
+                    Some(health),
+                    stop.cancelled(),
+                )
+                .await
+                .map_err(anyhow::Error::from)
+            }
+        });
+        Ok(())
+    }
+
+    fn admin(&mut self, sockets: &Sockets, metrics: PrometheusHandle) -> Result<()> {
+        // Serving is decided before this: what is bound answers from a whole plan.
+        self.readiness.condition("plan").set_ready();
+        let Some(listener) = &sockets.admin else { return Ok(()) };
+        let listener = listener.try_clone()?;
+        let (readiness, registry) = (Arc::clone(&self.readiness), Arc::clone(&self.registry));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("admin", move || {
+            let (listener, metrics) = (listener.try_clone(), metrics.clone());
+            let (readiness, registry) = (Arc::clone(&readiness), Arc::clone(&registry));
+            let stop = stop.clone();
+            async move {
+                let listener = TcpListener::from_std(listener?)?;
+                let extra = move || registry.render();
+                admin::serve(listener, readiness, metrics, extra, stop.cancelled_owned()).await
+            }
+        });
+        Ok(())
+    }
+
+    fn renewal(&mut self, tls: Arc<Tls>, renew: Option<config::Renew>) {
+        let stop = self.stop.clone();
+        self.supervisor.spawn("certificate renewal", move || {
+            let renewing =
+                renewal::run(Arc::clone(&tls), renew.clone(), stop.clone().cancelled_owned());
+            async move {
+                renewing.await;
+                Ok::<_, Infallible>(())
+            }
+        });
+    }
+}
+
+/// People look, and name servers ask each other; services and regions have no business here.
+fn is_person_or_name_server(who: &Identity) -> bool {
+    match &who.role {
+        Role::User(_) => true,
+        Role::Node { program, .. } => *program == Program::Dnsrouter,
+        Role::Member(_) => false,
+    }
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self> {
+        let threads = config.listen.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        );
+        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        for address in &config.listen.dns {
+            let listener = bind_both(*address, threads, &mut udp)
+                .with_context(|| format!("cannot serve DNS on {address}"))?;
+            tcp.push(listener);
+        }
+        let listen = |address: Option<SocketAddr>, what: &str| {
+            let bound = address.map(|address| {
+                listen(address).with_context(|| format!("cannot serve {what} on {address}"))
+            });
+            bound.transpose()
+        };
+        Ok(Self {
+            control: listen(config.listen.control, "the control service")?,
+            admin: listen(config.listen.admin, "metrics")?,
+            udp,
+            tcp,
+        })
+    }
+
+    /// What was bound, in the form of the ready file.
+    fn addresses(&self) -> Result<serde_json::Value> {
+        let of = |listener: &std::net::TcpListener| listener.local_addr().map(|a| a.to_string());
+        let dns = self.tcp.iter().map(of).collect::<std::io::Result<Vec<_>>>()?;
+        let one = |listener: &Option<std::net::TcpListener>| listener.as_ref().map(of).transpose();
+        Ok(serde_json::json!({
+            "dns": dns, "control": one(&self.control)?, "admin": one(&self.admin)?
+        }))
+    }
+}
+
+/// UDP sockets and a TCP listener on one address; port 0 becomes one that is free for both.
+fn bind_both(
+    address: SocketAddr,
+    threads: usize,
+    udp: &mut Vec<UdpSocket>,
+) -> std::io::Result<std::net::TcpListener> {
+    let mut round = 0;
+    loop {
+        let listener = listen(address)?;
+        let bound = listener.local_addr()?;
+        let sockets: std::io::Result<Vec<_>> = (0..threads).map(|_| udp::bind(bound)).collect();
+        match sockets {
+            Ok(sockets) => {
+                udp.extend(sockets);
+                return Ok(listener);
+            }
+            Err(_) if address.port() == 0 && round < PORT_ROUNDS => round += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart must not wait for old connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Tells the log, the init system and whoever waits for the ready file.
+fn announce(
+    config: &Config,
+    summary: &str,
+    addresses: &serde_json::Value,
+    ready_file: Option<&Path>,
+) -> Result<()> {
+    tracing::info!(node = config.node, region = config.region, %addresses, "serving: {summary}");
+    if let Some(path) = ready_file {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, addresses.to_string())
+            .and_then(|()| std::fs::rename(&beside, path))
+            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
+    }
+    // Not started by systemd: nothing to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    Ok(())
+}

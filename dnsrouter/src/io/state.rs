@@ -1,0 +1,155 @@
+//! What must outlive the process: the generation and the last verdicts, in `[state] dir`.
+//!
+//! One small JSON file, replaced whole (write beside it, sync, rename, sync the folder), so that a
+//! crash leaves the old one or the new one. A file that cannot be read is put aside and said so:
+//! starting with unknown targets is better than not starting.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::monitor::Saved;
+
+const FILE: &str = "state.json";
+/// A state file larger than this is not ours.
+const MAX_SIZE: u64 = 64 << 20;
+/// Raised when the form changes; a file of another version is put aside.
+const VERSION: u32 = 1;
+
+/// The content of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    version: u32,
+    /// The last generation that was served.
+    pub generation: u64,
+    /// The last verdicts.
+    pub verdicts: Vec<Saved>,
+}
+
+impl State {
+    /// A state to be kept.
+    pub fn new(generation: u64, verdicts: Vec<Saved>) -> Self {
+        Self { version: VERSION, generation, verdicts }
+    }
+}
+
+/// The folder; one node's.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+/// Why state could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[error("state folder {folder}: {source}")]
+pub struct StateError {
+    folder: String,
+    source: io::Error,
+}
+
+impl Folder {
+    /// Makes the folder when it is not there, for this user only.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| error(path, source))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// What the last run left; nothing on the first.
+    pub fn read(&self) -> State {
+        let path = self.0.join(FILE);
+        let read = fs::metadata(&path).and_then(|meta| {
+            if meta.len() > MAX_SIZE {
+                return Err(io::Error::other("too large to be ours"));
+            }
+            fs::read(&path)
+        });
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return State::default(),
+            Err(error) => return self.put_aside(&error.to_string()),
+        };
+        match serde_json::from_slice::<State>(&bytes) {
+            Ok(state) if state.version == VERSION => state,
+            Ok(state) => self.put_aside(&format!("version {} instead of {VERSION}", state.version)),
+            Err(error) => self.put_aside(&error.to_string()),
+        }
+    }
+
+    /// Replaces the file; on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the old file is then still whole.
+    pub fn write(&self, state: &State) -> Result<(), StateError> {
+        self.try_write(state).map_err(|source| error(&self.0, source))
+    }
+
+    fn try_write(&self, state: &State) -> io::Result<()> {
+        let beside = self.0.join(format!("{FILE}.new"));
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&serde_json::to_vec(state)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.0.join(FILE))?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    fn put_aside(&self, reason: &str) -> State {
+        let path = self.0.join(FILE);
+        let aside = self.0.join(format!("{FILE}.unreadable"));
+        let moved = fs::rename(&path, &aside);
+        tracing::error!(
+            file = %path.display(), reason, moved = moved.is_ok(), aside = %aside.display(),
+            "the kept state cannot be read; starting without it: targets begin unknown"
+        );
+        State::default()
+    }
+}
+
+fn error(folder: &Path, source: io::Error) -> StateError {
+    StateError { folder: folder.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health;
+
+    fn verdict() -> Saved {
+        Saved {
+            address: "203.0.113.10:443".into(),
+            region: "us-central1".into(),
+            state: health::State::Down,
+            since_unix_ms: 1,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&place.path().join("a/b")).unwrap();
+        assert_eq!(folder.read(), State::default());
+        let state = State::new(7, vec![verdict()]);
+        folder.write(&state).unwrap();
+        assert_eq!(folder.read(), state);
+    }
+
+    #[test]
+    fn a_torn_or_foreign_file_is_put_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let whole = serde_json::to_vec(&State::new(7, vec![verdict()])).unwrap();
+        for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+            fs::write(place.path().join(FILE), &whole[..length]).unwrap();
+            assert_eq!(folder.read(), State::default(), "cut at {length}");
+            assert!(place.path().join("state.json.unreadable").exists());
+        }
+    }
+}

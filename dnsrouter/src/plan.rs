@@ -1,0 +1,180 @@
+//! The plan: everything an answer is made from, frozen, and swapped in whole.
+//!
+//! ```text
+//!   zones ────┐
+//!   services ─┼── Inputs (one generation) ──┐
+//!   geo ──────┘                             ├──▶ Snapshot ──Arc swap──▶ every thread that answers
+//!   verdicts ──── Health (for one generation)┘
+//! ```
+//!
+//! Each part is an `Arc` of its own, so a change of health clones four pointers and compiles
+//! nothing. Two fences keep old news from overwriting new:
+//!
+//! * inputs whose generation is not above the applied one are refused;
+//! * verdicts are positions in one generation's list of targets, so verdicts made for any other
+//!   generation are refused.
+//!
+//! The threads that answer hold a snapshot for a moment; whoever drops the last `Arc` of a big one
+//! pays for freeing it. So the publisher keeps each snapshot it replaces and frees it only once
+//! nobody else holds it ([`Published::collect`]): never on a thread that answers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use dns::name::Name;
+use dns::zone::Zones;
+use geo::{Point, Ranking, ScopeCap, Table};
+
+use crate::policy::{Health, Policy};
+use crate::service::Target;
+
+/// Counts the inputs that one node has applied; later is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Generation(pub u64);
+
+/// The inputs of a plan that people write.
+#[derive(Clone)]
+pub struct Inputs {
+    /// Later inputs carry a greater one.
+    pub generation: Generation,
+    /// Static names, and where services stand among them.
+    pub zones: Arc<Zones>,
+    /// Routes and endpoints, compiled.
+    pub services: Arc<Services>,
+    /// Where addresses are, and what is near.
+    pub geo: Arc<Geo>,
+    /// Of all of the above: equal inputs give equal fingerprints on every node.
+    pub fingerprint: u64,
+}
+
+/// Every service of a plan.
+#[derive(Debug, Default)]
+pub struct Services {
+    /// By service id.
+    pub services: Box<[(Name, Policy)]>,
+    /// What routes rank; candidates carry indices into this.
+    pub locations: Box<[Location]>,
+    /// What is pinged; health is in this order.
+    pub targets: Box<[Target]>,
+}
+
+/// A region in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Location {
+    /// Its name.
+    pub region: String,
+    /// Where it is.
+    pub point: Point,
+}
+
+/// Addresses → places → locations by distance.
+pub struct Geo {
+    /// The prefix table.
+    pub table: Arc<Table>,
+    /// For the locations of the same inputs.
+    pub ranking: Ranking,
+    /// The finest scopes.
+    pub cap: ScopeCap,
+    /// What the table was made from, for people.
+    pub description: String,
+}
+
+/// What every answer is made from.
+pub struct Snapshot {
+    /// What people wrote.
+    pub inputs: Inputs,
+    /// What was measured.
+    pub health: Arc<Health>,
+}
+
+/// Why a plan was not applied; the one before serves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A delayed old plan must not overwrite a newer one.
+    #[error(
+        "generation {offered:?} is not newer than {applied:?}, which is applied; nothing changed"
+    )]
+    Dominated {
+        /// Of the refused inputs.
+        offered: Generation,
+        /// Of the inputs being served.
+        applied: Generation,
+    },
+    /// Verdicts are positions in another list of targets.
+    #[error(
+        "verdicts for generation {offered:?} do not fit {applied:?}, which is applied; nothing changed"
+    )]
+    OtherTargets {
+        /// The generation the verdicts were made for.
+        offered: Generation,
+        /// Of the inputs being served.
+        applied: Generation,
+    },
+}
+
+/// The one place where the present snapshot is read and replaced.
+pub struct Published {
+    current: ArcSwap<Snapshot>,
+    /// Replaced and perhaps still held by a thread that answers; see the module docs.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
+}
+
+impl Published {
+    /// Begins with a first plan.
+    pub fn new(inputs: Inputs, health: Health) -> Self {
+        let first = Snapshot { inputs, health: Arc::new(health) };
+        Self { current: ArcSwap::from_pointee(first), retired: Mutex::default() }
+    }
+
+    /// The present snapshot, without a lock; hold it for one batch, not longer.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Replaces the inputs and the verdicts that belong to them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Dominated`]; nothing changed.
+    pub fn apply(&self, inputs: Inputs, health: Health) -> Result<(), Refused> {
+        let mut retired = self.retired();
+        let (offered, applied) = (inputs.generation, self.load().inputs.generation);
+        if offered <= applied {
+            return Err(Refused::Dominated { offered, applied });
+        }
+        self.replace(&mut retired, Snapshot { inputs, health: Arc::new(health) });
+        Ok(())
+    }
+
+    /// Replaces the verdicts, which were made for the targets of generation `offered`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::OtherTargets`]; nothing changed.
+    pub fn apply_health(&self, offered: Generation, health: Health) -> Result<(), Refused> {
+        let mut retired = self.retired();
+        let inputs = self.load().inputs.clone();
+        if offered != inputs.generation {
+            return Err(Refused::OtherTargets { offered, applied: inputs.generation });
+        }
+        self.replace(&mut retired, Snapshot { inputs, health: Arc::new(health) });
+        Ok(())
+    }
+
+    /// Frees replaced snapshots that nobody holds any more; returns how many are still held.
+    pub fn collect(&self) -> usize {
+        let mut retired = self.retired();
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        retired.len()
+    }
+
+    fn replace(&self, retired: &mut Vec<Arc<Snapshot>>, next: Snapshot) {
+        retired.push(self.current.swap(Arc::new(next)));
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Snapshot>>> {
+        // A panic while it was held leaves a list of Arcs, which is never half made.
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,438 @@
+//! The seam as every transport calls it: real configuration, real tables, bytes in and bytes out.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
+use dnsrouter::counters::Counters;
+use dnsrouter::health::State;
+use dnsrouter::io::load::Loader;
+use dnsrouter::plan::{Generation, Published, Refused, Snapshot};
+use dnsrouter::policy::Health;
+use dnsrouter::random::Random;
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, ResponseCode};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
+use hickory_proto::rr::{Name, RData, RecordType};
+use proptest::prelude::*;
+
+const ZONE: &str = "\
+$ORIGIN test-net.io.
+$TTL 300
+@       SOA ns1 hostmaster 1 7200 900 1209600 60
+        NS  ns1
+        MX  10 mail
+ns1     A   192.0.2.53
+www     CNAME geo
+mail    A   192.0.2.25
+*.wild  TXT \"any\"
+";
+
+/// Three regions over the built-in country database, with networks nested in it and each other.
+const CONFIG: &str = r#"
+[node]
+name = "ns1"
+region = "us-central1"
+trust_domain = "test-net.io"
+[listen]
+dns = ["127.0.0.1:0"]
+[tls]
+cert = "unused"
+key = "unused"
+ca = "unused"
+[geo.networks]
+"10.1.0.0/16" = { region = "asia-southeast1" }
+"8.8.0.0/16" = { region = "europe-west3" }
+"8.8.8.0/25" = { region = "asia-southeast1" }
+"2001:db8::/32" = { region = "europe-west3" }
+"2001:db8:1::/48" = { region = "asia-southeast1" }
+[[zone]]
+name = "test-net.io"
+file = "zone"
+[[service]]
+name = "geo.test-net.io"
+ttl = 60
+route = ["healthy", "nearest", "weighted"]
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.10", "2001:db8:ffff::10"]
+ping = "https://203.0.113.10:443"
+[[service.endpoint]]
+region = "europe-west3"
+addresses = ["203.0.113.20", "2001:db8:ffff::20"]
+ping = "https://203.0.113.20:443"
+[[service.endpoint]]
+region = "asia-southeast1"
+addresses = ["203.0.113.30", "2001:db8:ffff::30"]
+ping = "https://203.0.113.30:443"
+[[service]]
+name = "drawn.test-net.io"
+ttl = 60
+route = ["healthy", "nearest", "weighted"]
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.11"]
+weight = 1
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.12"]
+weight = 3
+[[service.endpoint]]
+region = "europe-west3"
+addresses = ["203.0.113.21"]
+"#;
+
+fn published(config: &str) -> Published {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
+    let file = folder.path().join("dnsrouter.toml");
+    std::fs::write(&file, config).unwrap();
+    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
+    let inputs = loaded.inputs(Generation(1));
+    let up = inputs.services.targets.iter().map(|_| State::Up);
+    let health = Health::new(up);
+    Published::new(inputs, health)
+}
+
+fn down(published: &Published, dead: &[&str]) {
+    let snapshot = published.load();
+    let states = snapshot.inputs.services.targets.iter().map(|target| {
+        if dead.contains(&target.ping.host.as_str()) { State::Down } else { State::Up }
+    });
+    published.apply_health(Generation(1), Health::new(states)).unwrap();
+}
+
+fn query(name: &str, rtype: RecordType, subnet: Option<(IpAddr, u8)>) -> Vec<u8> {
+    let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+    message.add_query(Question::query(Name::from_str(name).unwrap(), rtype));
+    if let Some((address, source)) = subnet {
+        let mut edns = Edns::new();
+        edns.set_max_payload(1232);
+        edns.options_mut().insert(EdnsOption::Subnet(ClientSubnet::new(address, source, 0)));
+        message.set_edns(edns);
+    }
+    message.to_vec().unwrap()
+}
+
+fn ask(snapshot: &Snapshot, bytes: &[u8], transport: Transport, seed: u64) -> Message {
+    let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(seed));
+    let query = Query {
+        bytes,
+        peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+        local: SocketAddr::from(([127, 0, 0, 1], 53)),
+        transport,
+        now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+    };
+    let mut out = vec![0; 65_535];
+    let Reply::Bytes(length) = answer(snapshot, &mut worker, query, &mut out) else {
+        panic!("no answer")
+    };
+    Message::from_vec(&out[..length]).unwrap()
+}
+
+fn addresses(message: &Message) -> Vec<IpAddr> {
+    let address = |record: &hickory_proto::rr::Record| match &record.data {
+        RData::A(a) => Some(IpAddr::V4(a.0)),
+        RData::AAAA(a) => Some(IpAddr::V6(a.0)),
+        _ => None,
+    };
+    message.answers.iter().filter_map(address).collect()
+}
+
+fn scope(message: &Message) -> u8 {
+    let edns = message.edns.as_ref().expect("EDNS is answered with EDNS");
+    match edns.option(EdnsCode::Subnet) {
+        Some(EdnsOption::Subnet(subnet)) => subnet.scope_prefix(),
+        other => panic!("the subnet is echoed, not {other:?}"),
+    }
+}
+
+fn nearest(snapshot: &Snapshot, name: &str, client: &str) -> (Vec<IpAddr>, u8) {
+    let net: ipnet::IpNet = client.parse().unwrap();
+    let subnet = Some((net.addr(), net.prefix_len()));
+    let reply = ask(snapshot, &query(name, RecordType::A, subnet), Transport::Udp, 1);
+    assert_eq!(reply.response_code, ResponseCode::NoError);
+    (addresses(&reply), scope(&reply))
+}
+
+#[test]
+fn clients_get_their_nearest_region() {
+    let published = published(CONFIG);
+    let snapshot = published.load();
+    let get = |client| nearest(&snapshot, "geo.test-net.io.", client).0[0].to_string();
+    assert_eq!(get("4.0.0.0/24"), "203.0.113.10", "a US network, by country");
+    assert_eq!(get("141.2.0.0/16"), "203.0.113.20", "Frankfurt's university, by country");
+    assert_eq!(get("137.132.0.0/16"), "203.0.113.30", "Singapore's university, by country");
+    assert_eq!(get("8.8.4.0/24"), "203.0.113.20", "an explicit network");
+    assert_eq!(get("10.1.2.0/24"), "203.0.113.30", "explicit, though private");
+}
+
+#[test]
+fn a_cname_into_a_service_is_followed_with_its_scope() {
+    let published = published(CONFIG);
+    let (addresses, scope) = nearest(&published.load(), "www.test-net.io.", "141.2.0.0/16");
+    assert_eq!(addresses, ["203.0.113.20".parse::<IpAddr>().unwrap()]);
+    assert!(scope > 0);
+}
+
+#[test]
+fn a_dead_region_is_left_out_and_all_dead_is_all_alive() {
+    let published = published(CONFIG);
+    let bytes = query("geo.test-net.io.", RecordType::A, Some(([141, 2, 0, 0].into(), 24)));
+    let all_up = ask(&published.load(), &bytes, Transport::Udp, 1);
+    down(&published, &["203.0.113.20"]);
+    let one_down = ask(&published.load(), &bytes, Transport::Udp, 1);
+    assert_eq!(addresses(&one_down), ["203.0.113.10".parse::<IpAddr>().unwrap()]);
+    assert_eq!(scope(&one_down), scope(&all_up), "the scope is the service's, not the moment's");
+    let v6 = query("geo.test-net.io.", RecordType::AAAA, Some(([141, 2, 0, 0].into(), 24)));
+    let other_family = ask(&published.load(), &v6, Transport::Udp, 1);
+    let near = "2001:db8:ffff::20".parse::<IpAddr>().unwrap();
+    assert_eq!(addresses(&other_family), [near], "its IPv6 address is still up");
+    down(&published, &["203.0.113.10", "203.0.113.20", "203.0.113.30"]);
+    let none_up = ask(&published.load(), &bytes, Transport::Udp, 1);
+    assert_eq!(none_up.to_vec().unwrap(), all_up.to_vec().unwrap(), "byte-equal");
+}
+
+#[test]
+fn static_answers_referrals_of_nothing_and_refusals() {
+    let published = published(CONFIG);
+    let snapshot = published.load();
+    let rcode = |name, rtype| {
+        let reply = ask(&snapshot, &query(name, rtype, None), Transport::Udp, 1);
+        (reply.response_code, reply.answers.len(), reply.authorities.len())
+    };
+    assert_eq!(rcode("test-net.io.", RecordType::MX), (ResponseCode::NoError, 1, 0));
+    assert_eq!(rcode("geo.test-net.io.", RecordType::TXT), (ResponseCode::NoError, 0, 1));
+    assert_eq!(rcode("nope.test-net.io.", RecordType::A), (ResponseCode::NXDomain, 0, 1));
+    assert_eq!(rcode("a.wild.test-net.io.", RecordType::TXT), (ResponseCode::NoError, 1, 0));
+    assert_eq!(rcode("example.org.", RecordType::A), (ResponseCode::Refused, 0, 0));
+    let subnet = Some(([141, 2, 0, 0].into(), 24));
+    let negative =
+        ask(&snapshot, &query("nope.test-net.io.", RecordType::A, subnet), Transport::Udp, 1);
+    assert_eq!(scope(&negative), 0, "RFC 7871 §7.4");
+}
+
+#[test]
+fn source_0_is_answered_for_the_resolver_with_scope_0() {
+    let published = published(CONFIG);
+    let (_, scope) = nearest(&published.load(), "geo.test-net.io.", "0.0.0.0/0");
+    assert_eq!(scope, 0);
+}
+
+#[test]
+fn udp_and_tcp_say_the_same() {
+    let published = published(CONFIG);
+    let snapshot = published.load();
+    for (name, rtype) in [("geo.test-net.io.", RecordType::A), ("test-net.io.", RecordType::SOA)] {
+        let bytes = query(name, rtype, Some(([141, 2, 0, 0].into(), 24)));
+        let udp = ask(&snapshot, &bytes, Transport::Udp, 1).to_vec().unwrap();
+        assert_eq!(udp, ask(&snapshot, &bytes, Transport::Tcp, 1).to_vec().unwrap());
+    }
+}
+
+#[test]
+fn a_resolver_without_subnet_gets_fresh_draws_that_meet_the_weights() {
+    let published = published(&CONFIG.replace(
+        "\"10.1.0.0/16\"",
+        "\"198.51.100.0/24\" = { region = \"us-central1\" }\n\"10.1.0.0/16\"",
+    ));
+    let snapshot = published.load();
+    let bytes = query("drawn.test-net.io.", RecordType::A, None);
+    let heavy: IpAddr = "203.0.113.12".parse().unwrap();
+    let hits = (0..4000_u64)
+        .filter(|seed| addresses(&ask(&snapshot, &bytes, Transport::Udp, seed * 7919)) == [heavy])
+        .count();
+    // Three quarters of 4,000; a standard deviation is 27.
+    assert!((2850..=3150).contains(&hits), "{hits}");
+}
+
+#[test]
+fn an_older_plan_and_verdicts_for_another_are_refused() {
+    let published = published(CONFIG);
+    let old = published.load().inputs.clone();
+    let refused = published.apply(old, Health::default());
+    assert!(matches!(refused, Err(Refused::Dominated { .. })), "{refused:?}");
+    let refused = published.apply_health(Generation(9), Health::default());
+    assert!(matches!(refused, Err(Refused::OtherTargets { .. })), "{refused:?}");
+    assert_eq!(published.load().inputs.generation, Generation(1));
+}
+
+#[test]
+fn a_replaced_snapshot_lives_until_its_last_reader_and_is_freed_elsewhere() {
+    let published = published(CONFIG);
+    let reader = published.load();
+    let held = Arc::clone(&reader);
+    drop(reader);
+    down(&published, &[]);
+    assert_eq!(published.collect(), 1, "a reader still holds it");
+    drop(held);
+    assert_eq!(published.collect(), 0);
+}
+
+#[test]
+fn equal_inputs_give_equal_plans() {
+    let (a, b) = (published(CONFIG), published(CONFIG));
+    assert_eq!(a.load().inputs.fingerprint, b.load().inputs.fingerprint);
+    let other = published(&CONFIG.replace("weight = 3", "weight = 4"));
+    assert_ne!(a.load().inputs.fingerprint, other.load().inputs.fingerprint);
+}
+
+fn any_client() -> impl Strategy<Value = (IpAddr, u8)> {
+    // Half anywhere, half around the explicit networks' edges.
+    let near = prop_oneof![
+        Just("8.8.8.0"),
+        Just("8.8.8.128"),
+        Just("8.7.255.255"),
+        Just("8.9.0.0"),
+        Just("10.1.0.0"),
+        Just("10.0.255.255"),
+        Just("10.200.0.0"),
+        Just("127.0.0.1"),
+    ];
+    let v4 = prop_oneof![
+        any::<u32>().prop_map(Ipv4Addr::from_bits),
+        (near, any::<u8>()).prop_map(|(a, jitter)| {
+            Ipv4Addr::from_bits(Ipv4Addr::from_str(a).unwrap().to_bits() ^ u32::from(jitter))
+        }),
+    ];
+    let v6 = prop_oneof![
+        any::<u128>().prop_map(Ipv6Addr::from_bits),
+        any::<[u16; 2]>().prop_map(|[a, b]| Ipv6Addr::new(0x2001, 0xdb8, a & 3, b, 0, 0, 0, 1)),
+        any::<[u16; 2]>().prop_map(|[a, b]| Ipv6Addr::new(
+            0x2a00 | (a & 0xff),
+            b,
+            0,
+            0,
+            0,
+            0,
+            0,
+            1
+        )),
+    ];
+    prop_oneof![(v4.prop_map(IpAddr::V4), 0_u8..=32), (v6.prop_map(IpAddr::V6), 0_u8..=128),]
+}
+
+fn masked(address: IpAddr, length: u8) -> IpAddr {
+    ipnet::IpNet::new(address, length).unwrap().network()
+}
+
+/// An address inside `prefix/length` whose other bits are those of `noise`.
+fn inside(prefix: IpAddr, length: u8, noise: u128) -> IpAddr {
+    match prefix {
+        IpAddr::V4(v4) => {
+            let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            Ipv4Addr::from_bits(v4.to_bits() & !host | noise as u32 & host).into()
+        }
+        IpAddr::V6(v6) => {
+            let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() & !host | noise & host).into()
+        }
+    }
+}
+
+thread_local! {
+    static PUBLISHED: Published = published(CONFIG);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// RFC 7871: whoever is inside the returned scope may be handed this answer from a cache, so
+    /// it must be the answer they would get themselves, whatever source length they are asked
+    /// with.
+    #[test]
+    fn everyone_inside_a_scope_gets_the_same_answer(
+        (client, source) in any_client(),
+        noise: u128,
+        other_source: u8,
+        seed: u64,
+        drawn: bool,
+        some_dead: bool,
+    ) {
+        PUBLISHED.with(|published| {
+            down(published, if some_dead { &["203.0.113.10"] } else { &[] });
+            let snapshot = published.load();
+            let name = if drawn { "drawn.test-net.io." } else { "geo.test-net.io." };
+            let client = masked(client, source);
+            let bytes = query(name, RecordType::A, Some((client, source)));
+            let first = ask(&snapshot, &bytes, Transport::Udp, seed);
+            prop_assert!(!addresses(&first).is_empty());
+            let scope = scope(&first);
+            if source == 0 {
+                prop_assert_eq!(scope, 0);
+                return Ok(());
+            }
+            let bits: u8 = if client.is_ipv4() { 32 } else { 128 };
+            let other = inside(client, scope, noise);
+            // A shorter source would ask for another client: the one at the prefix's start.
+            let length = scope.max(other_source % (bits + 1)).max(1);
+            let other = masked(other, length);
+            let bytes = query(name, RecordType::A, Some((other, length)));
+            let second = ask(&snapshot, &bytes, Transport::Udp, seed);
+            prop_assert_eq!(
+                addresses(&first), addresses(&second),
+                "{}/{} gave scope {}; {}/{} got another answer", client, source, scope, other, length
+            );
+            Ok(())
+        })?;
+    }
+
+    /// Arbitrary bytes get an answer that parses, or silence; never a panic.
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+        PUBLISHED.with(|published| {
+            let mut worker = Worker::with_random(Arc::default(), Random::from_seed(1));
+            let query = Query {
+                bytes: &bytes,
+                peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+                local: SocketAddr::from(([127, 0, 0, 1], 53)),
+                transport: Transport::Udp,
+                now: SystemTime::UNIX_EPOCH,
+            };
+            let mut out = [0; 1232];
+            if let Reply::Bytes(length) = answer(&published.load(), &mut worker, query, &mut out) {
+                prop_assert!(length >= 12 && out[2] & 0x80 != 0);
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
+    let report = |config: &str| {
+        let file = folder.path().join("dnsrouter.toml");
+        std::fs::write(&file, config).unwrap();
+        match Loader::default().load(Path::new(&file), &[]) {
+            Ok(_) => panic!("accepted"),
+            Err(error) => error.report(),
+        }
+    };
+    let line_of = |needle: &str| CONFIG[..CONFIG.find(needle).unwrap()].lines().count();
+    for (good, bad, says) in [
+        (
+            "region = \"europe-west3\"\naddresses",
+            "region = \"europe-west33\"\naddresses",
+            "did you mean \"europe-west3\"",
+        ),
+        ("\"203.0.113.20\", ", "\"203.0.113.2000\", ", "neither IPv4 nor IPv6"),
+        (
+            "route = [\"healthy\", \"nearest\"",
+            "route = [\"healthy\", \"closest\"",
+            "\"closest\" is no step",
+        ),
+        ("\"8.8.0.0/16\"", "\"8.8.8.0/16\"", "is not a network"),
+        ("name = \"geo.test-net.io\"", "name = \"geo.example.org\"", "geo.example.org"),
+        ("name = \"geo.test-net.io\"", "name = \"www.test-net.io\"", "www.test-net.io"),
+        ("ttl = 60", "tll = 60", "tll"),
+    ] {
+        let text = report(&CONFIG.replacen(good, bad, 1));
+        let place = format!("dnsrouter.toml:{}:", line_of(good).max(1));
+        assert!(text.contains(says), "{bad}: {text}");
+        assert!(text.contains("dnsrouter.toml:"), "{place} in {text}");
+    }
+}

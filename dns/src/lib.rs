@@ -17,7 +17,7 @@
 //! | read EDNS and client subnets | [`edns::Edns`], [`edns::ClientSubnet`] | 6891, 7871 |
 //! | find what to answer | [`zone::Zones::resolve`] into a [`resolve::Resolution`] | 1034, 4592, 6672 |
 //! | write a reply | [`wire::Writer`], [`edns::Reply`] | 1035, 2181, 9471 |
-//! | load zones | [`zone::ZoneData`], [`zone::Zones::freeze`] | 1035, 2181 |
+//! | load zones | [`zonefile::parse`], [`zone::ZoneData`], [`zone::Zones::freeze`] | 1035, 2181, 3597 |
 //!
 //! The path from query to reply allocates nothing, and its work is bounded by the message, the
 //! length of the chain and the depth of the zones. Nothing here reads a clock, a file, a socket
@@ -63,3 +63,4 @@ pub mod resolve;
 pub mod rr;
 pub mod wire;
 pub mod zone;
+pub mod zonefile;

@@ -19,6 +19,7 @@
 
 mod check;
 mod data;
+mod emit;
 mod error;
 mod freeze;
 mod table;

@@ -4,7 +4,7 @@
 //! top: one pass that remembers the last delegation and the last DNAME sees all that is hidden.
 
 use super::Record;
-use super::data::Soa;
+use super::data::{Soa, same_data};
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
 use crate::name::{Name, NameRef};
 use crate::rr::Rtype;
@@ -90,20 +90,23 @@ impl<'a> Checks<'a> {
         let at_cut = has(Rtype::NS) && !at_apex;
         let cname = has(Rtype::CNAME);
         for (i, record) in records.iter().enumerate() {
-            let second = records[..i]
-                .iter()
-                .any(|earlier| earlier.rtype == record.rtype && earlier.rdata != record.rdata);
+            let second = || {
+                let same_type = |earlier: &&Record| earlier.rtype == record.rtype;
+                let mut earlier = records[..i].iter().filter(same_type);
+                earlier.any(|earlier| !same_data(earlier, record))
+            };
             let fault = match record.rtype {
                 Rtype::SOA if !at_apex => ZoneFault::SoaBelowApex,
-                Rtype::SOA if second => ZoneFault::SecondSoa,
-                Rtype::CNAME if second => ZoneFault::SecondCname,
-                Rtype::DNAME if second => ZoneFault::SecondDname,
+                Rtype::SOA if second() => ZoneFault::SecondSoa,
+                Rtype::CNAME if second() => ZoneFault::SecondCname,
+                Rtype::DNAME if second() => ZoneFault::SecondDname,
                 Rtype::NS | Rtype::DNAME if owner.is_wildcard() => {
                     ZoneFault::AtWildcard(record.rtype)
                 }
                 // RFC 2181 §10.1 and RFC 4035 §2.5: only DNSSEC's own stand beside a CNAME.
-                Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC if cname => continue,
-                rtype if cname => ZoneFault::BesideCname(rtype),
+                rtype if cname && !matches!(rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC) => {
+                    ZoneFault::BesideCname(rtype)
+                }
                 Rtype::DS if !at_cut => ZoneFault::DsWithoutCut,
                 rtype if at_cut && !belongs_at_cut(rtype) => ZoneFault::AtCut(rtype),
                 _ => continue,
@@ -131,18 +134,25 @@ fn rdata(record: &Record) -> Result<(), ZoneFault> {
     let rtype = record.rtype;
     let malformed = || ZoneFault::Malformed(rtype);
     let mut rest = &record.rdata[..];
-    let (skip, names, tail) = match rtype {
+    let (skip, names) = match rtype {
         _ if rtype.is_meta() || rtype.0 == 0 => return Err(ZoneFault::MetaType(rtype)),
         Rtype::SOA => {
             return Soa::parse(rest).map(|_| ()).ok_or(ZoneFault::MalformedSoa);
         }
-        Rtype::A => (4, 0, 0),
-        Rtype::AAAA => (16, 0, 0),
-        Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => (0, 1, 0),
-        Rtype::MD | Rtype::MF | Rtype::MB | Rtype::MG | Rtype::MR => (0, 1, 0),
-        Rtype::MINFO => (0, 2, 0),
-        Rtype::MX => (2, 1, 0),
-        Rtype::SRV => (6, 1, 0),
+        Rtype::A => (4, 0),
+        Rtype::AAAA => (16, 0),
+        Rtype::NS
+        | Rtype::CNAME
+        | Rtype::DNAME
+        | Rtype::PTR
+        | Rtype::MD
+        | Rtype::MF
+        | Rtype::MB
+        | Rtype::MG
+        | Rtype::MR => (0, 1),
+        Rtype::MINFO => (0, 2),
+        Rtype::MX => (2, 1),
+        Rtype::SRV => (6, 1),
         _ if rest.len() > usize::from(u16::MAX) => return Err(malformed()),
         _ => return Ok(()),
     };
@@ -151,5 +161,5 @@ fn rdata(record: &Record) -> Result<(), ZoneFault> {
         let name = NameRef::parse(rest).map_err(|_| malformed())?;
         rest = &rest[name.wire_len()..];
     }
-    if rest.len() == tail { Ok(()) } else { Err(malformed()) }
+    if rest.is_empty() { Ok(()) } else { Err(malformed()) }
 }

@@ -130,7 +130,7 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
                 earlier.ttl = lowest;
             }
         }
-        if kept[set..].iter().any(|earlier| earlier.rdata == record.rdata) {
+        if kept[set..].iter().any(|earlier| same_data(earlier, &record)) {
             notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
             continue;
         }
@@ -138,6 +138,17 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
         kept.push(Record { ttl, ..record });
     }
     kept
+}
+
+/// Whether two records of a set are one (RFC 2181 §5): names compare without case where the data is
+/// nothing but a name.
+pub(super) fn same_data(a: &Record, b: &Record) -> bool {
+    match a.rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
+            a.rdata.eq_ignore_ascii_case(&b.rdata)
+        }
+        _ => a.rdata == b.rdata,
+    }
 }
 
 /// The numbers of a SOA record (RFC 1035 §3.3.13).

@@ -8,8 +8,9 @@
 //!  5 link     targets of NS, MX, SRV to the nodes that hold their addresses
 //! ```
 
+use super::emit::Emit;
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
-use super::table::{Emit, Kind, Node, NodeId, Slot, ZoneEntry, ZoneId, Zones};
+use super::table::{Kind, Node, NodeId, Slot, ZoneEntry, ZoneId, Zones};
 use super::{Record, ZoneData};
 use crate::name::{Name, NameRef};
 use crate::rr::{Rtype, Ttl};

@@ -9,26 +9,25 @@
 //! ```
 
 use super::freeze::ServiceId;
-use crate::name::{LowerName, Name, NameRef};
+use crate::name::{LowerName, NameRef};
 use crate::rr::{RRset, Rtype, Ttl};
 use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
 
 /// All zones and services, frozen. Look-ups take `&self`, share no state and allocate nothing.
 pub struct Zones {
-    hash_key: [u64; 2],
+    pub(super) hash_key: [u64; 2],
     /// A power of two of places, at most half of them taken.
-    index: Box<[Place]>,
-    nodes: Box<[Node]>,
-    slots: Box<[Slot]>,
-    zones: Box<[ZoneEntry]>,
-    extras: Box<[NodeId]>,
+    pub(super) index: Box<[Place]>,
+    pub(super) nodes: Box<[Node]>,
+    pub(super) slots: Box<[Slot]>,
+    pub(super) zones: Box<[ZoneEntry]>,
+    pub(super) extras: Box<[NodeId]>,
     /// Each name in lower case, then as written.
-    names: Box<[u8]>,
-    data: Box<[u8]>,
+    pub(super) names: Box<[u8]>,
+    pub(super) data: Box<[u8]>,
     /// Labels of the longest name: nothing longer needs hashing.
-    max_depth: usize,
-    fingerprint: u64,
+    pub(super) max_depth: usize,
+    pub(super) fingerprint: u64,
 }
 
 /// Number of a zone, in the canonical order of their apexes.
@@ -77,21 +76,21 @@ pub(crate) struct Node {
 }
 
 /// A node number in a form where `Option` takes no room.
-type NodePlusOne = std::num::NonZeroU32;
+pub(super) type NodePlusOne = std::num::NonZeroU32;
 
 /// One RRset of a node: fixed, or a service's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) rtype: Rtype,
-    count: u16,
-    ttl: Ttl,
-    data_at: u32,
-    data_len: u32,
+    pub(super) count: u16,
+    pub(super) ttl: Ttl,
+    pub(super) data_at: u32,
+    pub(super) data_len: u32,
     pub(crate) service: Option<ServiceId>,
-    extras_at: u32,
+    pub(super) extras_at: u32,
     /// Addresses needed with a referral stand first.
-    needed: u16,
-    extras: u16,
+    pub(super) needed: u16,
+    pub(super) extras: u16,
 }
 
 impl Slot {
@@ -126,10 +125,10 @@ pub(super) struct ZoneEntry {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Place {
+pub(super) struct Place {
     /// Upper half of the hash.
-    tag: u32,
-    id: Option<NodePlusOne>,
+    pub(super) tag: u32,
+    pub(super) id: Option<NodePlusOne>,
 }
 
 impl Zones {
@@ -336,12 +335,12 @@ impl std::fmt::Debug for Zone<'_> {
 }
 
 #[inline]
-fn hash(key: [u64; 2], lower: &[u8]) -> u64 {
+pub(super) fn hash(key: [u64; 2], lower: &[u8]) -> u64 {
     SipHasher13::new_with_keys(key[0], key[1]).hash(lower)
 }
 
 #[inline]
-fn find(index: &[Place], hash: u64, is: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+pub(super) fn find(index: &[Place], hash: u64, is: impl Fn(NodeId) -> bool) -> Option<NodeId> {
     let mask = index.len() - 1;
     let mut at = hash as usize & mask;
     let tag = (hash >> 32) as u32;
@@ -353,181 +352,4 @@ fn find(index: &[Place], hash: u64, is: impl Fn(NodeId) -> bool) -> Option<NodeI
         }
         at = (at + 1) & mask;
     }
-}
-
-/// The arrays while they grow. `None` from its functions: an offset does not fit into 32 bits.
-pub(super) struct Emit {
-    zones: Zones,
-    nodes: Vec<Node>,
-    slots: Vec<Slot>,
-    entries: Vec<ZoneEntry>,
-    extras: Vec<NodeId>,
-    names: Vec<u8>,
-    data: Vec<u8>,
-}
-
-impl Emit {
-    pub(super) fn new(hash_key: [u64; 2], nodes: usize) -> Self {
-        let zones = Zones {
-            hash_key,
-            index: vec![Place::default(); (nodes * 2).next_power_of_two()].into(),
-            nodes: Box::default(),
-            slots: Box::default(),
-            zones: Box::default(),
-            extras: Box::default(),
-            names: Box::default(),
-            data: Box::default(),
-            max_depth: 0,
-            fingerprint: 0,
-        };
-        Emit {
-            zones,
-            nodes: Vec::with_capacity(nodes),
-            slots: Vec::new(),
-            entries: Vec::new(),
-            extras: Vec::new(),
-            names: Vec::new(),
-            data: Vec::new(),
-        }
-    }
-
-    pub(super) fn slots_at(&self) -> Option<u32> {
-        u32::try_from(self.slots.len()).ok()
-    }
-
-    pub(super) fn data<'r>(
-        &mut self,
-        rdatas: impl Iterator<Item = &'r [u8]>,
-    ) -> Option<(u32, u32)> {
-        let at = self.data.len();
-        for rdata in rdatas {
-            self.data.extend_from_slice(&u16::try_from(rdata.len()).ok()?.to_be_bytes());
-            self.data.extend_from_slice(rdata);
-        }
-        Some((u32::try_from(at).ok()?, u32::try_from(self.data.len() - at).ok()?))
-    }
-
-    pub(super) fn node(&mut self, name: &Name, node: Node, slots: Vec<Slot>) -> Option<NodeId> {
-        let id = NodeId(u32::try_from(self.nodes.len()).ok()?);
-        let place_id = NodePlusOne::new(id.0.checked_add(1)?)?;
-        self.nodes.push(Node {
-            name_at: u32::try_from(self.names.len()).ok()?,
-            name_len: u8::try_from(name.lower().len()).ok()?,
-            ..node
-        });
-        self.names.extend_from_slice(name.lower());
-        self.names.extend_from_slice(name.wire());
-        self.slots.extend(slots);
-        self.zones.max_depth = self.zones.max_depth.max(name.label_count());
-        let hash = hash(self.zones.hash_key, name.lower());
-        let mask = self.zones.index.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.zones.index[at].id.is_some() {
-            at = (at + 1) & mask;
-        }
-        self.zones.index[at] = Place { tag: (hash >> 32) as u32, id: Some(place_id) };
-        Some(id)
-    }
-
-    pub(super) fn find(&self, lower: &[u8]) -> Option<NodeId> {
-        find(&self.zones.index, hash(self.zones.hash_key, lower), |id| {
-            let node = self.nodes[id.index()];
-            self.names[node.name_at as usize..].starts_with(lower)
-        })
-    }
-
-    pub(super) fn kind(&self, id: NodeId) -> Kind {
-        self.nodes[id.index()].kind
-    }
-
-    /// Notes that `wildcard` is the `*` below `encloser`, which has come before it.
-    pub(super) fn wildcard(&mut self, encloser: &[u8], wildcard: NodeId) {
-        if let Some(encloser) = self.find(encloser) {
-            self.nodes[encloser.index()].wildcard = NodePlusOne::new(wildcard.0 + 1);
-        }
-    }
-
-    pub(super) fn zone(&mut self, entry: ZoneEntry) {
-        self.entries.push(entry);
-    }
-
-    /// The node at `target` if it has addresses that may go along: our own data, and with a
-    /// referral also glue.
-    pub(super) fn find_addresses(&self, target: &Name, referral: bool) -> Option<NodeId> {
-        let id = self.find(target.lower())?;
-        let node = self.nodes[id.index()];
-        let known =
-            node.kind == Kind::Data || referral && matches!(node.kind, Kind::Cut | Kind::BelowCut);
-        let slots = &self.slots[node.slots_at as usize..][..usize::from(node.slots)];
-        let addresses = slots.iter().any(|slot| {
-            matches!(slot.rtype, Rtype::A | Rtype::AAAA) && !(referral && slot.service.is_some())
-        });
-        (known && addresses).then_some(id)
-    }
-
-    /// Notes the addresses that go along with an RRset.
-    pub(super) fn extras(
-        &mut self,
-        id: NodeId,
-        rtype: Rtype,
-        needed: &[NodeId],
-        optional: &[NodeId],
-    ) -> Option<()> {
-        let at = u32::try_from(self.extras.len()).ok()?;
-        self.extras.extend_from_slice(needed);
-        self.extras.extend_from_slice(optional);
-        let node = self.nodes[id.index()];
-        let slots = &mut self.slots[node.slots_at as usize..][..usize::from(node.slots)];
-        let slot = slots.iter_mut().find(|slot| slot.rtype == rtype)?;
-        slot.extras_at = at;
-        slot.needed = u16::try_from(needed.len()).ok()?;
-        slot.extras = u16::try_from(needed.len() + optional.len()).ok()?;
-        Some(())
-    }
-
-    pub(super) fn finish(self) -> Zones {
-        let fingerprint = self.fingerprint();
-        Zones {
-            nodes: self.nodes.into(),
-            slots: self.slots.into(),
-            zones: self.entries.into(),
-            extras: self.extras.into(),
-            names: self.names.into(),
-            data: self.data.into(),
-            fingerprint,
-            ..self.zones
-        }
-    }
-
-    /// Hashes all content under a fixed key; array order is canonical, so equal content is equal.
-    fn fingerprint(&self) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(0, 0);
-        hasher.write_u64(self.entries.len() as u64);
-        for entry in &self.entries {
-            hasher.write_u32(entry.apex.0);
-            hasher.write_u32(entry.parent.map_or(u32::MAX, |parent| parent.0));
-            write_slot(&mut hasher, entry.parent_ds.as_ref());
-        }
-        for node in &self.nodes {
-            hasher.write_u8(node.kind as u8);
-            hasher.write_u16(node.slots);
-            let slots = &self.slots[node.slots_at as usize..][..usize::from(node.slots)];
-            for slot in slots {
-                write_slot(&mut hasher, Some(slot));
-            }
-        }
-        hasher.write(&self.names);
-        hasher.write(&self.data);
-        hasher.finish()
-    }
-}
-
-fn write_slot(hasher: &mut SipHasher13, slot: Option<&Slot>) {
-    let Some(slot) = slot else { return hasher.write_u8(0) };
-    hasher.write_u8(1);
-    hasher.write_u16(slot.rtype.0);
-    hasher.write_u16(slot.count);
-    hasher.write_u32(slot.ttl.as_secs());
-    hasher.write_u32(slot.data_len);
-    hasher.write_u32(slot.service.map_or(u32::MAX, |service| service.0));
 }

@@ -1,0 +1,258 @@
+//! Entries and tokens of a master file (RFC 1035 §5.1).
+//!
+//! An entry is a line, or several held together by parentheses. Tokens are slices of the text with
+//! their place; escapes and quotes are left in them for whoever reads them.
+
+/// A word or a quoted string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token<'a> {
+    /// As written, quotes included.
+    pub(super) text: &'a [u8],
+    pub(super) place: Place,
+    /// No space before it, as in `key="value"`.
+    pub(super) glued: bool,
+}
+
+/// Where a token stands; from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) length: u32,
+}
+
+impl Place {
+    /// The place right after this one, where something is missing.
+    pub(super) fn after(self) -> Place {
+        Place { column: self.column.saturating_add(self.length), length: 1, ..self }
+    }
+}
+
+/// A record or a directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    /// The line began with a space: the owner is the last one.
+    pub(super) indented: bool,
+    /// At least one.
+    pub(super) tokens: Vec<Token<'a>>,
+}
+
+/// What is wrong with an entry's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LexError {
+    #[error("quoted string without an end on its line")]
+    OpenQuote,
+    #[error("\"(\" without a \")\" after it")]
+    OpenParenthesis,
+    #[error("\")\" without a \"(\" before it")]
+    CloseParenthesis,
+    #[error("\"\\\" at the end of the line")]
+    Backslash,
+    #[error("character outside ASCII: quote it, write it as \\DDD, or a name in its xn-- form")]
+    NotAscii,
+}
+
+pub(super) struct Lexer<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u32,
+    line_start: usize,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Lexer { text, at: 0, line: 1, line_start: 0 }
+    }
+
+    /// The next entry that has tokens. After an error the rest of the line was skipped.
+    pub(super) fn next_entry(&mut self) -> Option<Result<Entry<'a>, (LexError, Place)>> {
+        loop {
+            if self.at >= self.text.len() {
+                return None;
+            }
+            let indented = matches!(self.text[self.at], b' ' | b'\t');
+            match self.tokens() {
+                Ok(tokens) if tokens.is_empty() => {}
+                Ok(tokens) => return Some(Ok(Entry { indented, tokens })),
+                Err(error) => {
+                    self.skip_line();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Reads up to the end of the entry.
+    fn tokens(&mut self) -> Result<Vec<Token<'a>>, (LexError, Place)> {
+        let mut tokens = Vec::new();
+        let mut open = None;
+        let mut depth = 0usize;
+        let mut glued = false;
+        while let Some(&octet) = self.text.get(self.at) {
+            match octet {
+                b'\n' => {
+                    self.newline();
+                    glued = false;
+                    if depth == 0 {
+                        return Ok(tokens);
+                    }
+                }
+                b' ' | b'\t' | b'\r' => {
+                    self.at += 1;
+                    glued = false;
+                }
+                b';' => self.skip_comment(),
+                b'(' => {
+                    open.get_or_insert(self.place(self.at, 1));
+                    depth += 1;
+                    self.at += 1;
+                    glued = false;
+                }
+                b')' => {
+                    let place = self.place(self.at, 1);
+                    depth = depth.checked_sub(1).ok_or((LexError::CloseParenthesis, place))?;
+                    self.at += 1;
+                    glued = false;
+                }
+                _ => {
+                    let start = self.at;
+                    if octet == b'"' { self.quoted() } else { self.word() }?;
+                    let place = self.place(start, self.at - start);
+                    tokens.push(Token { text: &self.text[start..self.at], place, glued });
+                    glued = true;
+                }
+            }
+        }
+        match open {
+            Some(place) if depth > 0 => Err((LexError::OpenParenthesis, place)),
+            _ => Ok(tokens),
+        }
+    }
+
+    fn word(&mut self) -> Result<(), (LexError, Place)> {
+        let start = self.at;
+        while let Some(&octet) = self.text.get(self.at) {
+            match octet {
+                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' | b'"' => break,
+                b'\\' => self.escape()?,
+                0x21..=0x7e => self.at += 1,
+                _ => return Err((LexError::NotAscii, self.place(start, self.at - start + 1))),
+            }
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self) -> Result<(), (LexError, Place)> {
+        let open = self.place(self.at, 1);
+        self.at += 1;
+        loop {
+            match self.text.get(self.at) {
+                None | Some(b'\n') => return Err((LexError::OpenQuote, open)),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), (LexError, Place)> {
+        match self.text.get(self.at + 1) {
+            None | Some(b'\n' | b'\r') => Err((LexError::Backslash, self.place(self.at, 1))),
+            Some(0x20..=0x7e) => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(_) => Err((LexError::NotAscii, self.place(self.at, 2))),
+        }
+    }
+
+    fn skip_comment(&mut self) {
+        while self.text.get(self.at).is_some_and(|&octet| octet != b'\n') {
+            self.at += 1;
+        }
+    }
+
+    fn skip_line(&mut self) {
+        self.skip_comment();
+        if self.at < self.text.len() {
+            self.newline();
+        }
+    }
+
+    fn newline(&mut self) {
+        self.at += 1;
+        self.line = self.line.saturating_add(1);
+        self.line_start = self.at;
+    }
+
+    fn place(&self, start: usize, length: usize) -> Place {
+        Place {
+            line: self.line,
+            column: u32::try_from(start - self.line_start + 1).unwrap_or(u32::MAX),
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text, line and column of a token.
+    type Seen<'a> = (&'a str, u32, u32);
+
+    fn lex(text: &str) -> Vec<Result<Vec<Seen<'_>>, LexError>> {
+        let mut lexer = Lexer::new(text.as_bytes());
+        std::iter::from_fn(|| lexer.next_entry())
+            .map(|entry| {
+                let tokens = entry.map_err(|(error, _)| error)?.tokens;
+                Ok(tokens
+                    .iter()
+                    .map(|t| (str::from_utf8(t.text).unwrap(), t.place.line, t.place.column))
+                    .collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rfc1035_5_1_parentheses_comments_and_quotes() {
+        let text = "; c\n\na (b ; x)\n  \"q ;)(\" ) d\\;e\n\tf";
+        assert_eq!(
+            lex(text),
+            [
+                Ok(vec![("a", 3, 1), ("b", 3, 4), ("\"q ;)(\"", 4, 3), ("d\\;e", 4, 13)]),
+                Ok(vec![("f", 5, 2)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_costs_one_line() {
+        assert_eq!(
+            lex("a \"b\nc\nd)\ne \\\n\u{e9}\nf (\ng"),
+            [
+                Err(LexError::OpenQuote),
+                Ok(vec![("c", 2, 1)]),
+                Err(LexError::CloseParenthesis),
+                Err(LexError::Backslash),
+                Err(LexError::NotAscii),
+                Err(LexError::OpenParenthesis),
+            ]
+        );
+    }
+
+    #[test]
+    fn indented_and_glued_are_seen() {
+        let mut lexer = Lexer::new(b" a k=\"v\" b\nc");
+        let entry = lexer.next_entry().unwrap().unwrap();
+        assert!(entry.indented);
+        assert_eq!(
+            entry.tokens.iter().map(|t| t.glued).collect::<Vec<_>>(),
+            [false, false, true, false]
+        );
+        assert!(!lexer.next_entry().unwrap().unwrap().indented);
+    }
+}

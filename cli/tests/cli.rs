@@ -1,4 +1,5 @@
 //! The built `geoip`, run as a person runs it.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests run real programs")]
 
 #[path = "support/geoip.rs"]
 mod geoip;
@@ -7,7 +8,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use geoip::Home;
+use geoip::{ClosedPort, Home};
 
 #[test]
 fn usage_errors_exit_2_and_go_to_stderr() {
@@ -54,14 +55,13 @@ fn help_and_version_exit_0() {
 #[test]
 fn ping_of_a_closed_port_is_one_line_and_exit_1() {
     let home = Home::with_credentials();
-    // Bound and let go: nobody listens there now.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let run = home.run(&["ping", "-u", &format!("127.0.0.1:{port}")]);
+    let closed = ClosedPort::new();
+    let run = home.run(&["ping", "-u", &closed.to_string()]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert_eq!(run.stdout, "");
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("refused"), "{}", run.stderr);
-    assert!(run.stderr.contains(&format!("127.0.0.1:{port}")), "{}", run.stderr);
+    assert!(run.stderr.contains(&closed.to_string()), "{}", run.stderr);
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn ping_of_a_silent_server_times_out_in_one_line() {
 #[test]
 fn a_series_without_answers_has_statistics_and_exit_1() {
     let home = Home::with_credentials();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let target = format!("127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let target = closed.to_string();
     let run = home.run(&["ping", "-u", &target, "-c", "2", "-i", "10ms"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     let lines: Vec<&str> = run.stdout.lines().collect();
@@ -99,8 +99,8 @@ fn a_series_without_answers_has_statistics_and_exit_1() {
 #[test]
 fn status_of_a_server_that_is_gone_exits_3() {
     let home = Home::with_credentials();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let run = home.run(&["status", "--server", &format!("127.0.0.1:{port}")]);
+    let closed = ClosedPort::new();
+    let run = home.run(&["status", "--server", &closed.to_string()]);
     assert_eq!(run.code, Some(3), "{run:?}");
     assert!(run.stdout.contains("UNREACHABLE 127.0.0.1:"), "{}", run.stdout);
 }
@@ -108,12 +108,11 @@ fn status_of_a_server_that_is_gone_exits_3() {
 #[test]
 fn dig_names_the_server_that_refuses() {
     let home = Home::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = format!("@127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let server = format!("@{closed}");
     let run = home.run(&["dig", &server, "geo.test-net.io", "+tcp", "+time=5"]);
     assert_eq!(run.code, Some(1), "{run:?}");
-    let told =
-        format!("geoip: connection refused by 127.0.0.1:{port}: no DNS server listens there\n");
+    let told = format!("geoip: connection refused by {closed}: no DNS server listens there\n");
     assert_eq!(run.stderr, told);
 }
 

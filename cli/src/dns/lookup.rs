@@ -59,7 +59,11 @@ pub(crate) enum LookupError {
     NoSuchName { by: Option<SocketAddr> },
     #[error("the name exists but has no {} address{}", kind(*family), says(by.as_ref()))]
     NoAddress { family: Family, by: Option<SocketAddr> },
-    #[error("{by} answers {} to the look-up", text::response_code(*code))]
+    #[error(
+        "{by} answers {} to the look-up; another DNS server may know the name (--dns system asks \
+         the machine's)",
+        text::response_code(*code)
+    )]
     Code { by: SocketAddr, code: ResponseCode },
     #[error("more than {MAX_ALIASES} aliases (CNAME) follow each other")]
     AliasLoop,

@@ -1,8 +1,12 @@
 //! A home of its own for each test, and `geoip` run in it.
 
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fd::OwnedFd;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use tempfile::TempDir;
 
 /// An empty home directory; everything `geoip` keeps is in it.
@@ -57,5 +61,26 @@ impl Home {
         command.args(words).current_dir(home).stdin(Stdio::null());
         command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
         command
+    }
+}
+
+/// A TCP port that is taken, so that no other test gets it, and closed: nobody listens.
+pub(crate) struct ClosedPort {
+    address: SocketAddr,
+    _bound: OwnedFd,
+}
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&bound, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = getsockname(&bound).unwrap().try_into().unwrap();
+        Self { address, _bound: bound }
+    }
+}
+
+impl fmt::Display for ClosedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
     }
 }

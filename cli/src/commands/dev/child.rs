@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use super::layout::Node;
+use crate::exit::one_line;
 
 /// Lines of a log that are shown when its process died.
 const TAIL_LINES: usize = 20;
@@ -156,7 +157,7 @@ pub(crate) fn tail(log: &Path) -> String {
 fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(count);
-    lines[from..].iter().map(|line| format!("  | {line}\n")).collect()
+    lines[from..].iter().map(|line| format!("  | {}\n", one_line(line))).collect()
 }
 
 #[cfg(test)]

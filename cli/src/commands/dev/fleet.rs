@@ -25,6 +25,23 @@ const END_WITHIN: Duration = Duration::from_secs(8);
 /// From SIGKILL to giving up: only a process stuck in the kernel takes longer.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
+/// A process that ended by itself, or never served, with the end of its log.
+#[derive(Debug, thiserror::Error)]
+#[error("{node} {what}; its log is {}", log.display())]
+pub(crate) struct Death {
+    node: String,
+    what: String,
+    log: PathBuf,
+    /// The last lines, ready to print below.
+    pub(crate) tail: String,
+}
+
+impl Death {
+    fn of(node: &Node, what: String) -> Self {
+        Self { node: node.name.clone(), what, log: node.log.clone(), tail: tail(&node.log) }
+    }
+}
+
 /// The directory of the programs.
 #[derive(Debug, Clone)]
 pub(crate) struct BinDir(pub(crate) PathBuf);
@@ -95,23 +112,16 @@ impl Fleet {
     async fn ready(&mut self, name: &str, deadline: Instant) -> anyhow::Result<()> {
         loop {
             let member = self.members.get(name).context("no such node")?;
-            if let Life::Died(report) = &member.life {
-                bail!(
-                    "{name} did not start: {report}; its log {} ends:\n{}",
-                    member.node.log.display(),
-                    tail(&member.node.log)
-                );
+            if let Life::Died(how) = &member.life {
+                return Err(Death::of(&member.node, format!("did not start: {how}")).into());
             }
             if says_ready(&member.node) {
                 return Ok(());
             }
             let now = Instant::now();
             if now >= deadline {
-                bail!(
-                    "{name} is not ready after {READY_WITHIN:?}; its log {} ends:\n{}",
-                    member.node.log.display(),
-                    tail(&member.node.log)
-                );
+                let what = format!("is not ready after {READY_WITHIN:?}");
+                return Err(Death::of(&member.node, what).into());
             }
             let look = (now + LOOK_EVERY).min(deadline);
             tokio::select! {
@@ -121,13 +131,13 @@ impl Fleet {
         }
     }
 
-    /// Waits for the next process to end by itself, and says so with the end of its log.
-    pub(crate) async fn death(&mut self) -> String {
+    /// Waits for the next process to end by itself.
+    pub(crate) async fn death(&mut self) -> Death {
         loop {
             match self.exits.recv().await {
                 Some(exited) => {
-                    if let Some(report) = self.note(exited) {
-                        return report;
+                    if let Some(death) = self.note(exited) {
+                        return death;
                     }
                 }
                 // The fleet holds a sender itself, so the channel never closes.
@@ -137,7 +147,7 @@ impl Fleet {
     }
 
     /// Books an exit. `Some`: it was not asked for.
-    fn note(&mut self, exited: Exited) -> Option<String> {
+    fn note(&mut self, exited: Exited) -> Option<Death> {
         let member = self.members.get_mut(&exited.node)?;
         // The file speaks of a process that is gone; one that is missing already is as good.
         let _ = std::fs::remove_file(&member.node.ready);
@@ -149,15 +159,9 @@ impl Fleet {
             Ok(status) => status.to_string(),
             Err(error) => format!("it could not be watched: {error}"),
         };
-        let report = format!(
-            "{} (pid {}) died: {how}; its log {} ends:\n{}",
-            exited.node,
-            exited.pid,
-            member.node.log.display(),
-            tail(&member.node.log)
-        );
+        let death = Death::of(&member.node, format!("(pid {}) died: {how}", exited.pid));
         member.life = Life::Died(how);
-        Some(report)
+        Some(death)
     }
 
     /// Kills the GeoPing of a region as a power cut would, and returns when it is gone.

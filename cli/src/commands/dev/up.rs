@@ -13,7 +13,7 @@ use daemon::tls::Tls;
 use pki::Program;
 
 use super::control::{Control, Reply, Request};
-use super::fleet::{BinDir, Fleet};
+use super::fleet::{BinDir, Death, Fleet};
 use super::layout::{DEFAULT_REGIONS, Layout, Listen, Node, marker, socket};
 use super::{UpArgs, files, papers, table, tour};
 use crate::args::Invocation;
@@ -46,16 +46,15 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
     let mut control = Control::bind(&socket(&dir))?;
     let mut fleet = Fleet::new(&layout, bin);
     let up = async {
-        println!("starting {} processes …", layout.nodes().count());
+        output::print(&format!("starting {} processes …\n", layout.nodes().count()))?;
         fleet.start().await?;
         write_context(invocation, &layout, &dev)?;
         show(&layout, &fleet, &dev.load()?, &dir).await?;
         if args.once {
             return Ok(());
         }
-        println!("\nrunning until ^C");
-        attend(&mut fleet, &mut control).await;
-        Ok(())
+        output::print("\nrunning until ^C\n")?;
+        attend(&mut fleet, &mut control).await
     };
     let outcome = tokio::select! {
         biased;
@@ -63,19 +62,31 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
         outcome = up => outcome,
     };
     if !args.once && outcome.is_ok() {
-        println!("ending …");
+        output::print("ending …\n")?;
     }
     for stubborn in fleet.stop().await {
         eprintln!("geoip: {stubborn} did not leave in time and was killed");
     }
-    outcome.map(|()| Exit::Ok)
+    match outcome.map_err(anyhow::Error::downcast::<Death>) {
+        Ok(()) => Ok(Exit::Ok),
+        Err(Ok(death)) => {
+            tell(&death);
+            Ok(Exit::Failed)
+        }
+        Err(Err(other)) => Err(other),
+    }
+}
+
+/// What died, and below it the end of its log.
+fn tell(death: &Death) {
+    eprint!("geoip: {death}, which ends:\n{}", death.tail);
 }
 
 /// Answers `dev kill` and the like, and reports deaths, for as long as it is polled.
-async fn attend(fleet: &mut Fleet, control: &mut Control) {
+async fn attend(fleet: &mut Fleet, control: &mut Control) -> anyhow::Result<()> {
     loop {
         tokio::select! {
-            report = fleet.death() => eprintln!("geoip: {report}"),
+            death = fleet.death() => tell(&death),
             Some((request, reply)) = control.asked.recv() => {
                 let outcome = match &request {
                     Request::Kill { region } => fleet.kill(region).await,
@@ -89,7 +100,7 @@ async fn attend(fleet: &mut Fleet, control: &mut Control) {
                     }
                 };
                 if request != Request::Status {
-                    println!("{}", told.message);
+                    output::print(&format!("{}\n", told.message))?;
                 }
                 // Whoever asked may have gone: what was asked is done all the same.
                 let _ = reply.send(told);

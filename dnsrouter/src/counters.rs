@@ -75,6 +75,9 @@ fn add(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
+/// One counter of a worker.
+type Pick = fn(&Counters) -> &AtomicU64;
+
 /// Every worker's counters; what ended workers counted stays.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -92,7 +95,7 @@ impl Registry {
     /// The sums, in Prometheus' text form.
     pub fn render(&self) -> String {
         let workers = self.workers();
-        let sum = |pick: fn(&Counters) -> &AtomicU64| -> u64 {
+        let sum = |pick: Pick| -> u64 {
             workers.iter().map(|worker| pick(worker).load(Ordering::Relaxed)).sum()
         };
         let mut text = String::with_capacity(2048);
@@ -121,7 +124,7 @@ impl Registry {
             .filter(|(_, total)| *total > 0)
             .collect();
         metric("dnsrouter_responses_total", "Responses sent, by response code", &rows);
-        let rest: [(&str, &str, fn(&Counters) -> &AtomicU64); 7] = [
+        let rest: [(&str, &str, Pick); 7] = [
             ("dnsrouter_dropped_total", "Packets dropped in silence", |c| &c.dropped),
             ("dnsrouter_truncated_total", "Answers cut with TC", |c| &c.truncated),
             ("dnsrouter_service_answers_total", "Address sets chosen for services", |c| {

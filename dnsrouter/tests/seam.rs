@@ -1,5 +1,7 @@
 //! The seam as every transport calls it: real configuration, real tables, bytes in and bytes out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;

@@ -24,6 +24,8 @@ pub struct Reloader {
     /// Out while a reload runs on another thread.
     loader: Option<Loader>,
     watch: Watch,
+    /// What `watch` watches; only another list needs another watch, which could miss a change.
+    files: Vec<PathBuf>,
     tls: Option<Arc<Tls>>,
     listen: Listen,
     inputs: mpsc::Sender<Apply>,
@@ -48,10 +50,12 @@ impl Reloader {
         settings: watch::Sender<Probe>,
         shared: &Shared,
     ) -> Result<Self, WatchError> {
-        let watch = Watch::new(files(loaded, tls.as_deref()))?;
+        let files = files(loaded, tls.as_deref());
+        let watch = Watch::new(files.clone())?;
         let listen = loaded.config.listen.clone();
         let shared = shared.clone();
-        Ok(Self { file, flags, loader: Some(loader), watch, tls, listen, inputs, settings, shared })
+        let loader = Some(loader);
+        Ok(Self { file, flags, loader, watch, files, tls, listen, inputs, settings, shared })
     }
 
     /// Reloads until told to stop.
@@ -119,7 +123,11 @@ impl Reloader {
         for warning in &loaded.config.warnings {
             tracing::warn!("{warning}");
         }
-        self.watch = Watch::new(files(&loaded, self.tls.as_deref()))?;
+        let files = files(&loaded, self.tls.as_deref());
+        if files != self.files {
+            self.watch = Watch::new(files.clone())?;
+            self.files = files;
+        }
         let Generation(applied) = self.shared.plan.load().inputs.generation;
         let (done, applied_or_refused) = oneshot::channel();
         let inputs = loaded.inputs(Generation(applied + 1));

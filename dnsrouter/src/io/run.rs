@@ -82,7 +82,7 @@ pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<Pat
     };
     let node = telemetry::init(&loaded.config.log)
         .context("starting the log")
-        .and_then(|metrics| Node::start(loaded, loader, tls, metrics, (file, flags), ready_file));
+        .and_then(|metrics| Node::start(&loaded, loader, tls, metrics, (file, flags), ready_file));
     match node.and_then(Node::wait) {
         Ok(code) => code,
         Err(error) => {
@@ -120,7 +120,7 @@ struct Node {
 
 impl Node {
     fn start(
-        loaded: Loaded,
+        loaded: &Loaded,
         loader: Loader,
         tls: Option<Arc<Tls>>,
         metrics: PrometheusHandle,
@@ -148,7 +148,7 @@ impl Node {
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
         node.dns(&sockets, &shared)?;
-        node.keep_and_probe(&loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
+        node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
         node.admin(&sockets, metrics)?;
         if let (Some(tls), Some((files, _))) = (tls, &config.tls) {

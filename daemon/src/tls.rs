@@ -1,5 +1,12 @@
 //! This node's certificate, and whom it lets in: mutual TLS 1.3 with one authority.
 //!
+//! ```text
+//!                  the handshake refuses                      each RPC refuses (crate::grpc)
+//!  certificate ──▶ none, another authority, expired, ──▶ Peer ──▶ two URIs, another trust domain,
+//!                  not yet valid, wrong purpose,                  malformed, not for this method
+//!                  revoked, no URI at all
+//! ```
+//!
 //! ```no_run
 //! use daemon::{config, tls::{self, Expect, Tls}};
 //! use pki::Program;
@@ -14,22 +21,56 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! No host name takes part: who a peer is stands in its certificate's one URI. Sessions are never
+//! resumed, since a resumed handshake would look at neither the certificate's dates nor the
+//! revocation list. The key exchange prefers X25519MLKEM768, so that what is recorded today stays
+//! secret when quantum computers come.
+
+mod material;
+mod verify;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use pki::{Identity, IdentityError, Program, TrustDomain};
-use rustls::time_provider::TimeProvider;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
+pub use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::config;
+use material::Material;
+use verify::{ClientVerifier, ServerVerifier};
+
+pub use material::TlsError;
+pub use words::{alert_in_words, refusal_in_words};
+
+/// The protocol spoken inside: HTTP/2 (RFC 9113 §3.2).
+const ALPN_H2: &[u8] = b"h2";
 
 /// This node's identity and trust; certificates inside are swapped by [`Tls::reload`].
 #[derive(Debug)]
 pub struct Tls {
-    _todo: (),
+    config: config::Tls,
+    trust_domain: TrustDomain,
+    clock: Arc<dyn TimeProvider>,
+    provider: Arc<CryptoProvider>,
+    current: ArcSwap<Current>,
+    /// One reload at a time: an older one must not overwrite a newer one.
+    reloading: Mutex<()>,
+}
+
+/// One consistent set of files and what is built from it.
+#[derive(Debug)]
+struct Current {
+    material: Material,
+    server: Arc<ServerConfig>,
 }
 
 /// Whom a client expects at the other end, within our trust domain. The default is anybody.
@@ -59,10 +100,6 @@ pub enum Reloaded {
     Changed,
 }
 
-/// Why the files cannot be used. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {}
-
 /// The system's clock.
 pub fn system_clock() -> Arc<dyn TimeProvider> {
     Arc::new(rustls::time_provider::DefaultTimeProvider)
@@ -75,8 +112,15 @@ impl Expect {
     }
 
     /// Only in `region`.
+    #[must_use]
     pub fn in_region(self, region: impl Into<String>) -> Self {
         Self { region: Some(region.into()), ..self }
+    }
+
+    /// Whether `identity` is expected; the trust domain is not looked at.
+    pub fn accepts(&self, identity: &Identity) -> bool {
+        self.program.is_none_or(|program| identity.program() == Some(program))
+            && self.region.as_deref().is_none_or(|region| identity.region() == Some(region))
     }
 }
 
@@ -91,47 +135,179 @@ impl Tls {
         trust_domain: Option<&TrustDomain>,
         clock: Arc<dyn TimeProvider>,
     ) -> Result<Arc<Self>, TlsError> {
-        let _ = (config, trust_domain, clock);
-        todo!()
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let material = Material::read(config)?;
+        let trust_domain = trust_domain.unwrap_or(&material.identity.trust_domain).clone();
+        let now = now_of(clock.as_ref())?;
+        material.check(config, &trust_domain, now)?;
+        material.refuse_own_revocation(config)?;
+        let server = server_config(&material, &provider, &clock)
+            .map_err(|e| TlsError::of_pair(config, &e))?;
+        let tls = Self {
+            config: config.clone(),
+            trust_domain,
+            clock,
+            provider,
+            current: ArcSwap::from_pointee(Current { material, server }),
+            reloading: Mutex::new(()),
+        };
+        tls.observe();
+        Ok(Arc::new(tls))
     }
 
     /// Reads the files again; all or nothing.
+    ///
+    /// Certificate and key are two files, so a reader may see one new and one old. That is a
+    /// [`TlsError::KeyMismatch`] here; try again a moment later (`crate::reload` will trigger).
     ///
     /// # Errors
     ///
     /// [`TlsError`]; what was loaded before goes on.
     pub fn reload(&self) -> Result<Reloaded, TlsError> {
-        todo!()
+        let outcome = self.try_reload();
+        let result = match outcome {
+            Ok(Reloaded::Changed) => "changed",
+            Ok(Reloaded::Unchanged) => "unchanged",
+            Err(_) => {
+                metrics::counter!("tls_reload_failures_total").increment(1);
+                "failed"
+            }
+        };
+        metrics::counter!("tls_reloads_total", "result" => result).increment(1);
+        self.observe();
+        outcome
+    }
+
+    fn try_reload(&self) -> Result<Reloaded, TlsError> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current.load();
+        let material = Material::read(&self.config)?;
+        if material.same_files(&old.material) {
+            return Ok(Reloaded::Unchanged);
+        }
+        material.check(&self.config, &self.trust_domain, now_of(self.clock.as_ref())?)?;
+        material.refuse_older_lists(&old.material, &self.config)?;
+        if let Err(error) = material.refuse_own_revocation(&self.config) {
+            // Others on the list must be kept out all the same; peers decide about us.
+            tracing::error!("{error}");
+        }
+        let server = server_config(&material, &self.provider, &self.clock)
+            .map_err(|e| TlsError::of_pair(&self.config, &e))?;
+        self.current.store(Arc::new(Current { material, server }));
+        Ok(Reloaded::Changed)
     }
 
     /// Who we are.
     pub fn identity(&self) -> Identity {
-        todo!()
+        self.current.load().material.identity.clone()
     }
 
     /// The installation we belong to.
     pub fn trust_domain(&self) -> &TrustDomain {
-        todo!()
+        &self.trust_domain
+    }
+
+    /// From when our certificate is valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.current.load().material.not_before
     }
 
     /// When our certificate ends.
     pub fn not_after(&self) -> SystemTime {
-        todo!()
+        self.current.load().material.not_after
+    }
+
+    /// How long our certificate is still valid; zero when it has expired.
+    pub fn time_left(&self) -> Duration {
+        let now = self.now().unwrap_or(SystemTime::UNIX_EPOCH);
+        self.not_after().duration_since(now).unwrap_or_default()
+    }
+
+    /// The clock's time; `None` when it is before 1970.
+    pub fn now(&self) -> Option<SystemTime> {
+        now_of(self.clock.as_ref()).ok()
     }
 
     /// The files to watch.
     pub fn files(&self) -> Vec<PathBuf> {
-        todo!()
+        let config::Tls { cert, key, ca, crl, renew: _ } = &self.config;
+        [cert, key, ca].into_iter().chain(crl).cloned().collect()
     }
 
     /// For accepting: asks for a client certificate of our authority.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        todo!()
+        Arc::clone(&self.current.load().server)
     }
 
     /// For connecting: no host name; the server's certificate must name whom we `expect`.
     pub fn client_config(&self, expect: &Expect) -> Arc<ClientConfig> {
-        let _ = expect;
-        todo!()
+        let current = self.current.load();
+        let verifier = ServerVerifier {
+            trust: Arc::clone(&current.material.trust),
+            trust_domain: self.trust_domain.clone(),
+            expect: expect.clone(),
+        };
+        let mut config =
+            ClientConfig::builder_with_details(self.provider.clone(), self.clock.clone())
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .expect("the provider has TLS 1.3 cipher suites")
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+                .with_client_cert_resolver(current.material.resolver());
+        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        config.resumption = Resumption::disabled();
+        config.enable_sni = false; // the name would tell a listener whom we look for
+        Arc::new(config)
+    }
+
+    /// Sets the gauges about dates, and says so when the revocation list is stale. To be called
+    /// now and then, since what changes is the time.
+    pub fn observe(&self) {
+        let current = self.current.load();
+        let material = &current.material;
+        metrics::gauge!("tls_certificate_not_after_seconds").set(unix_seconds(material.not_after));
+        let Some(now) = self.now() else { return };
+        let mut stale = false;
+        for list in &material.lists {
+            if let Some(next) = list.next_update {
+                metrics::gauge!("tls_crl_next_update_seconds").set(unix_seconds(next));
+            }
+            stale |= list.is_stale(now);
+        }
+        metrics::gauge!("tls_crl_stale").set(if stale { 1.0 } else { 0.0 });
+        if stale {
+            tracing::warn!(
+                file = ?self.config.crl,
+                "the revocation list is stale; it is used all the same, fetch a newer one"
+            );
+        }
     }
 }
+
+fn server_config(
+    material: &Material,
+    provider: &Arc<CryptoProvider>,
+    clock: &Arc<dyn TimeProvider>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let verifier = ClientVerifier { trust: Arc::clone(&material.trust) };
+    let mut config = ServerConfig::builder_with_details(provider.clone(), clock.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(material.resolver());
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+fn now_of(clock: &dyn TimeProvider) -> Result<SystemTime, TlsError> {
+    let since_1970 = clock.current_time().ok_or(TlsError::NoClock)?.as_secs();
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970))
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

@@ -209,8 +209,12 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.not_before = not_before;
         params.not_after = not_after;
-        params.serial_number = Some(der_serial(&Serial::random()?));
-        params.distinguished_name = common_name(&format!("GeoPing CA {trust_domain}"));
+        let serial = Serial::random()?;
+        params.serial_number = Some(der_serial(&serial));
+        // Two authorities of one trust domain (while one succeeds the other) need two names:
+        // a verifier finds the authority, and its revocation list, by name.
+        let name = format!("GeoPing CA {} {trust_domain}", &serial.to_string()[..8]);
+        params.distinguished_name = common_name(&name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.subject_alt_names = vec![uri(&trust_domain.uri())?];

@@ -28,6 +28,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -386,6 +387,18 @@ impl Serialize for Identity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// From when until when a certificate is valid.
+///
+/// # Errors
+///
+/// [`IdentityError::BadCertificate`].
+pub fn validity_of(der: &CertificateDer<'_>) -> Result<(SystemTime, SystemTime), IdentityError> {
+    let (_, certificate) =
+        X509Certificate::from_der(der).map_err(|e| IdentityError::BadCertificate(e.to_string()))?;
+    let validity = certificate.validity();
+    Ok((validity.not_before.to_datetime().into(), validity.not_after.to_datetime().into()))
 }
 
 /// Every URI among the subject alternative names, in order.

@@ -31,5 +31,5 @@ pub mod serial;
 
 pub use authority::{Authority, AuthorityError, Extra, Issued, Reason, Validity};
 pub use folder::{Folder, FolderError};
-pub use identity::{Identity, IdentityError, Program, Role, TrustDomain};
+pub use identity::{Identity, IdentityError, Program, Role, TrustDomain, validity_of};
 pub use serial::Serial;

@@ -259,7 +259,6 @@ fn lists_of_others_and_damaged_lists_are_refused() {
     assert!(CrlInfo::verify(&good.clone().into(), &ca).is_ok());
     assert_eq!(CrlInfo::verify(&good.clone().into(), &[]), Err(CrlError::NotOurs));
 
-    // The same name, another key.
     let foreign = crl_der(&other.crl_pem(&[], 2, DAY, now()).unwrap());
     assert_eq!(CrlInfo::verify(&foreign, &ca), Err(CrlError::NotOurs));
     for cut in [0, 1, good.len() / 2, good.len() - 1] {

@@ -1,0 +1,310 @@
+//! What the files say, read at once and checked together.
+
+#![expect(clippy::disallowed_methods, reason = "IO shell: reads the PEM files")]
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pki::crl::{CrlError, CrlInfo};
+use pki::{Identity, IdentityError, TrustDomain};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, Error};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, TrustAnchor, UnixTime,
+};
+use webpki::{CertRevocationList, OwnedCertRevocationList};
+
+use super::verify::{Purpose, Trust};
+use super::words::refusal_in_words;
+use crate::config;
+
+/// The largest certificate, key or authority file, in bytes; a chain of ten has 10 KiB.
+const MAX_PEM: u64 = 1024 * 1024;
+
+/// The largest revocation list, in bytes: some 200,000 lines.
+const MAX_CRL: u64 = 16 * 1024 * 1024;
+
+/// Why the files cannot be used. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{}: {cause}", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{}: {why}", .file.display())]
+    BadFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Our own certificate names nobody.
+    #[error("{}: {cause}", .file.display())]
+    Nameless {
+        /// The certificate.
+        file: PathBuf,
+        /// What is wrong.
+        cause: IdentityError,
+    },
+    /// Our own certificate is for another installation.
+    #[error("{}: it is for {identity}, but [node] trust_domain is {ours}", .file.display())]
+    ForeignTrustDomain {
+        /// The certificate.
+        file: PathBuf,
+        /// Whom it names.
+        identity: Identity,
+        /// Where we belong.
+        ours: TrustDomain,
+    },
+    /// Key and certificate are not a pair; perhaps only one of them was replaced yet.
+    #[error("{} is not the key of the certificate {}", .key.display(), .cert.display())]
+    KeyMismatch {
+        /// The certificate.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// Our peers would refuse our own certificate.
+    #[error("{}: our own {why}", .file.display())]
+    Unacceptable {
+        /// The certificate.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A revocation list is damaged or not of our authority.
+    #[error("{}: {cause}", .file.display())]
+    BadCrl {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        cause: CrlError,
+    },
+    /// A revocation list is older than the one in use; it would let revoked ones in again.
+    #[error("{}: this revocation list is older than the one in use", .file.display())]
+    OlderCrl {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The clock is before 1970.
+    #[error("the system's clock is before 1970, certificates cannot be checked")]
+    NoClock,
+}
+
+/// One consistent set of files, parsed.
+pub(super) struct Material {
+    pub(super) identity: Identity,
+    pub(super) not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+    pub(super) trust: Arc<Trust>,
+    pub(super) lists: Vec<CrlInfo>,
+    chain: Vec<CertificateDer<'static>>,
+    certified: Arc<CertifiedKey>,
+    /// Certificate, key, authority, list, as they were on disk.
+    raw: [Vec<u8>; 4],
+}
+
+impl Material {
+    /// Reads the files and sees whether they fit together.
+    pub(super) fn read(config: &config::Tls) -> Result<Self, TlsError> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let raw = [
+            read(&config.cert, MAX_PEM)?,
+            read(&config.key, MAX_PEM)?,
+            read(&config.ca, MAX_PEM)?,
+            config.crl.as_deref().map_or(Ok(Vec::new()), |file| read(file, MAX_CRL))?,
+        ];
+        warn_if_everybody_reads(&config.key);
+
+        let chain: Vec<CertificateDer<'static>> = all_in(&config.cert, &raw[0], "certificate")?;
+        let key = PrivateKeyDer::from_pem_slice(&raw[1])
+            .map_err(|_| bad(&config.key, "it holds no private key in PEM form"))?;
+        let certified = CertifiedKey::from_der(chain.clone(), key, &provider)
+            .map_err(|e| TlsError::of_pair(config, &e))?;
+        let own = &chain[0]; // `all_in` found at least one
+        let identity = Identity::of_certificate(own)
+            .map_err(|cause| TlsError::Nameless { file: config.cert.clone(), cause })?;
+        let (not_before, not_after) =
+            pki::validity_of(own).map_err(|why| bad(&config.cert, &why.to_string()))?;
+
+        let authorities = all_in(&config.ca, &raw[2], "certificate")?;
+        let (lists, parsed) = match &config.crl {
+            Some(file) => revocation(file, &raw[3], &authorities)?,
+            None => Default::default(),
+        };
+        let anchors = anchors(&config.ca, &authorities)?;
+        let algorithms = provider.signature_verification_algorithms;
+        let trust = Arc::new(Trust { anchors, lists: parsed, algorithms });
+        let certified = Arc::new(certified);
+        Ok(Self { identity, not_before, not_after, trust, lists, chain, certified, raw })
+    }
+
+    /// Whether our peers, who trust the same authority, would accept us at `now`.
+    ///
+    /// Being revoked is not looked at here, see [`Material::refuse_own_revocation`].
+    pub(super) fn check(
+        &self,
+        config: &config::Tls,
+        ours: &TrustDomain,
+        now: SystemTime,
+    ) -> Result<(), TlsError> {
+        if self.identity.trust_domain != *ours {
+            return Err(TlsError::ForeignTrustDomain {
+                file: config.cert.clone(),
+                identity: self.identity.clone(),
+                ours: ours.clone(),
+            });
+        }
+        match self.verify_own(now) {
+            Ok(()) | Err(Error::InvalidCertificate(CertificateError::Revoked)) => Ok(()),
+            Err(error) => Err(TlsError::Unacceptable {
+                file: config.cert.clone(),
+                why: refusal_in_words(&error).1,
+            }),
+        }
+    }
+
+    /// Whether we were taken back ourselves.
+    pub(super) fn refuse_own_revocation(&self, config: &config::Tls) -> Result<(), TlsError> {
+        match self.verify_own(self.not_after) {
+            Err(error @ Error::InvalidCertificate(CertificateError::Revoked)) => {
+                let why = refusal_in_words(&error).1;
+                Err(TlsError::Unacceptable { file: config.cert.clone(), why })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether each list is at least as new as the one in use.
+    pub(super) fn refuse_older_lists(
+        &self,
+        old: &Self,
+        config: &config::Tls,
+    ) -> Result<(), TlsError> {
+        let same_authorities = self.raw[2] == old.raw[2];
+        let older = |(new, old): (&CrlInfo, &CrlInfo)| new.is_older_than(old);
+        match &config.crl {
+            Some(file) if same_authorities && self.lists.iter().zip(&old.lists).any(older) => {
+                Err(TlsError::OlderCrl { file: file.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn same_files(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+
+    /// Always presents our one certificate.
+    pub(super) fn resolver(&self) -> Arc<SingleCertAndKey> {
+        Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified)))
+    }
+
+    /// A person's certificate may be good for calling only, so either purpose will do.
+    fn verify_own(&self, now: SystemTime) -> Result<(), Error> {
+        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(since_1970);
+        let (own, intermediates) = (&self.chain[0], &self.chain[1..]);
+        match self.trust.verify(own, intermediates, Purpose::Client, now) {
+            Err(Error::InvalidCertificate(CertificateError::InvalidPurpose)) => {
+                self.trust.verify(own, intermediates, Purpose::Server, now)
+            }
+            other => other,
+        }
+    }
+}
+
+impl TlsError {
+    /// What rustls says about certificate and key together.
+    pub(super) fn of_pair(config: &config::Tls, error: &Error) -> Self {
+        match error {
+            Error::InconsistentKeys(_) => {
+                Self::KeyMismatch { cert: config.cert.clone(), key: config.key.clone() }
+            }
+            other => bad(&config.key, &format!("unusable private key: {other}")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Material")
+            .field("identity", &self.identity)
+            .field("not_after", &self.not_after)
+            .field("lists", &self.lists)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The lists in a file: what they say, and as the verifier wants them.
+fn revocation(
+    file: &Path,
+    pem: &[u8],
+    authorities: &[CertificateDer<'static>],
+) -> Result<(Vec<CrlInfo>, Vec<CertRevocationList<'static>>), TlsError> {
+    let lists: Vec<CertificateRevocationListDer<'static>> = all_in(file, pem, "revocation list")?;
+    let each = lists.iter().map(|der| {
+        let info = CrlInfo::verify(der, authorities)
+            .map_err(|cause| TlsError::BadCrl { file: file.to_owned(), cause })?;
+        let parsed = OwnedCertRevocationList::from_der(der)
+            .map_err(|e| bad(file, &format!("unusable revocation list: {e:?}")))?;
+        Ok((info, CertRevocationList::from(parsed)))
+    });
+    each.collect()
+}
+
+fn anchors(
+    file: &Path,
+    authorities: &[CertificateDer<'static>],
+) -> Result<Vec<TrustAnchor<'static>>, TlsError> {
+    let each = authorities.iter().map(|der| {
+        let anchor = webpki::anchor_from_trusted_cert(der)
+            .map_err(|e| bad(file, &format!("unusable authority: {e:?}")))?;
+        Ok(anchor.to_owned())
+    });
+    each.collect()
+}
+
+/// Every PEM section of a kind; at least one.
+fn all_in<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, TlsError> {
+    let all: Vec<T> = T::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| bad(file, &format!("damaged PEM: {e}")))?;
+    if all.is_empty() {
+        Err(bad(file, &format!("it holds no {what} in PEM form")))
+    } else {
+        Ok(all)
+    }
+}
+
+fn read(file: &Path, limit: u64) -> Result<Vec<u8>, TlsError> {
+    let failed = |cause| TlsError::Read { file: file.to_owned(), cause };
+    let mut bytes = Vec::new();
+    File::open(file).map_err(failed)?.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(bad(file, &format!("it is larger than {} MiB", limit / 1024 / 1024)));
+    }
+    Ok(bytes)
+}
+
+/// A key for everybody's eyes works, so it is no error; but it is no secret either.
+fn warn_if_everybody_reads(key: &Path) {
+    let mode = std::fs::metadata(key).map_or(0, |about| about.permissions().mode());
+    if mode & 0o004 != 0 {
+        tracing::warn!(file = %key.display(), "everybody on this machine may read the private key");
+    }
+}
+
+fn bad(file: &Path, why: &str) -> TlsError {
+    TlsError::BadFile { file: file.to_owned(), why: why.to_owned() }
+}

@@ -56,8 +56,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// Text of unknown origin as one line that is safe on a terminal: control characters, which may
 /// come from a server's message, become spaces, and runs of white space one space.
 pub(crate) fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The same with white space as it was, for text whose indentation says something.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

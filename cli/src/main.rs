@@ -46,7 +46,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     // One thread: children of `dev up` are bound to the thread that started them, and it must
     // live as long as the process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match args.command {
+    let exit = match args.command {
         Command::Ping(args) => runtime.block_on(ping::run(&invocation, args)),
         Command::Dig(args) => runtime.block_on(dig::run(&invocation, args)),
         Command::Explain(args) => runtime.block_on(explain::run(&invocation, args)),
@@ -55,5 +55,8 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Pki(args) => pki::run(&invocation, args),
         Command::Dev(args) => runtime.block_on(dev::run(&invocation, args)),
         Command::Completions(args) => completions::run(&args),
-    }
+    };
+    // A look-up by the machine's resolver cannot be called off; nobody waits for it here.
+    runtime.shutdown_background();
+    exit
 }

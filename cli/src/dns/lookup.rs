@@ -1,6 +1,7 @@
 //! From a host name to addresses, by the machine's resolver or by asking a server ourselves.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -15,6 +16,9 @@ const MAX_ALIASES: usize = 8;
 
 /// Addresses that are tried in turn; a name with more has them for other reasons.
 pub(crate) const MAX_ADDRESSES: usize = 16;
+
+/// getaddrinfo(3) has time-outs of its own, which resolv.conf(5) may stretch to minutes.
+const SYSTEM_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which kinds of addresses are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,7 +119,12 @@ impl Resolver {
 }
 
 async fn system(host: &str) -> Result<Vec<IpAddr>, LookupError> {
-    match tokio::net::lookup_host((host, 0)).await {
+    let looked_up = tokio::time::timeout(SYSTEM_WITHIN, tokio::net::lookup_host((host, 0))).await;
+    let Ok(looked_up) = looked_up else {
+        let told = format!("nothing within {}", humantime::format_duration(SYSTEM_WITHIN));
+        return Err(LookupError::System(told));
+    };
+    match looked_up {
         Ok(found) => Ok(found.map(|socket| socket.ip()).collect()),
         Err(error) => {
             // getaddrinfo's code does not get through std, only its text does.

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use super::layout::Node;
-use crate::exit::one_line;
+use crate::exit::printable;
 
 /// Lines of a log that are shown when its process died.
 const TAIL_LINES: usize = 20;
@@ -157,7 +157,7 @@ pub(crate) fn tail(log: &Path) -> String {
 fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(count);
-    lines[from..].iter().map(|line| format!("  | {}\n", one_line(line))).collect()
+    lines[from..].iter().map(|line| format!("  | {}\n", printable(line))).collect()
 }
 
 #[cfg(test)]

@@ -93,11 +93,7 @@ impl Fleet {
         for name in &names {
             self.spawn(name)?;
         }
-        let deadline = Instant::now() + READY_WITHIN;
-        for name in &names {
-            self.ready(name, deadline).await?;
-        }
-        Ok(())
+        self.ready(&names).await
     }
 
     fn spawn(&mut self, name: &str) -> anyhow::Result<()> {
@@ -108,25 +104,28 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits for the ready file, and notices a death while waiting.
-    async fn ready(&mut self, name: &str, deadline: Instant) -> anyhow::Result<()> {
+    /// Waits for the ready files, and ends at once when one of these dies instead.
+    async fn ready(&mut self, names: &[String]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let member = self.members.get(name).context("no such node")?;
-            if let Life::Died(how) = &member.life {
-                return Err(Death::of(&member.node, format!("did not start: {how}")).into());
+            let mut waiting = None;
+            for member in names.iter().filter_map(|name| self.members.get(name)) {
+                if let Life::Died(how) = &member.life {
+                    return Err(Death::of(&member.node, format!("did not start: {how}")).into());
+                }
+                if !says_ready(&member.node) {
+                    waiting = Some(&member.node);
+                }
             }
-            if says_ready(&member.node) {
-                return Ok(());
-            }
+            let Some(node) = waiting else { return Ok(()) };
             let now = Instant::now();
             if now >= deadline {
                 let what = format!("is not ready after {READY_WITHIN:?}");
-                return Err(Death::of(&member.node, what).into());
+                return Err(Death::of(node, what).into());
             }
-            let look = (now + LOOK_EVERY).min(deadline);
             tokio::select! {
                 Some(exited) = self.exits.recv() => { self.note(exited); }
-                () = sleep_until(look) => {}
+                () = sleep_until(now + LOOK_EVERY) => {}
             }
         }
     }
@@ -200,7 +199,7 @@ impl Fleet {
             bail!("{name} runs already (pid {})", child.pid);
         }
         self.spawn(&name)?;
-        self.ready(&name, Instant::now() + READY_WITHIN).await?;
+        self.ready(std::slice::from_ref(&name)).await?;
         match &self.members[&name].life {
             Life::Running(child) => Ok(format!("revived {name} (pid {})", child.pid)),
             _ => bail!("{name} died right after it was ready"),

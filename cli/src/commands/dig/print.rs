@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use hickory_proto::op::{Message, Metadata};
-use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Record, RecordType};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -208,6 +208,15 @@ struct EdnsObject {
     udp: u16,
     dnssec_ok: bool,
     client_subnet: Option<SubnetObject>,
+    /// The other options, as code and data in hexadecimal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<OptionObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct OptionObject {
+    code: u16,
+    data: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,12 +255,23 @@ pub(crate) fn object(reply: &Reply) -> Object {
                 source: subnet.source_prefix(),
                 scope: subnet.scope_prefix(),
             }),
+            options: edns.options().as_ref().iter().filter_map(option_object).collect(),
         }),
         query_time_ms: (reply.elapsed.as_secs_f64() * 1e6).round() / 1e3,
         server: reply.server.to_string(),
         transport: transport(reply.transport),
         size: reply.size,
     }
+}
+
+fn option_object((code, option): &(EdnsCode, EdnsOption)) -> Option<OptionObject> {
+    let data = match option {
+        EdnsOption::NSID(id) => text::hex(id.as_ref()),
+        EdnsOption::Unknown(_, data) => text::hex(data),
+        // Shown by itself.
+        _ => return None,
+    };
+    Some(OptionObject { code: u16::from(*code), data })
 }
 
 fn record_object(record: &Record) -> RecordObject {
@@ -359,7 +379,8 @@ mod tests {
              \"answer\":[{\"name\":\"geo.test-net.io.\",\"ttl\":60,\"class\":\"IN\",\
              \"type\":\"A\",\"data\":\"127.0.0.11\"}],\"authority\":[],\"additional\":[],\
              \"edns\":{\"version\":0,\"udp\":1232,\"dnssec_ok\":false,\
-             \"client_subnet\":{\"address\":\"128.135.0.0\",\"source\":24,\"scope\":20}},\
+             \"client_subnet\":{\"address\":\"128.135.0.0\",\"source\":24,\"scope\":20},\
+             \"options\":[{\"code\":15,\"data\":\"00126e6f0a\"}]},\
              \"query_time_ms\":1.234,\"server\":\"127.0.0.21:5300\",\"transport\":\"UDP\",\
              \"size\":71}\n"
         );

@@ -1,14 +1,10 @@
-//! The built `geoip`, run as a person runs it.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests run real programs")]
-
-#[path = "support/geoip.rs"]
-mod geoip;
+//! Each command as a person runs it: exit codes, and what goes to which stream.
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use geoip::{ClosedPort, Home};
+use crate::home::{ClosedPort, Home};
 
 #[test]
 fn usage_errors_exit_2_and_go_to_stderr() {

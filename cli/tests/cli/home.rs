@@ -55,7 +55,8 @@ impl Home {
         run.stdout
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// To be started.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let home: &Path = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_geoip"));
         command.args(words).current_dir(home).stdin(Stdio::null());

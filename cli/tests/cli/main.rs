@@ -1,0 +1,6 @@
+//! The built `geoip`, run as a person runs it.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests run real programs")]
+
+mod commands;
+mod dev;
+mod home;

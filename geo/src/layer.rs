@@ -59,6 +59,10 @@ impl Layer {
         self.v6.push(Leaf { start, len, value: Value::new(place, self.source) });
     }
 
+    pub(crate) fn into_leaves(self) -> (Vec<Leaf<u32>>, Vec<Leaf<u128>>) {
+        (self.v4, self.v6)
+    }
+
     /// The layer's places, each once.
     pub fn places(&self) -> &[Place] {
         &self.places

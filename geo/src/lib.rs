@@ -1,7 +1,9 @@
 //! Where an address is, and what is near.
 pub mod builtin;
+mod column;
 mod country;
 mod layer;
+pub mod mmdb;
 mod partition;
 mod place;
 mod point;

@@ -1,74 +1,102 @@
 //! The frozen form of an address space: built once, read by everyone, a few loads per lookup.
 
-use crate::runs::{Key, Run, Runs, Value};
+use std::hash::Hasher;
 
-/// At most 2²⁰ buckets, 4 MiB: past that the index falls out of the caches it is to spare.
-const MAX_INDEX_BITS: u8 = 20;
+use crate::column::Column;
+use crate::runs::{Key, Runs, Value};
 
-/// Runs as sorted columns, with an index over the top bits of the key.
+/// Keys are cut into 2¹⁶ buckets: 320 KiB that stay in a cache close by, and what is left of a
+/// start fits one byte for IPv4 at /24, and four for IPv6 at /48.
+const BUCKET_BITS: u8 = 16;
+
+/// The bits of a key behind the bucket's.
+const SUFFIX_BITS: u8 = u64::BITS as u8 - BUCKET_BITS;
+
+/// Runs over left-aligned 64-bit keys: an IPv4 address in the key's upper half, or the upper half
+/// of an IPv6 address.
 ///
 /// ```text
-/// index    top bits of the key ──▶ the run that covers the bucket's first address
-/// starts   0         a   b  c        d          ascending; a lookup searches one bucket only
-/// values   v0        v1  v2 v3       v4         place and source, side by side with starts
+/// key       |  bucket  |   suffix   |
+///                │            └──── is searched among the bucket's suffixes only
+///                ▼
+/// buckets   ..| 7 | 8 | 11 |..      the bucket's first run, and where the next bucket's start
+/// suffixes  ..| 0 | 0  c  f |..     where a run starts within its bucket, without the bits
+/// values    ..| A | A  B  C |..     that are zero at the cap; a bucket's first one is 0
+/// scopes    ..|14 |  - |..          of buckets with a single run, which may be part of a wider
 /// ```
 ///
 /// No prefix lengths are stored. A run's neighbours have other values, so the leaf of the
-/// disjoint trie around a key is the largest aligned block that touches neither neighbour:
-/// the key must differ within the block's prefix from the last key before the run and from
-/// the first one behind it. Two `xor`s and two counts of leading zeros give that length.
+/// disjoint trie around a key is the largest aligned block that touches neither: see
+/// [`Key::block`]. A bucket with several runs is not one leaf, so its leaves end at its borders.
 #[derive(Debug)]
-pub(crate) struct Partition<K> {
-    starts: Box<[K]>,
+pub(crate) struct Partition {
+    buckets: Box<[u32]>,
+    scopes: Box<[u8]>,
+    suffixes: Column,
+    /// How many zero bits the column leaves away.
+    shift: u8,
     values: Box<[Value]>,
-    index: Box<[u32]>,
-    index_bits: u8,
 }
 
-impl<K: Key> Partition<K> {
-    pub(crate) fn new(runs: &Runs<K>) -> Partition<K> {
+impl Partition {
+    /// Freezes runs of which each starts at a multiple of the cap's block size.
+    pub(crate) fn new(runs: &Runs<u64>, cap: u8) -> Partition {
         let runs = runs.as_slice();
-        let index_bits = (runs.len().ilog2() as u8).clamp(1, MAX_INDEX_BITS);
+        let start = |run: usize| runs.get(run).map(|run| run.start);
+        let width = Column::width(cap.saturating_sub(BUCKET_BITS));
+        let shift = SUFFIX_BITS.saturating_sub(width);
+        let mut buckets = Vec::with_capacity((1 << BUCKET_BITS) + 1);
+        let mut scopes = Vec::with_capacity(1 << BUCKET_BITS);
+        let mut suffixes = Vec::with_capacity(runs.len());
+        let mut values = Vec::with_capacity(runs.len());
         let mut run = 0;
-        // One entry more than buckets: where the last bucket's search ends.
-        let index = (0..=1usize << index_bits).map(|bucket| {
-            if bucket >> index_bits == 1 {
-                return runs.len() as u32 - 1;
-            }
-            let first = K::from_top(bucket, index_bits);
-            while runs.get(run + 1).is_some_and(|next| next.start <= first) {
+        for bucket in 0..1 << BUCKET_BITS {
+            let first = bucket << SUFFIX_BITS;
+            let last = first | u64::host_mask(BUCKET_BITS);
+            run += usize::from(start(run + 1) == Some(first));
+            buckets.push(values.len() as u32);
+            scopes.push(first.block(runs[run].start.checked_sub(1), start(run + 1)));
+            suffixes.push(0);
+            values.push(runs[run].value);
+            while let Some(start) = start(run + 1).filter(|&start| start <= last) {
                 run += 1;
+                suffixes.push((start - first) >> shift);
+                values.push(runs[run].value);
             }
-            run as u32
-        });
+        }
+        buckets.push(values.len() as u32);
         Partition {
-            index: index.collect(),
-            index_bits,
-            starts: runs.iter().map(|run| run.start).collect(),
-            values: runs.iter().map(|run| run.value).collect(),
+            buckets: buckets.into(),
+            scopes: scopes.into(),
+            suffixes: Column::new(&suffixes, width),
+            shift,
+            values: values.into(),
         }
     }
 
-    /// The value that covers the key, and the prefix length of the largest block around it in
-    /// which every key has this value.
+    /// The value that covers the key, and the prefix length of the largest block around the key
+    /// in which every key has this value.
     #[inline]
-    pub(crate) fn lookup(&self, key: K) -> (Value, u8) {
-        let run = self.find(key);
-        (self.values[run], self.scope(run, key))
-    }
-
-    /// The runs in order.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = Run<K>> + '_ {
-        self.starts.iter().zip(&self.values).map(|(&start, &value)| Run { start, value })
+    pub(crate) fn lookup(&self, key: u64) -> (Value, u8) {
+        let bucket = (key >> SUFFIX_BITS) as usize;
+        let runs = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
+        if runs.len() == 1 {
+            return (self.values[runs.start], self.scopes[bucket]);
+        }
+        let suffix = key & u64::host_mask(BUCKET_BITS);
+        let run = self.suffixes.find(runs.clone(), suffix >> self.shift);
+        let start = |run: usize| self.suffixes.get(run) << self.shift;
+        let next = (run + 1 < runs.end).then(|| start(run + 1));
+        (self.values[run], suffix.block(start(run).checked_sub(1), next))
     }
 
     /// The leaves of the disjoint trie in order: first key, prefix length, value.
-    pub(crate) fn leaves(&self) -> impl Iterator<Item = (K, u8, Value)> + '_ {
-        let mut next = Some(K::ZERO);
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = (u64, u8, Value)> + '_ {
+        let mut next = Some(0);
         std::iter::from_fn(move || {
-            let start = next?;
+            let start: u64 = next?;
             let (value, len) = self.lookup(start);
-            next = (start | K::host_mask(len)).next();
+            next = (start | u64::host_mask(len)).next();
             Some((start, len, value))
         })
     }
@@ -78,24 +106,17 @@ impl<K: Key> Partition<K> {
         self.values.iter_mut().for_each(|value| *value = f(*value));
     }
 
+    /// Feeds all that lookups can yield.
+    pub(crate) fn hash(&self, hasher: &mut impl Hasher) {
+        self.buckets.iter().for_each(|&run| hasher.write(&run.to_le_bytes()));
+        self.suffixes.hash(hasher);
+        self.values.iter().for_each(|value| hasher.write(&value.bits().to_le_bytes()));
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.starts) + size_of_val(&*self.values) + size_of_val(&*self.index)
-    }
-
-    #[inline]
-    fn find(&self, key: K) -> usize {
-        let bucket = key.top(self.index_bits);
-        let low = self.index[bucket] as usize;
-        let high = self.index[bucket + 1] as usize;
-        // The run that covers the next bucket's first address may start in this bucket.
-        low + self.starts[low + 1..=high].partition_point(|&start| start <= key)
-    }
-
-    #[inline]
-    fn scope(&self, run: usize, key: K) -> u8 {
-        let apart = |other: K| (key ^ other).leading_zeros() + 1;
-        let left = if run == 0 { 0 } else { apart(self.starts[run] - K::ONE) };
-        let right = self.starts.get(run + 1).map_or(0, |&next| apart(next));
-        left.max(right)
+        size_of_val(&*self.buckets)
+            + size_of_val(&*self.scopes)
+            + size_of_val(&*self.values)
+            + self.suffixes.memory_bytes()
     }
 }

@@ -119,21 +119,18 @@ impl TableBuilder {
 
         let (coarse_v4, fine_v4) = split(networks.v4, cap.v4);
         let (coarse_v6, fine_v6) = split(networks.v6, cap.v6);
-        let mut v4 = Runs::flatten(coarse_v4);
-        let mut v6 = Runs::flatten(coarse_v6);
-        for layer in databases {
-            v4 = v4.overlay(Runs::flatten(layer.v4));
-            v6 = v6.overlay(Runs::flatten(layer.v6));
-        }
-        // The cap is at most 64, so the lower half of each start is zero once collapsed.
-        let v6 = v6.collapse(cap.v6).map(|start| (start >> 64) as u64);
+        let (v4, v6): (Vec<_>, Vec<_>) = databases.into_iter().map(Layer::into_leaves).unzip();
+        // One family after the other: the runs of a city database take hundreds of megabytes.
+        let v4 = Partition::new(&resolve(coarse_v4, v4, cap.v4).map(key_v4), cap.v4);
+        // The cap is at most 64, so the lower half of each start is zero.
+        let v6 = Partition::new(&resolve(coarse_v6, v6, cap.v6).map(|k| (k >> 64) as u64), cap.v6);
         let mut table = Table {
             cap,
             places,
-            v4: Partition::new(&v4.collapse(cap.v4)),
-            v6: Partition::new(&v6),
-            fine_v4: partition_unless_empty(fine_v4),
-            fine_v6: partition_unless_empty(fine_v6),
+            v4,
+            v6,
+            fine_v4: Runs::flatten(fine_v4),
+            fine_v6: Runs::flatten(fine_v6),
             leaves: 0,
             fingerprint: 0,
         };
@@ -155,12 +152,20 @@ fn canonical<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Place> {
 }
 
 /// Separates the prefixes up to the cap from the finer ones.
-fn split<K>(leaves: Vec<Leaf<K>>, cap: u8) -> (Vec<Leaf<K>>, Vec<Leaf<K>>) {
+fn split<K: Key>(leaves: Vec<Leaf<K>>, cap: u8) -> (Vec<Leaf<K>>, Vec<Leaf<K>>) {
     leaves.into_iter().partition(|leaf| leaf.len <= cap)
 }
 
-fn partition_unless_empty<K: Key>(leaves: Vec<Leaf<K>>) -> Option<Partition<K>> {
-    (!leaves.is_empty()).then(|| Partition::new(&Runs::flatten(leaves)))
+/// Networks over databases in their order, cut to the cap.
+fn resolve<K: Key>(networks: Vec<Leaf<K>>, databases: Vec<Vec<Leaf<K>>>, cap: u8) -> Runs<K> {
+    databases
+        .into_iter()
+        .fold(Runs::flatten(networks), |runs, database| runs.overlay(Runs::flatten(database)))
+        .collapse(cap)
+}
+
+fn key_v4(address: u32) -> u64 {
+    u64::from(address) << 32
 }
 
 /// Where an address is, and for which addresses around it the same holds.
@@ -174,6 +179,12 @@ pub struct Hit {
     pub source: Source,
 }
 
+impl Hit {
+    fn new((value, scope): (Value, u8)) -> Hit {
+        Hit { place: value.place(), scope, source: value.source() }
+    }
+}
+
 /// The frozen table. Lookups take no lock and allocate nothing.
 ///
 /// Conceptually a trie of disjoint leaves that covers both address families without a gap;
@@ -183,12 +194,11 @@ pub struct Hit {
 pub struct Table {
     cap: ScopeCap,
     places: Vec<Place>,
-    v4: Partition<u32>,
-    /// By the upper half of the address: the cap is at most /64.
-    v6: Partition<u64>,
-    /// Explicit networks finer than the cap, at full precision, for queries without a subnet.
-    fine_v4: Option<Partition<u32>>,
-    fine_v6: Option<Partition<u128>>,
+    v4: Partition,
+    v6: Partition,
+    /// Explicit networks finer than the cap, for queries without a subnet.
+    fine_v4: Runs<u32>,
+    fine_v6: Runs<u128>,
     leaves: usize,
     fingerprint: u64,
 }
@@ -200,11 +210,10 @@ impl Table {
     /// IPv6 address here, as the option's family says.
     #[inline]
     pub fn lookup_subnet(&self, address: IpAddr) -> Hit {
-        let (value, scope) = match address {
-            IpAddr::V4(v4) => self.v4.lookup(v4.into()),
+        Hit::new(match address {
+            IpAddr::V4(v4) => self.v4.lookup(key_v4(v4.into())),
             IpAddr::V6(v6) => self.v6.lookup((u128::from(v6) >> 64) as u64),
-        };
-        Hit { place: value.place(), scope, source: value.source() }
+        })
     }
 
     /// The place of a packet's source, for queries without a client subnet: also consults the
@@ -215,18 +224,15 @@ impl Table {
     #[inline]
     pub fn lookup_source(&self, address: IpAddr) -> Hit {
         let address = address.to_canonical();
-        let fine = match address {
-            IpAddr::V4(v4) => self.fine_v4.as_ref().map(|fine| fine.lookup(v4.into())),
-            IpAddr::V6(v6) => self.fine_v6.as_ref().map(|fine| fine.lookup(v6.into())),
+        let (value, scope) = match address {
+            IpAddr::V4(v4) => self.fine_v4.lookup(v4.into()),
+            IpAddr::V6(v6) => self.fine_v6.lookup(v6.into()),
         };
-        match fine {
-            None => self.lookup_subnet(address),
-            Some((Value::NONE, gap)) => {
-                let hit = self.lookup_subnet(address);
-                Hit { scope: hit.scope.max(gap), ..hit }
-            }
-            Some((value, scope)) => Hit { place: value.place(), scope, source: value.source() },
+        if value != Value::NONE {
+            return Hit::new((value, scope));
         }
+        let hit = self.lookup_subnet(address);
+        Hit { scope: hit.scope.max(scope), ..hit }
     }
 
     /// The place with this number.
@@ -262,7 +268,7 @@ impl Table {
     /// and cover everything.
     pub fn leaves(&self) -> impl Iterator<Item = (IpNet, PlaceId, Source)> + '_ {
         let v4 = self.v4.leaves().map(|(start, len, value)| {
-            (Ipv4Net::new_assert(Ipv4Addr::from(start), len).into(), value)
+            (Ipv4Net::new_assert(Ipv4Addr::from((start >> 32) as u32), len).into(), value)
         });
         let v6 = self.v6.leaves().map(|(start, len, value)| {
             let start = Ipv6Addr::from(u128::from(start) << 64);
@@ -277,8 +283,8 @@ impl Table {
             + size_of_val(&*self.places)
             + self.v4.memory_bytes()
             + self.v6.memory_bytes()
-            + self.fine_v4.as_ref().map_or(0, Partition::memory_bytes)
-            + self.fine_v6.as_ref().map_or(0, Partition::memory_bytes)
+            + size_of_val(self.fine_v4.as_slice())
+            + size_of_val(self.fine_v6.as_slice())
     }
 
     /// A hash of all that lookups can yield. Equal on every node for equal content, in whatever
@@ -312,8 +318,8 @@ impl Table {
     fn each_value(&mut self, mut f: impl FnMut(Value) -> Value) {
         self.v4.replace(&mut f);
         self.v6.replace(&mut f);
-        self.fine_v4.iter_mut().for_each(|fine| fine.replace(&mut f));
-        self.fine_v6.iter_mut().for_each(|fine| fine.replace(&mut f));
+        self.fine_v4.replace(&mut f);
+        self.fine_v6.replace(&mut f);
     }
 
     fn hash_content(&self) -> u64 {
@@ -327,19 +333,10 @@ impl Table {
             hasher.write(&lat.to_bits().to_le_bytes());
             hasher.write(&lon.to_bits().to_le_bytes());
         }
-        hash_runs(&mut hasher, Some(&self.v4));
-        hash_runs(&mut hasher, Some(&self.v6));
-        hash_runs(&mut hasher, self.fine_v4.as_ref());
-        hash_runs(&mut hasher, self.fine_v6.as_ref());
+        self.v4.hash(&mut hasher);
+        self.v6.hash(&mut hasher);
+        self.fine_v4.hash(&mut hasher);
+        self.fine_v6.hash(&mut hasher);
         hasher.finish()
     }
-}
-
-fn hash_runs<K: Key>(hasher: &mut SipHasher24, partition: Option<&Partition<K>>) {
-    for run in partition.into_iter().flat_map(Partition::runs) {
-        hasher.write(&run.start.into().to_le_bytes());
-        hasher.write(&run.value.bits().to_le_bytes());
-    }
-    // A mark that no run writes, so that a run can't move from one partition to the next.
-    hasher.write(&[0xff; 20]);
 }

@@ -141,15 +141,16 @@ fn a_resolver_asks_our_servers_from_the_address_it_is_given() {
 
 /// A server that says what it hears.
 fn echo() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
+        for mut stream in listener.incoming().filter_map(Result::ok) {
             std::thread::spawn(move || {
                 let mut buffer = [0; 64];
                 while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                    stream.write_all(&buffer[..length]).unwrap();
+                    if stream.write_all(&buffer[..length]).is_err() {
+                        return;
+                    }
                 }
             });
         }

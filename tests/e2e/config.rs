@@ -41,7 +41,7 @@ const MISTAKES: [Mistake; 9] = [
         name: "not TOML",
         file: "dnsrouter.toml",
         replace: ("[listen]", "[listen"),
-        at: "\n",
+        at: "\ndns",
         says: "",
     },
     Mistake {
@@ -97,7 +97,7 @@ const MISTAKES: [Mistake; 9] = [
         name: "a zone with a CNAME beside other data",
         file: "test-net.io.zone",
         replace: ("alias IN CNAME www", "www   IN CNAME alias"),
-        at: "www   IN CNAME",
+        at: "www   IN A ",
         says: "CNAME",
     },
 ];

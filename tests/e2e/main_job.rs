@@ -5,6 +5,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use tests::query::{Ask, Reply};
+use tests::region::Region;
 use tests::unbound::{Tells, Unbound};
 use tests::world::{NAME, REGIONS, Shape, World, client};
 
@@ -33,7 +34,7 @@ fn a_client_reaches_the_nearest_region_through_a_resolver() {
         let uptime = json["uptime"].as_str().expect("a string");
         assert!(is_go_duration(uptime), "{uptime}");
     }
-    let handled: f64 = world.regions.iter().map(|region| region.requests()).sum();
+    let handled: f64 = world.regions.iter().map(Region::requests).sum();
     assert!(handled >= 3.0, "pings of name servers and of three clients were handled");
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
         output::print(&format!("starting {} processes …\n", layout.nodes().count()))?;
         fleet.start().await?;
         write_context(invocation, &layout, &dev)?;
-        show(&layout, &fleet, &dev.load()?, &dir).await?;
+        show(&layout, &fleet, &dev.load()?, &invocation.surroundings.dev).await?;
         if args.once {
             return Ok(());
         }
@@ -110,28 +110,33 @@ async fn attend(fleet: &mut Fleet, control: &mut Control) -> anyhow::Result<()> 
 }
 
 /// The table, the tour and what to try next.
-async fn show(layout: &Layout, fleet: &Fleet, tls: &Arc<Tls>, dir: &Path) -> anyhow::Result<()> {
+async fn show(layout: &Layout, fleet: &Fleet, tls: &Arc<Tls>, usual: &Path) -> anyhow::Result<()> {
     output::print(&format!("\n{}\n", table(&fleet.status())))?;
     output::print(&format!(
         "certificates  {}\nlogs          {}\ncontext       {CONTEXT}, in use from now on\n\n",
         layout.pki().display(),
-        dir.join("logs").display(),
+        layout.dir.join("logs").display(),
     ))?;
     if let Err(cause) = tour::wait_until_seen(layout, tls).await {
         eprintln!("geoip: not every target is seen up yet: {cause}");
     }
     output::print(&tour::take(layout, tls).await?)?;
-    output::print(&hints(layout))
+    output::print(&hints(layout, usual))
 }
 
-fn hints(layout: &Layout) -> String {
+/// `usual`: where `geoip dev` looks when it is told no directory.
+fn hints(layout: &Layout, usual: &Path) -> String {
+    let dir = match layout.dir == usual {
+        true => String::new(),
+        false => format!(" --dir {}", layout.dir.display()),
+    };
     let (service, port) = (layout.service(), layout.ports.grpc);
     let region = &layout.sites[0].region;
     format!(
         "\nTry, in another terminal:\n  \
          geoip ping -u {service}:{port} --subnet 141.2.0.0/24\n  \
-         geoip ping -u {service}:{port} -c 30 & sleep 3; geoip dev kill {region}\n  \
-         geoip dev revive {region}\n  \
+         geoip ping -u {service}:{port} -c 30 & sleep 3; geoip dev kill {region}{dir}\n  \
+         geoip dev revive {region}{dir}\n  \
          geoip dig {service} +subnet=137.132.0.0/24\n  \
          geoip explain --client 128.135.0.1 {service}\n  \
          geoip status\n"
@@ -258,6 +263,16 @@ fn write_context(
 mod tests {
     use super::super::layout::tests::layout;
     use super::*;
+
+    #[test]
+    fn hints_name_the_directory_only_when_it_is_needed() {
+        let layout = layout(&["us-central1"], None).unwrap();
+        let usual = hints(&layout, &layout.dir);
+        assert!(usual.contains("\n  geoip dev revive us-central1\n"), "{usual}");
+        assert!(usual.contains("\n  geoip dig geo.test-net.io +subnet="), "{usual}");
+        let unusual = hints(&layout, Path::new("/elsewhere"));
+        assert!(unusual.contains("\n  geoip dev revive us-central1 --dir /d\n"), "{unusual}");
+    }
 
     #[test]
     fn a_taken_port_is_named_with_what_to_do() {

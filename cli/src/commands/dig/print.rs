@@ -113,14 +113,45 @@ fn edns_option(code: u16, option: &EdnsOption) -> String {
     }
 }
 
-/// RFC 8914: a code and a text for people.
+/// The info codes of RFC 8914 §4, by number.
+const EXTENDED_ERRORS: [&str; 25] = [
+    "Other",
+    "Unsupported DNSKEY Algorithm",
+    "Unsupported DS Digest Type",
+    "Stale Answer",
+    "Forged Answer",
+    "DNSSEC Indeterminate",
+    "DNSSEC Bogus",
+    "Signature Expired",
+    "Signature Not Yet Valid",
+    "DNSKEY Missing",
+    "RRSIGs Missing",
+    "No Zone Key Bit Set",
+    "NSEC Missing",
+    "Cached Error",
+    "Not Ready",
+    "Blocked",
+    "Censored",
+    "Filtered",
+    "Prohibited",
+    "Stale NXDOMAIN Answer",
+    "Not Authoritative",
+    "Not Supported",
+    "No Reachable Authority",
+    "Network Error",
+    "Invalid Data",
+];
+
+/// A code, its registered name and a text for people (RFC 8914 §2).
 fn extended_error(data: &[u8]) -> String {
-    match data {
-        [high, low, words @ ..] => {
-            let code = u16::from_be_bytes([*high, *low]);
-            format!("; EDE: {code} ({})\n", one_line(&String::from_utf8_lossy(words)))
-        }
-        short => format!("; EDE: malformed: {}\n", text::hex(short)),
+    let [high, low, words @ ..] = data else {
+        return format!("; EDE: malformed: {}\n", text::hex(data));
+    };
+    let code = u16::from_be_bytes([*high, *low]);
+    let name = EXTENDED_ERRORS.get(usize::from(code)).unwrap_or(&"unassigned");
+    match one_line(&String::from_utf8_lossy(words)) {
+        nothing if nothing.is_empty() => format!("; EDE: {code} ({name})\n"),
+        words => format!("; EDE: {code} ({name}): ({words})\n"),
     }
 }
 
@@ -334,7 +365,7 @@ mod tests {
              ;; OPT PSEUDOSECTION:\n\
              ; EDNS: version: 0, flags:; udp: 1232\n\
              ; CLIENT-SUBNET: 128.135.0.0/24/20\n\
-             ; EDE: 18 (no)\n\
+             ; EDE: 18 (Prohibited): (no)\n\
              ;; QUESTION SECTION:\n\
              ;geo.test-net.io.\t\tIN\tA\n\
              \n\
@@ -349,6 +380,14 @@ mod tests {
         );
         assert_eq!(full("@127.0.0.21 geo.test-net.io", &reply(), now), expected);
         assert_eq!(short(&reply().message), "127.0.0.11\n");
+    }
+
+    #[test]
+    fn extended_errors_have_names() {
+        assert_eq!(extended_error(&[0, 20]), "; EDE: 20 (Not Authoritative)\n");
+        assert_eq!(extended_error(&[0, 24]), "; EDE: 24 (Invalid Data)\n");
+        assert_eq!(extended_error(&[1, 0, b'x']), "; EDE: 256 (unassigned): (x)\n");
+        assert_eq!(extended_error(&[1]), "; EDE: malformed: 01\n");
     }
 
     #[test]

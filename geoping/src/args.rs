@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     pub(crate) ready_file: Option<PathBuf>,
 
-    /// Be killed when the process that started this one ends; for tests and trials.
+    /// Leave when the process that started this one ends; for tests and trials.
     #[arg(long, hide = true)]
     pub(crate) die_with_parent: bool,
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use daemon::config::exit_invalid;
 use daemon::supervise::EXIT_EXHAUSTED;
-use daemon::{shutdown, telemetry};
+use daemon::telemetry::{self, PrometheusHandle};
 use geoping::io::program::{Bound, Origin, Prepared};
 use geoping::io::ready;
 
@@ -17,8 +17,8 @@ mod args;
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if args.die_with_parent {
-        let signal = Some(rustix::process::Signal::KILL);
-        rustix::process::set_parent_process_death_signal(signal).context("--die-with-parent")?;
+        let leave = Some(rustix::process::Signal::TERM);
+        rustix::process::set_parent_process_death_signal(leave).context("--die-with-parent")?;
     }
     let origin = args.origin();
     let config = match origin.config() {
@@ -42,10 +42,10 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(
     bound: Bound,
     origin: Origin,
-    metrics: telemetry::PrometheusHandle,
+    metrics: PrometheusHandle,
     args: &Args,
 ) -> anyhow::Result<ExitCode> {
-    let stop = shutdown::on_signals().context("cannot handle signals")?;
+    let stop = daemon::shutdown::on_signals().context("cannot handle signals")?;
     let addresses = bound.addresses()?;
     let running = bound.start(origin, metrics, stop)?;
     tracing::info!(grpc = %addresses.grpc, admin = ?addresses.admin, "ready");
@@ -53,11 +53,7 @@ async fn run(
         ready::write(file, addresses)
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    match running.wait().await {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(exhausted) => {
-            tracing::error!("{exhausted}");
-            Ok(ExitCode::from(EXIT_EXHAUSTED))
-        }
-    }
+    let Err(exhausted) = running.wait().await else { return Ok(ExitCode::SUCCESS) };
+    tracing::error!("{exhausted}");
+    Ok(ExitCode::from(EXIT_EXHAUSTED))
 }

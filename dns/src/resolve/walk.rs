@@ -1,6 +1,6 @@
 //! Down the tree and along the chain.
 
-use super::{Additional, DataAt, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored};
+use super::{Additional, Data, DataAt, Entry, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored};
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype};
 use crate::wire::Owner;
@@ -73,9 +73,15 @@ impl<'z> Walk<'z, '_> {
         }
     }
 
-    /// Whether `name` already owns something in the answer.
+    /// Whether `name` was left before. A DNAME in the answer is no such visit: its owner itself
+    /// is not redirected.
     fn was_visited(&self, question: &LowerName, name: &LowerName) -> bool {
-        self.out.answer().any(|entry| match entry.owner {
+        let left = |entry: &Entry<'_>| match entry.data {
+            Data::Static(rrset) => rrset.rtype == Rtype::CNAME,
+            Data::Cname { .. } => true,
+            Data::Service { .. } => false,
+        };
+        self.out.answer().filter(left).any(|entry| match entry.owner {
             Owner::Question => question.wire() == name.wire(),
             Owner::Name(owner) => owner.wire().eq_ignore_ascii_case(name.wire()),
         })

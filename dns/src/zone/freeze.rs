@@ -214,8 +214,10 @@ impl<'a> Draft<'a> {
     ) -> Walked {
         let has_dname = node.has(Rtype::DNAME);
         if let Some(&zone) = self.by_apex.get(name) {
-            let parent_zone =
-                parent.filter(|(_, parent)| parent.kind == Kind::Data).map(|(_, p)| p.zone);
+            // Below a cut or a DNAME the zone above has nothing to say about this one.
+            let parent_zone = parent
+                .filter(|(_, parent)| parent.kind == Kind::Data && !parent.has_dname)
+                .map(|(_, parent)| parent.zone);
             return Walked { kind: Kind::Data, zone, link: id, parent_zone, has_dname };
         }
         let Some((parent_id, parent)) = parent else {

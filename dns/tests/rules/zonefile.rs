@@ -1,5 +1,4 @@
 //! Master files: what is read, and that every error points at what is wrong.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use dns::name::Name;
 use dns::rr::Rtype;

@@ -1,0 +1,9 @@
+//! What a DNS implementer would check: rules by RFC section, and properties of anything at all.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod model;
+mod parser;
+mod request;
+mod resolve;
+mod writer;
+mod zonefile;

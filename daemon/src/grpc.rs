@@ -1,5 +1,11 @@
 //! gRPC over mutual TLS: a server that knows who calls, a client that knows who answers.
 //!
+//! ```text
+//!  accept ─▶ handshake ─▶ HTTP/2 ─▶ authorise ─▶ handler
+//!  caps,     time-out,     limits    the caller,
+//!  back-off  words         on all    the method
+//! ```
+//!
 //! ```no_run
 //! # use std::sync::Arc;
 //! # use daemon::{grpc::{self, Authorise, Health, Limits, Timeouts}, tls::{Expect, Peer, Tls}};
@@ -26,144 +32,54 @@
 //! # let _ = channel; Ok(()) }
 //! ```
 
+mod accept;
+mod authorise;
+mod client;
+mod connection;
+mod explain;
+mod health;
+mod limits;
+mod messages;
+
 use std::future::Future;
-use std::str::FromStr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use pki::{Identity, TrustDomain};
 use tokio::net::TcpListener;
-use tonic::transport::Channel;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::Server;
 
-use crate::tls::{Expect, Tls};
+use crate::shutdown::CancellationToken;
+use crate::tls::Tls;
 
-/// What one server endures; every field says how to choose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {}
+pub use authorise::Authorise;
+pub use client::{ConnectError, Endpoint, EndpointError, PeerIdentity, Timeouts, connect};
+pub use explain::explain;
+pub use health::Health;
+pub use limits::Limits;
 
-/// Who may call what.
-#[derive(Clone, Debug)]
-pub struct Authorise {
-    _todo: (),
-}
+use accept::Acceptor;
 
-/// The server's `grpc.health.v1` state.
-#[derive(Clone, Debug)]
-pub struct Health {
-    _todo: (),
-}
-
-/// Where a server is: `https://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A name or an address (IPv6 without brackets).
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// How long a client waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For name resolution, TCP and the TLS handshake together.
-    pub connect: Duration,
-    /// For each RPC.
-    pub request: Duration,
-}
-
-/// Who answers on a channel; follows its reconnections.
-#[derive(Clone, Debug)]
-pub struct PeerIdentity {
-    _todo: (),
-}
+/// Connections that are ready but not yet taken up; taking one up takes microseconds.
+const READY_QUEUE: usize = 16;
 
 /// Why a server ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {}
-
-/// Why a client could not connect.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {}
-
-/// The text is no endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not an endpoint: {why}; expected https://HOST:PORT")]
-pub struct EndpointError {
-    text: String,
-    why: &'static str,
+pub enum ServeError {
+    /// HTTP/2 could not be served.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The accept loop ended although nobody asked it to.
+    #[error("the gRPC server no longer accepts connections")]
+    AcceptEnded,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {}
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(5), request: Duration::from_secs(10) }
-    }
-}
-
-impl Authorise {
-    /// Nobody may call anything; callers of another trust domain never may.
-    pub fn new(trust_domain: TrustDomain) -> Self {
-        let _ = trust_domain;
-        todo!()
-    }
-
-    /// Lets whom `may` accepts call the method at `path`, such as `/geoping.v1.GeoPing/Status`.
-    pub fn allow(self, path: &'static str, may: fn(&Identity) -> bool) -> Self {
-        let _ = (path, may);
-        todo!()
-    }
-
-    /// Lets everybody of the trust domain call `grpc.health.v1`.
-    pub fn allow_health(self) -> Self {
-        todo!()
-    }
-}
-
-impl Health {
-    /// A health state (`""` is not serving until told so) and the service that tells it.
-    pub fn new() -> (
-        Self,
-        tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
-    ) {
-        let (_, service) = tonic_health::server::health_reporter();
-        (Self { _todo: () }, service)
-    }
-
-    /// `service` (such as `geoping.v1.GeoPing`) and the whole server `""` serve.
-    pub async fn set_serving(&self, service: &'static str) {
-        let _ = service;
-        todo!()
-    }
-
-    /// `service` does not serve.
-    pub async fn set_not_serving(&self, service: &'static str) {
-        let _ = service;
-        todo!()
-    }
-}
-
-impl PeerIdentity {
-    /// Who answered the latest handshake.
-    pub fn identity(&self) -> Arc<Identity> {
-        todo!()
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let _ = text;
-        todo!()
-    }
-}
-
-/// Serves `routes` until `shutdown`, then drains: NOT_SERVING, GOAWAY, a deadline.
+/// Serves `routes` until `shutdown`, then drains: health says NOT_SERVING, and `drain_wait` later
+/// connections get a GOAWAY, and `drain_deadline` later what is left is cut.
+///
+/// Dropping the future cuts everything at once.
 ///
 /// # Errors
 ///
@@ -177,28 +93,73 @@ pub async fn serve(
     health: Option<Health>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let _ = (listener, tls, routes, limits, authorise, health, shutdown);
-    todo!()
+    let cut = CancellationToken::new();
+    let _cut_when_dropped = cut.clone().drop_guard();
+    let goaway = CancellationToken::new();
+    let (ready, connections) = mpsc::channel(READY_QUEUE);
+    let acceptor = Acceptor::new(tls, limits, cut.clone(), ready);
+    let accepting = acceptor.run(listener, goaway.clone());
+    let _accepting = AbortOnDropHandle::new(tokio::spawn(accepting));
+
+    let mut server = pin!(
+        http2(limits)
+            .layer(authorise.layer(limits.message))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                ReceiverStream::new(connections).map_ok(),
+                goaway.clone().cancelled_owned(),
+            )
+    );
+    tokio::select! {
+        ended = &mut server => return ended.map_err(Into::into).and(Err(ServeError::AcceptEnded)),
+        () = shutdown => {}
+    }
+    if let Some(health) = &health {
+        health.drain().await;
+    }
+    tracing::info!(wait = ?limits.drain_wait, "draining: not serving, still answering");
+    tokio::select! {
+        ended = &mut server => return ended.map_err(Into::into),
+        () = tokio::time::sleep(limits.drain_wait) => {}
+    }
+    goaway.cancel();
+    if let Ok(ended) = tokio::time::timeout(limits.drain_deadline, &mut server).await {
+        return ended.map_err(Into::into);
+    }
+    tracing::warn!(after = ?limits.drain_deadline, "connections did not end, cutting them");
+    cut.cancel();
+    server.await.map_err(Into::into)
 }
 
-/// Connects, checks who answers, and hands out a channel that reconnects by itself.
-///
-/// # Errors
-///
-/// [`ConnectError`] in words fit for a person.
-pub async fn connect(
-    endpoint: &Endpoint,
-    tls: &Arc<Tls>,
-    expect: &Expect,
-    timeouts: &Timeouts,
-) -> Result<(Channel, PeerIdentity), ConnectError> {
-    let _ = (endpoint, tls, expect, timeouts);
-    todo!()
+/// HTTP/2 with a limit on everything a peer can make us keep or do.
+fn http2(limits: &Limits) -> Server {
+    Server::builder()
+        .timeout(limits.request_timeout)
+        .concurrency_limit_per_connection(limits.streams as usize)
+        .max_concurrent_streams(limits.streams)
+        .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
+        .http2_max_local_error_reset_streams(Some(limits.error_resets))
+        .http2_max_header_list_size(limits.header_list)
+        .max_frame_size(limits::FRAME_SIZE)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        // The grace is kept by `connection`: with a grace of its own, tonic 0.14 would wait
+        // through both and send no GOAWAY at all.
+        .max_connection_age(limits.connection_age)
 }
 
-/// What happened, in words: digs TLS alerts and system errors out of a `tonic::Status` or
-/// `tonic::transport::Error`.
-pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let _ = error;
-    todo!()
+/// `Stream` of connections as the stream of results that tonic wants.
+trait MapOk: Sized {
+    fn map_ok(self) -> impl tokio_stream::Stream<Item = Result<connection::Connection, Never>>;
+}
+
+/// Accepting fails elsewhere, never in the stream.
+type Never = std::convert::Infallible;
+
+impl MapOk for ReceiverStream<connection::Connection> {
+    fn map_ok(self) -> impl tokio_stream::Stream<Item = Result<connection::Connection, Never>> {
+        tokio_stream::StreamExt::map(self, Ok)
+    }
 }

@@ -25,6 +25,7 @@
 pub mod admin;
 pub mod config;
 pub mod grpc;
+mod quiet;
 pub mod reload;
 pub mod renewal;
 pub mod shutdown;

@@ -1,0 +1,87 @@
+//! What happened, dug out of a chain of errors.
+
+use std::error::Error;
+use std::io;
+
+use super::client::ConnectError;
+use crate::tls::{alert_in_words, refusal_in_words};
+
+/// The longest chain of causes followed.
+const MAX_DEPTH: usize = 16;
+
+/// What happened, in words: digs TLS alerts and system errors out of a `tonic::Status` or
+/// `tonic::transport::Error`.
+pub fn explain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next.filter(|_| texts.len() < MAX_DEPTH) {
+        if let Some(words) = precise(error) {
+            return words;
+        }
+        let text = match error.downcast_ref::<tonic::Status>() {
+            Some(status) => format!("{:?}: {}", status.code(), status.message()),
+            None => error.to_string(),
+        };
+        // Many errors print their cause as well; say it once.
+        if !texts.iter().any(|said| said.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
+}
+
+/// What a TLS error says about who refused whom.
+pub(super) fn tls_error_in_words(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::AlertReceived(alert) => {
+            format!("the server says: {}", alert_in_words(*alert))
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            format!("the server's {}", refusal_in_words(error).1)
+        }
+        _ => refusal_in_words(error).1,
+    }
+}
+
+/// An error that says it all by itself.
+fn precise(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(connect) = error.downcast_ref::<ConnectError>() {
+        return Some(connect.to_string());
+    }
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_error_in_words(tls));
+    }
+    // An io::Error's source is its inner error's source: the inner one must be asked for.
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    precise(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("transport error")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn an_alert_is_found_however_deep() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+        let wrapped = Outer(io::Error::new(io::ErrorKind::InvalidData, alert));
+        let twice = Outer(io::Error::other(wrapped));
+        assert_eq!(
+            explain(&twice),
+            "the server says: our certificate is expired or not yet valid (certificate_expired)"
+        );
+    }
+
+    #[test]
+    fn without_a_precise_cause_the_chain_is_told_once() {
+        let plain = Outer(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset"));
+        assert_eq!(explain(&plain), "transport error: connection reset");
+        let status = tonic::Status::permission_denied("spiffe://x/user/a may not call /b");
+        assert_eq!(explain(&status), "PermissionDenied: spiffe://x/user/a may not call /b");
+    }
+}

@@ -21,6 +21,9 @@ use crate::partition::Partition;
 use crate::runs::{Key, Leaf, Runs, Value};
 use crate::{Place, PlaceId, Source};
 
+#[cfg(test)]
+mod tests;
+
 /// The finest scope that answers are given for (RFC 7871 §11.3): finer ones flood caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopeCap {

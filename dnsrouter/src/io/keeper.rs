@@ -4,7 +4,7 @@
 //! monitor in the order they come, a burst of them makes one new snapshot, and inputs and verdicts
 //! never cross. What it publishes it also keeps on disk, a moment later and only the newest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -224,7 +224,10 @@ impl Keeper {
             .map(|(name, _)| {
                 format!("{name}: too few endpoints are up; answering as if all were (fail open)")
             });
-        self.raise(failing.collect());
+        let failing: Vec<_> = failing.collect();
+        metrics::gauge!("dnsrouter_services_fail_open").set(failing.len() as f64);
+        let alarms = failing.into_iter().chain(regions_down(&self.shared.monitor()));
+        self.raise(alarms.collect());
     }
 
     fn raise(&self, now: BTreeSet<String>) {
@@ -238,6 +241,19 @@ impl Keeper {
         alarms.derived = now;
         alarms.measure();
     }
+}
+
+/// One alarm per region that has a target down, however many.
+fn regions_down(monitor: &Monitor) -> Vec<String> {
+    let mut regions: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (target, entry) in monitor.entries() {
+        let (down, all) = regions.entry(&target.region).or_default();
+        *down += usize::from(entry.machine.state() == State::Down);
+        *all += 1;
+    }
+    let down = regions.into_iter().filter(|(_, (down, _))| *down > 0);
+    down.map(|(region, (down, all))| format!("region {region}: {down} of {all} targets down"))
+        .collect()
 }
 
 impl Alarms {

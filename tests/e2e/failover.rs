@@ -100,7 +100,9 @@ fn with_all_regions_dead_the_answer_is_the_one_with_all_alive() {
         canary.back(next, revived, Probe::QUICK.until_back() + TTL + LATE);
     }
     for server in &world.name_servers {
-        wait::until("the alarm to end", LATE, || server.metrics().sum("dnsrouter_services_fail_open") == 0.0);
+        wait::until("the alarm to end", LATE, || {
+            server.metrics().sum("dnsrouter_services_fail_open") == 0.0
+        });
     }
     canaries.into_iter().for_each(|canary| assert!(canary.stop() > 0));
 }

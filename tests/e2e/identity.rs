@@ -36,12 +36,12 @@ enum At {
 const CASES: [Case; 10] = [
     Case { odd: Odd::OtherAuthority, logged: "authority", refused: At::Handshake },
     Case { odd: Odd::Expired, logged: "expired", refused: At::Handshake },
-    Case { odd: Odd::NotYetValid, logged: "not valid yet", refused: At::Handshake },
+    Case { odd: Odd::NotYetValid, logged: "not valid before", refused: At::Handshake },
     Case { odd: Odd::Revoked, logged: "revoked", refused: At::Handshake },
     Case { odd: Odd::ServerOnly, logged: "usage", refused: At::Handshake },
     Case { odd: Odd::NoUriSan, logged: "no URI", refused: At::Handshake },
     Case { odd: Odd::CommonNameOnly, logged: "no URI", refused: At::Handshake },
-    Case { odd: Odd::TwoUriSans, logged: "2 URI", refused: At::Call },
+    Case { odd: Odd::TwoUriSans, logged: "two URI SANs", refused: At::Call },
     Case { odd: Odd::ForeignTrustDomain, logged: "trust domain", refused: At::Call },
     Case { odd: Odd::SuffixTrick, logged: "trust domain", refused: At::Call },
 ];
@@ -93,7 +93,7 @@ fn without_papers_nobody_reaches_the_handler() {
         "{refusal:?}"
     );
     wait::until("the log to say that there was no certificate", SOON, || {
-        region.process().log().to_lowercase().contains("no certificate")
+        region.process().log().to_lowercase().contains("no client certificate")
     });
     let geoip = Geoip::new(&scratch, "nobody", &authority, None);
     let printed = geoip.run(["ping", "-u", &region.grpc().to_string()]);
@@ -150,7 +150,8 @@ fn replacing_papers_under_load_fails_no_call() {
     let printed = load.wait_with_output().expect("geoip ends");
     let lines = String::from_utf8_lossy(&printed.stdout).into_owned();
     let answered = lines.lines().filter(|line| line.contains("\"region\":\"us-central1\"")).count();
-    assert_eq!((answered, printed.status.code()), (600, Some(0)), "none was lost: {lines}");
+    let summary = lines.lines().last();
+    assert_eq!((answered, printed.status.code()), (600, Some(0)), "none was lost: {summary:?}");
 }
 
 #[test]

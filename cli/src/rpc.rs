@@ -1,5 +1,6 @@
 //! Calls over mutual TLS with credentials from flags or the context.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use daemon::config;
-use daemon::grpc::{self, Endpoint, Timeouts};
+use daemon::grpc::{self, ConnectError, Endpoint, Timeouts};
 use daemon::tls::{self, Expect, Tls};
 use tonic::transport::Channel;
 
@@ -96,6 +97,23 @@ impl Credentials {
 pub(crate) struct NoAnswer(String);
 
 impl NoAnswer {
+    /// The cause without the place, which the caller tells.
+    fn of(error: &ConnectError) -> Self {
+        Self(match error {
+            ConnectError::Resolve { cause, .. } => format!("the name has no address: {cause}"),
+            ConnectError::Refused { .. } => "connection refused: nothing listens there".to_owned(),
+            ConnectError::Unreachable { cause, .. } => one_line(&format!("unreachable: {cause}")),
+            ConnectError::TimedOut { after, .. } => return Self::timed_out(*after),
+            ConnectError::Tls { words, .. } => one_line(&format!("TLS: {words}")),
+            ConnectError::Closed { .. } => {
+                "it closed the connection during the handshake; does it speak TLS?".to_owned()
+            }
+            ConnectError::Http2 { cause, .. } => {
+                one_line(&format!("no HTTP/2: {}", grpc::explain(cause)))
+            }
+        })
+    }
+
     pub(crate) fn timed_out(after: Duration) -> Self {
         Self(format!("timed out after {}", humantime::format_duration(after)))
     }
@@ -115,13 +133,20 @@ pub(crate) async fn connect(
     let timeouts = Timeouts { connect: patience, request: patience };
     let (channel, _peer) = grpc::connect(&endpoint, tls, expect, &timeouts)
         .await
-        .map_err(|error| NoAnswer(one_line(&error.to_string())))?;
+        .map_err(|error| NoAnswer::of(&error))?;
     Ok(channel)
 }
 
-/// The cause of a failed call. A server that refuses our certificate says so only after the
-/// handshake, as the answer to the first request: the alert is dug out of the status.
+/// Causes of causes that are looked at.
+const MAX_DEPTH: usize = 16;
+
+/// The cause of a failed call. A channel that connects anew fails inside the call: what happened
+/// then is at the bottom of the status.
 pub(crate) fn cause(status: &tonic::Status, patience: Duration) -> NoAnswer {
+    let chain = std::iter::successors(status.source(), |error| (*error).source());
+    if let Some(connecting) = chain.take(MAX_DEPTH).find_map(|error| error.downcast_ref()) {
+        return NoAnswer::of(connecting);
+    }
     match status.code() {
         tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
             NoAnswer(format!("permission denied: {}", one_line(status.message())))

@@ -191,8 +191,12 @@ async fn once(plan: &Plan, pinger: &mut Pinger) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// An address that was given as one is in the cause already.
 fn blame(plan: &Plan, cause: &str) -> anyhow::Error {
-    anyhow::anyhow!("{}: {cause}", plan.target)
+    match cause.starts_with(&plan.target.to_string()) {
+        true => anyhow::anyhow!("{cause}"),
+        false => anyhow::anyhow!("{}: {cause}", plan.target),
+    }
 }
 
 async fn resolve(plan: &Plan) -> Result<Vec<IpAddr>, String> {

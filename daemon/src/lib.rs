@@ -23,6 +23,7 @@
 //! ```
 
 pub mod admin;
+mod bounded;
 pub mod config;
 pub mod grpc;
 mod quiet;

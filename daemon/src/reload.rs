@@ -2,6 +2,8 @@
 //!
 //! Directories are watched, not files, so editors that rename and Kubernetes' symlink swaps are
 //! seen; a burst of events becomes one trigger; a file whose content is what it was is none.
+//! Where no events come (network file systems, a directory that was replaced), files are looked
+//! at every half minute.
 //!
 //! ```no_run
 //! # async fn run(tls: std::sync::Arc<daemon::tls::Tls>) -> Result<(), daemon::reload::WatchError> {
@@ -16,34 +18,42 @@
 //! # }
 //! ```
 
-#![expect(clippy::disallowed_methods, reason = "IO shell")]
-
-use std::collections::BTreeSet;
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::BuildHasher;
+use std::fs::{self, File};
+use std::hash::Hasher;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-/// A burst of events (an editor's, a package manager's, Kubernetes' links) is over when so long
-/// nothing happened.
+/// How long it must be quiet after a change: writers replace several files one after the other.
 const QUIET: Duration = Duration::from_millis(200);
-/// A burst is cut here: files that change all the time must not put a reload off for ever.
-const MOST: Duration = Duration::from_secs(2);
+
+/// How long a burst may keep us waiting.
+const LONGEST_BURST: Duration = Duration::from_secs(2);
+
+/// How often files are looked at without an event.
+const POLL: Duration = Duration::from_secs(30);
 
 /// Watches files.
 #[derive(Debug)]
 pub struct Watch {
-    files: Vec<(PathBuf, Option<u64>)>,
-    hashes: RandomState,
-    events: mpsc::Receiver<()>,
+    known: BTreeMap<PathBuf, Seen>,
     hangup: Signal,
-    /// Ends the watching when dropped.
-    _watcher: RecommendedWatcher,
+    events: mpsc::Receiver<()>,
+    poll: Interval,
+    /// Something happened that was not looked at yet.
+    dirty: bool,
+    /// Events come while it lives.
+    watcher: RecommendedWatcher,
+    directories: BTreeSet<PathBuf>,
 }
 
 /// Why to read again.
@@ -59,7 +69,7 @@ pub enum Trigger {
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The system's file notification failed; often its limit of watches is too low.
-    #[error("cannot watch {directory}: {cause}")]
+    #[error("cannot watch {}: {cause}", .directory.display())]
     Notify {
         /// The directory.
         directory: PathBuf,
@@ -71,6 +81,14 @@ pub enum WatchError {
     Signal(std::io::Error),
 }
 
+/// What a file was when last looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// Device, inode, length, modified and changed: while they stay, so does the content.
+    about: Option<[i64; 7]>,
+    content: Option<u64>,
+}
+
 impl Watch {
     /// Watches the directories of `files` and listens for SIGHUP.
     ///
@@ -78,87 +96,108 @@ impl Watch {
     ///
     /// [`WatchError`].
     pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Result<Self, WatchError> {
-        // One place: an event only says "look", and looking takes in all that came before.
-        let (happened, events) = mpsc::channel(1);
-        let callback = move |_: notify::Result<notify::Event>| {
-            let _ = happened.try_send(());
+        // One place: however many events wait, they say "look".
+        let (sender, events) = mpsc::channel(1);
+        let handler = move |_: notify::Result<notify::Event>| {
+            let _ = sender.try_send(());
         };
-        let files: Vec<PathBuf> = files.into_iter().collect();
-        let directories: BTreeSet<PathBuf> = files.iter().flat_map(|f| directories(f)).collect();
-        let failed =
-            |directory: &Path, cause| WatchError::Notify { directory: directory.to_owned(), cause };
-        let mut watcher = notify::recommended_watcher(callback)
-            .map_err(|cause| failed(directories.first().map_or(Path::new("."), |d| d), cause))?;
-        for directory in &directories {
-            watcher
+        let watcher = notify::recommended_watcher(handler)
+            .map_err(|cause| WatchError::Notify { directory: PathBuf::from("."), cause })?;
+        let mut poll = tokio::time::interval_at(Instant::now() + POLL, POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Self {
+            known: BTreeMap::new(),
+            hangup: signal(SignalKind::hangup()).map_err(WatchError::Signal)?,
+            events,
+            poll,
+            dirty: false,
+            watcher,
+            directories: BTreeSet::new(),
+        };
+        watch.set_files(files)?;
+        Ok(watch)
+    }
+
+    /// Watches these files from now on, instead of those before.
+    ///
+    /// Their content now is the known one: call it before reading them, not after.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]; a directory that cannot be watched, such as a missing one.
+    pub fn set_files(
+        &mut self,
+        files: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<(), WatchError> {
+        let files: BTreeSet<PathBuf> = files.into_iter().collect();
+        let directories: BTreeSet<PathBuf> = files.iter().map(|file| directory_of(file)).collect();
+        for directory in directories.difference(&self.directories) {
+            self.watcher
                 .watch(directory, RecursiveMode::NonRecursive)
-                .map_err(|cause| failed(directory, cause))?;
+                .map_err(|cause| WatchError::Notify { directory: directory.clone(), cause })?;
         }
-        let hashes = RandomState::new();
-        // Looked at only after watching began, so that no change falls in between.
-        let files = files.into_iter().map(|file| {
-            let content = content(&hashes, &file);
-            (file, content)
-        });
-        let files = files.collect();
-        let hangup = signal(SignalKind::hangup()).map_err(WatchError::Signal)?;
-        Ok(Self { files, hashes, events, hangup, _watcher: watcher })
+        for gone in self.directories.difference(&directories) {
+            let _ = self.watcher.unwatch(gone); // at worst a few events too many
+        }
+        self.directories = directories;
+        self.known.retain(|file, _| files.contains(file));
+        for file in files {
+            self.known.entry(file).or_insert_with_key(|file| look(file, &Seen::default()));
+        }
+        Ok(())
     }
 
     /// The next reason to read again. Cancel safe: nothing is lost when the future is dropped.
     pub async fn changed(&mut self) -> Trigger {
         loop {
-            tokio::select! {
-                Some(()) = self.hangup.recv() => {
-                    self.look();
-                    return Trigger::Signal;
+            if !self.dirty {
+                tokio::select! {
+                    _ = self.hangup.recv() => return Trigger::Signal,
+                    _ = self.events.recv() => {}
+                    _ = self.poll.tick() => {}
                 }
-                Some(()) = self.events.recv() => {}
+                self.dirty = true;
             }
-            let settled =
-                async { while tokio::time::timeout(QUIET, self.events.recv()).await.is_ok() {} };
-            // Cut or quiet: now is the time to look.
-            let _ = tokio::time::timeout(MOST, settled).await;
-            let changed = self.look();
+            if self.settle().await.is_break() {
+                return Trigger::Signal;
+            }
+            let known = self.known.clone();
+            // Reading can take long on a slow disk; other tasks go on meanwhile.
+            let looked = tokio::task::spawn_blocking(move || {
+                let look = |(file, seen): (PathBuf, Seen)| {
+                    let now = look(&file, &seen);
+                    (file, now)
+                };
+                known.into_iter().map(look).collect::<BTreeMap<_, _>>()
+            });
+            let Ok(now) = looked.await else { continue };
+            self.dirty = false;
+            let differs = |file: &&PathBuf| {
+                now.get(*file).map(|seen| seen.content)
+                    != self.known.get(*file).map(|seen| seen.content)
+            };
+            let changed: Vec<PathBuf> = now.keys().filter(differs).cloned().collect();
+            self.known = now;
             if !changed.is_empty() {
                 return Trigger::Files(changed);
             }
         }
     }
 
-    /// Reads every file; returns those whose content is another than last time.
-    fn look(&mut self) -> Vec<PathBuf> {
-        let mut changed = Vec::new();
-        for (file, known) in &mut self.files {
-            let now = content(&self.hashes, file);
-            if now != *known {
-                *known = now;
-                changed.push(file.clone());
+    /// Waits until it has been quiet for a moment. Broken off by a signal.
+    async fn settle(&mut self) -> std::ops::ControlFlow<()> {
+        let latest = Instant::now() + LONGEST_BURST;
+        loop {
+            let quiet = (Instant::now() + QUIET).min(latest);
+            tokio::select! {
+                _ = self.hangup.recv() => return std::ops::ControlFlow::Break(()),
+                Some(()) = self.events.recv(), if quiet < latest => {}
+                () = tokio::time::sleep_until(quiet) => {
+                    return std::ops::ControlFlow::Continue(());
+                }
             }
         }
-        changed
     }
-}
-
-/// What stands in a file, as a number; `None` when it cannot be read. For large files size and
-/// time stand for the content: a database is replaced, not edited.
-fn content(hashes: &RandomState, file: &Path) -> Option<u64> {
-    const LARGE: u64 = 16 << 20;
-    let meta = std::fs::metadata(file).ok()?;
-    if meta.len() > LARGE {
-        return Some(hashes.hash_one((meta.len(), meta.modified().ok())));
-    }
-    Some(hashes.hash_one(std::fs::read(file).ok()?))
-}
-
-/// Where changes of a file show: beside it, and beside what it links to.
-fn directories(file: &Path) -> impl Iterator<Item = PathBuf> {
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let real = file.canonicalize().ok();
-    [Some(parent(file)), real.as_deref().map(parent)].into_iter().flatten()
 }
 
 impl fmt::Display for Trigger {
@@ -175,54 +214,126 @@ impl fmt::Display for Trigger {
     }
 }
 
+fn directory_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// What a file is now; its content is read only if anything else about it differs.
+fn look(file: &Path, before: &Seen) -> Seen {
+    let Ok(about) = fs::metadata(file) else { return Seen::default() };
+    let inode = [about.dev().cast_signed(), about.ino().cast_signed(), about.size().cast_signed()];
+    let [device, inode, size] = inode;
+    let about =
+        [device, inode, size, about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()];
+    if before.about == Some(about) {
+        return *before;
+    }
+    Seen { about: Some(about), content: fingerprint(file) }
+}
+
+/// A hash of the content. Not against an adversary: whoever can write the file needs no
+/// collision.
+fn fingerprint(file: &Path) -> Option<u64> {
+    let mut file = File::open(file).ok()?;
+    let mut hasher = DefaultHasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(hasher.finish()),
+            read => hasher.write(&buffer[..read]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::os::unix::fs::symlink;
 
+    /// Long enough for the slowest machine; passing tests do not wait for it.
+    const SOON: Duration = Duration::from_secs(20);
+
     async fn next(watch: &mut Watch) -> Trigger {
-        tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("a trigger")
+        tokio::time::timeout(SOON, watch.changed()).await.expect("a trigger in time")
+    }
+
+    /// Nothing was triggered: the next trigger is that of `marker`, written now.
+    async fn nothing_but(watch: &mut Watch, marker: &Path) {
+        fs::write(marker, "marker").unwrap();
+        assert_eq!(next(watch).await, Trigger::Files(vec![marker.to_owned()]));
+        fs::remove_file(marker).unwrap();
+        assert_eq!(next(watch).await, Trigger::Files(vec![marker.to_owned()]));
     }
 
     #[tokio::test]
-    async fn a_replaced_file_is_one_trigger_and_a_touched_one_none() {
+    async fn content_that_changes_triggers_once_however_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a"), "1").unwrap();
+        let mut watch = Watch::new([path("a"), path("b"), path("marker")]).unwrap();
+
+        fs::write(path("a"), "2").unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![path("a")]));
+        fs::write(path("new"), "3").unwrap();
+        fs::rename(path("new"), path("a")).unwrap(); // as editors do
+        fs::write(path("b"), "1").unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![path("a"), path("b")]));
+        fs::remove_file(path("b")).unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![path("b")]));
+
+        fs::write(path("a"), "3").unwrap(); // what it was
+        fs::write(path("stranger"), "x").unwrap();
+        nothing_but(&mut watch, &path("marker")).await;
+    }
+
+    #[tokio::test]
+    async fn a_symlink_swap_is_a_change() {
+        // As Kubernetes mounts a Secret: tls.crt -> ..data/tls.crt, ..data -> ..2026_1
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (version, content) in [("..2026_1", "1"), ("..2026_2", "2")] {
+            fs::create_dir(path(version)).unwrap();
+            fs::write(path(version).join("tls.crt"), content).unwrap();
+        }
+        symlink("..2026_1", path("..data")).unwrap();
+        symlink("..data/tls.crt", path("tls.crt")).unwrap();
+        let mut watch = Watch::new([path("tls.crt"), path("marker")]).unwrap();
+
+        symlink("..2026_2", path("..tmp")).unwrap();
+        fs::rename(path("..tmp"), path("..data")).unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![path("tls.crt")]));
+        nothing_but(&mut watch, &path("marker")).await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_wait_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        let mut watch = Watch::new([file.clone()]).unwrap();
+        fs::write(&file, "1").unwrap();
+        for _ in 0..20 {
+            // Dropped at its first await, later ones somewhere in the middle.
+            let _ = tokio::time::timeout(Duration::from_millis(10), watch.changed())
+                .await
+                .map(|trigger| panic!("{trigger} before it was quiet for {QUIET:?}"))
+                .map_err(|_| tokio::task::yield_now());
+        }
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![file]));
+    }
+
+    #[tokio::test]
+    async fn files_can_be_exchanged() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (a, b) = (one.path().join("a"), two.path().join("b"));
+        let mut watch = Watch::new([a.clone()]).unwrap();
+        watch.set_files([b.clone()]).unwrap();
         fs::write(&a, "1").unwrap();
         fs::write(&b, "1").unwrap();
-        let mut watch = Watch::new([a.clone(), b.clone()]).unwrap();
-        fs::write(&b, "1").unwrap();
-        fs::write(folder.path().join("a.new"), "2").unwrap();
-        fs::rename(folder.path().join("a.new"), &a).unwrap();
-        assert_eq!(next(&mut watch).await, Trigger::Files(vec![a]));
-    }
-
-    #[tokio::test]
-    async fn a_swapped_link_to_a_folder_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        for version in ["v1", "v2"] {
-            fs::create_dir(folder.path().join(version)).unwrap();
-            fs::write(folder.path().join(version).join("file"), version).unwrap();
-        }
-        symlink("v1", folder.path().join("..data")).unwrap();
-        symlink("..data/file", folder.path().join("file")).unwrap();
-        let file = folder.path().join("file");
-        let mut watch = Watch::new([file.clone()]).unwrap();
-        symlink("v2", folder.path().join("..new")).unwrap();
-        fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
-        assert_eq!(next(&mut watch).await, Trigger::Files(vec![file]));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_goes_and_comes_back_is_seen_each_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new([file.clone()]).unwrap();
-        fs::remove_file(&file).unwrap();
-        assert_eq!(next(&mut watch).await, Trigger::Files(vec![file.clone()]));
-        fs::write(&file, "1").unwrap();
-        assert_eq!(next(&mut watch).await, Trigger::Files(vec![file]));
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![b]));
+        let missing = watch.set_files([one.path().join("none/c")]);
+        assert!(matches!(missing, Err(WatchError::Notify { .. })));
     }
 }

@@ -1,5 +1,11 @@
 //! Gets a new certificate in time by running a command, then reloads.
 //!
+//! ```text
+//!  0 ────────────────── at (0.66) ─────────── 5/6 ──── 1   of the certificate's lifetime
+//!                        │ run the command,    │ warn
+//!                        │ again with back-off │
+//! ```
+//!
 //! ```no_run
 //! # async fn run(tls: std::sync::Arc<daemon::tls::Tls>, config: &daemon::config::Tls,
 //! #              stop: daemon::shutdown::CancellationToken) {
@@ -7,9 +13,8 @@
 //! # }
 //! ```
 
-#![expect(clippy::disallowed_methods, reason = "IO shell")]
-
 use std::future::Future;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,167 +22,229 @@ use std::time::{Duration, SystemTime};
 use tokio::process::Command;
 
 use crate::config::Renew;
-use crate::tls::Tls;
+use crate::tls::{Reloaded, Tls};
 
-/// How often the certificate's age is looked at: sleeping until a moment days away would miss a
-/// clock that is set, or a machine that sleeps.
-const LOOK: Duration = Duration::from_secs(30);
-/// After a failure the command runs again no sooner than this …
-const RETRY_LEAST: Duration = Duration::from_secs(30);
-/// … and, doubled each time, no later than this.
-const RETRY_MOST: Duration = Duration::from_secs(15 * 60);
-/// Of a failed command's output so much goes into the log.
-const MAX_OUTPUT: usize = 2000;
-/// Less than this share of the lifetime left is worth a warning.
-const SCARCE: f64 = 1.0 / 6.0;
+/// How often the clock is looked at. It may jump, so no sleep is longer.
+const TICK: Duration = Duration::from_secs(60);
+
+/// Pauses after a failed renewal: doubling from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Between two warnings about the same certificate.
+const WARN_EVERY: Duration = Duration::from_secs(3600);
+
+/// How much of what a failed command said goes into the log, in bytes.
+const MAX_SAID: usize = 1024;
 
 /// Runs until `shutdown`: renews at `renew.at` of the lifetime, with back-off when that fails,
 /// and warns when less than a sixth of the lifetime is left (also without a `renew`).
 pub async fn run(tls: Arc<Tls>, renew: Option<Renew>, shutdown: impl Future<Output = ()> + Send) {
-    tokio::select! {
-        () = watch_over(&tls, renew.as_ref()) => {}
-        () = shutdown => {}
-    }
-}
-
-async fn watch_over(tls: &Tls, renew: Option<&Renew>) {
-    let mut retry = Retry::default();
-    let mut warned = false;
+    let mut shutdown = pin!(shutdown);
+    let mut schedule = Schedule::default();
     loop {
-        let now = SystemTime::now();
-        let age = age(tls.not_before(), tls.not_after(), now);
         tls.observe();
-        let scarce = age > 1.0 - SCARCE;
-        metrics::gauge!("tls_certificate_scarce").set(f64::from(u8::from(scarce)));
-        if scarce && !warned {
-            let left = tls.not_after().duration_since(now).unwrap_or_default();
-            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
-            tracing::warn!(%left, "less than a sixth of the certificate's lifetime is left");
-        }
-        warned = scarce;
-        if let Some(renew) = renew.filter(|renew| age >= renew.at && retry.is_due(now)) {
-            match run_command(renew).await.and_then(|()| tls.reload().map_err(|e| e.to_string())) {
-                Ok(_) => {
-                    retry = Retry::default();
-                    metrics::counter!("tls_renewals_total", "result" => "ok").increment(1);
-                    tracing::info!(not_after = ?tls.not_after(), "certificate renewed");
-                }
-                Err(error) => {
-                    let pause = retry.failed(now);
-                    metrics::counter!("tls_renewals_total", "result" => "failed").increment(1);
-                    tracing::error!(
-                        error,
-                        again_in = %humantime::format_duration(pause),
-                        "the certificate was not renewed; the present one goes on"
-                    );
-                }
+        let mut pause = TICK;
+        if let Some(now) = tls.now() {
+            let lifetime = Lifetime { from: tls.not_before(), until: tls.not_after() };
+            warn_when_late(&mut schedule, &lifetime, now);
+            if let Some(renew) =
+                renew.as_ref().filter(|renew| schedule.is_due(&lifetime, renew.at, now))
+            {
+                let renewed = tokio::select! {
+                    renewed = renew_once(renew, &tls) => renewed,
+                    () = &mut shutdown => return,
+                };
+                pause = schedule.after(renewed, now).min(TICK);
             }
         }
-        tokio::time::sleep(look_again(tls.not_before(), tls.not_after())).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut shutdown => return,
+        }
     }
 }
 
-/// Short-lived certificates are looked at more often.
-fn look_again(not_before: SystemTime, not_after: SystemTime) -> Duration {
-    let lifetime = not_after.duration_since(not_before).unwrap_or_default();
-    LOOK.min(lifetime / 50).max(Duration::from_millis(200))
+/// When a certificate is valid.
+struct Lifetime {
+    from: SystemTime,
+    until: SystemTime,
 }
 
-/// How much of the lifetime is over: 0 at its start, 1 at its end.
-fn age(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> f64 {
-    let lifetime = not_after.duration_since(not_before).unwrap_or_default().as_secs_f64();
-    let passed = now.duration_since(not_before).unwrap_or_default().as_secs_f64();
-    if lifetime > 0.0 { passed / lifetime } else { 1.0 }
-}
-
-/// When a failed command may run again.
+/// What was tried and said so far.
 #[derive(Debug, Default)]
-struct Retry {
-    pause: Duration,
-    not_before: Option<SystemTime>,
+struct Schedule {
+    failures: u32,
+    /// Not before.
+    next_try: Option<SystemTime>,
+    warned: Option<SystemTime>,
 }
 
-impl Retry {
-    fn is_due(&self, now: SystemTime) -> bool {
-        self.not_before.is_none_or(|due| {
-            // A clock set back by a lot must not put renewal off for as long.
-            now >= due || due.duration_since(now).is_ok_and(|left| left > RETRY_MOST)
-        })
+impl Lifetime {
+    fn length(&self) -> Duration {
+        self.until.duration_since(self.from).unwrap_or_default()
     }
 
-    fn failed(&mut self, now: SystemTime) -> Duration {
-        self.pause = (self.pause * 2).clamp(RETRY_LEAST, RETRY_MOST);
-        self.not_before = now.checked_add(self.pause);
-        self.pause
+    fn left(&self, now: SystemTime) -> Duration {
+        self.until.duration_since(now).unwrap_or_default()
+    }
+}
+
+impl Schedule {
+    fn is_due(&self, lifetime: &Lifetime, at: f64, now: SystemTime) -> bool {
+        let at = if at.is_nan() { 0.0 } else { at.clamp(0.0, 1.0) };
+        let due = lifetime.from + lifetime.length().mul_f64(at);
+        now >= due && self.next_try.is_none_or(|next| now >= next)
+    }
+
+    /// Notes how it went; how long to wait.
+    fn after(&mut self, renewed: bool, now: SystemTime) -> Duration {
+        if renewed {
+            *self = Self::default();
+            return TICK;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
+        let pause = pause.min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        self.next_try = now.checked_add(pause);
+        pause
+    }
+
+    /// Whether to warn now that less than a sixth is left.
+    fn is_late(&mut self, lifetime: &Lifetime, now: SystemTime) -> Option<bool> {
+        if lifetime.left(now) >= lifetime.length() / 6 {
+            self.warned = None;
+            return None;
+        }
+        let said =
+            |warned: SystemTime| now.duration_since(warned).is_ok_and(|ago| ago < WARN_EVERY);
+        let again = !self.warned.is_some_and(said);
+        if again {
+            self.warned = Some(now);
+        }
+        Some(again)
+    }
+}
+
+fn warn_when_late(schedule: &mut Schedule, lifetime: &Lifetime, now: SystemTime) {
+    let late = schedule.is_late(lifetime, now);
+    metrics::gauge!("tls_certificate_expiring").set(if late.is_some() { 1.0 } else { 0.0 });
+    if late == Some(true) {
+        let left = humantime::format_duration(Duration::from_secs(lifetime.left(now).as_secs()));
+        tracing::warn!(%left, "our certificate is about to expire and was not renewed");
+    }
+}
+
+/// Runs the command and reloads; whether there is a new certificate.
+async fn renew_once(renew: &Renew, tls: &Tls) -> bool {
+    let before = tls.not_after();
+    let outcome = match run_command(renew).await {
+        Ok(()) => match tls.reload() {
+            Ok(Reloaded::Changed) | Ok(Reloaded::Unchanged) if tls.not_after() > before => Ok(()),
+            Ok(_) => Err("the command succeeded, but the certificate is the same".to_owned()),
+            Err(error) => Err(format!("the command made unusable files: {error}")),
+        },
+        Err(why) => Err(why),
+    };
+    let result = if outcome.is_ok() { "ok" } else { "failed" };
+    metrics::counter!("tls_renewals_total", "result" => result).increment(1);
+    match outcome {
+        Ok(()) => {
+            let until = humantime::format_rfc3339_seconds(tls.not_after());
+            tracing::info!(%until, "certificate renewed");
+            true
+        }
+        Err(cause) => {
+            tracing::error!(cause, "certificate not renewed, trying again later");
+            false
+        }
     }
 }
 
 async fn run_command(renew: &Renew) -> Result<(), String> {
-    let [program, arguments @ ..] = &renew.command[..] else {
+    let [program, arguments @ ..] = renew.command.as_slice() else {
         return Err("[tls.renew] command is empty".to_owned());
     };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let finished = tokio::time::timeout(renew.timeout, command.output()).await;
-    let output = match finished {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(format!("cannot run {program}: {error}")),
-        Err(_) => {
-            let limit = humantime::format_duration(renew.timeout);
-            return Err(format!("{program} took longer than {limit} and was ended"));
-        }
-    };
+    let output = tokio::time::timeout(renew.timeout, command.output())
+        .await
+        .map_err(|_| format!("{program} took longer than {:?} and was ended", renew.timeout))?
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said: String = said.trim().chars().take(MAX_OUTPUT).collect();
-    Err(format!("{program} ended with {}: {said}", output.status))
+    let said = &said[..said.floor_char_boundary(MAX_SAID)];
+    Err(format!("{program} failed with {}: {}", output.status, said.trim()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const START: SystemTime = SystemTime::UNIX_EPOCH;
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn after(seconds: u64) -> SystemTime {
-        START + Duration::from_secs(seconds)
+    fn lifetime() -> Lifetime {
+        let from = SystemTime::UNIX_EPOCH + DAY * 20_000;
+        Lifetime { from, until: from + DAY }
     }
 
     #[test]
-    fn age_is_the_share_of_the_lifetime_that_is_over() {
-        assert_eq!(age(START, after(100), START), 0.0);
-        assert_eq!(age(START, after(100), after(66)), 0.66);
-        assert_eq!(age(START, after(100), after(200)), 2.0);
-        assert_eq!(age(START, START, after(1)), 1.0, "a lifetime of nothing is over");
+    fn renewal_is_due_from_its_fraction_on() {
+        let (schedule, lifetime) = (Schedule::default(), lifetime());
+        let due =
+            |fraction: f64| schedule.is_due(&lifetime, 0.66, lifetime.from + DAY.mul_f64(fraction));
+        assert!(!due(0.0) && !due(0.65));
+        assert!(due(0.67) && due(1.0) && due(5.0), "also when it is over already");
+        assert!(!schedule.is_due(&lifetime, 0.66, SystemTime::UNIX_EPOCH), "a clock set back");
+        for odd in [f64::NAN, f64::NEG_INFINITY, -1.0] {
+            assert!(schedule.is_due(&lifetime, odd, lifetime.from), "{odd}");
+        }
+        assert!(!schedule.is_due(&lifetime, f64::INFINITY, lifetime.from));
     }
 
     #[test]
-    fn failures_back_off_up_to_a_limit_and_a_clock_set_back_does_not_stop_renewal() {
-        let mut retry = Retry::default();
-        assert!(retry.is_due(START));
-        assert_eq!(retry.failed(START), RETRY_LEAST);
-        assert!(!retry.is_due(after(29)));
-        assert!(retry.is_due(after(30)));
-        let longest = (0..20).map(|_| retry.failed(after(1_000_000))).max().unwrap();
-        assert_eq!(longest, RETRY_MOST);
-        assert!(retry.is_due(START), "the clock went back by days");
+    fn failures_back_off_and_success_starts_over() {
+        let (mut schedule, lifetime) = (Schedule::default(), lifetime());
+        let now = lifetime.until;
+        let pauses: Vec<u64> = (0..9).map(|_| schedule.after(false, now).as_secs()).collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert!(!schedule.is_due(&lifetime, 0.5, now + Duration::from_secs(3599)));
+        assert!(schedule.is_due(&lifetime, 0.5, now + Duration::from_secs(3600)));
+        schedule.after(true, now);
+        assert!(schedule.is_due(&lifetime, 0.5, now));
+        assert_eq!(schedule.after(false, now), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn the_last_sixth_is_warned_of_hourly() {
+        let (mut schedule, lifetime) = (Schedule::default(), lifetime());
+        let hour = Duration::from_secs(3600);
+        let mut late = |hours: u32| schedule.is_late(&lifetime, lifetime.from + hour * hours);
+        assert_eq!(late(20), None, "a sixth of 24 hours is left");
+        assert_eq!(late(21), Some(true));
+        assert_eq!(late(21), Some(false));
+        assert_eq!(late(22), Some(true));
+        assert_eq!(late(30), Some(true), "over, too");
+        assert_eq!(late(1), None, "renewed, or a clock set back");
+        assert_eq!(late(23), Some(true));
     }
 
     #[tokio::test]
-    async fn a_command_that_fails_or_hangs_says_so() {
+    async fn a_failing_command_is_told_with_its_words() {
         let run = |command: &[&str], timeout| {
-            let command = command.iter().map(|s| (*s).to_owned()).collect();
-            let renew = Renew { command, at: 0.66, timeout };
-            async move { run_command(&renew).await }
+            let command = command.iter().map(|&word| word.to_owned()).collect();
+            async move { run_command(&Renew { command, at: 0.5, timeout }).await }
         };
-        let second = Duration::from_secs(20);
-        assert_eq!(run(&["true"], second).await, Ok(()));
-        let failed = run(&["sh", "-c", "echo no such authority >&2; exit 3"], second).await;
-        assert!(failed.unwrap_err().contains("no such authority"));
-        let hung = run(&["sleep", "60"], Duration::from_millis(50)).await;
-        assert!(hung.unwrap_err().contains("took longer than 50ms"));
-        assert!(run(&["/no/such/program"], second).await.unwrap_err().starts_with("cannot run"));
+        let long = Duration::from_secs(60);
+        assert_eq!(run(&["true"], long).await, Ok(()));
+        let failed = run(&["sh", "-c", "echo no such authority >&2; exit 3"], long).await;
+        assert_eq!(failed, Err("sh failed with exit status: 3: no such authority".to_owned()));
+        let missing = run(&["/nonexistent/renew"], long).await.unwrap_err();
+        assert!(missing.starts_with("cannot run /nonexistent/renew: "), "{missing}");
+        assert!(run(&[], long).await.is_err());
+        let slow = run(&["sleep", "60"], Duration::from_millis(10)).await.unwrap_err();
+        assert_eq!(slow, "sleep took longer than 10ms and was ended");
     }
 }

@@ -39,16 +39,3 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> (&'static str
         _ = interrupt.recv() => ("SIGINT", 128 + 2),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::{Signal, getpid, kill_process};
-
-    #[tokio::test]
-    async fn the_first_sigterm_cancels() {
-        let stop = super::on_signals().unwrap();
-        assert!(!stop.is_cancelled());
-        kill_process(getpid(), Signal::TERM).unwrap();
-        tokio::time::timeout(std::time::Duration::from_secs(10), stop.cancelled()).await.unwrap();
-    }
-}

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pki::TrustDomain;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 /// `[node]`: which node this is.
@@ -43,7 +44,7 @@ pub struct Renew {
     pub command: Vec<String>,
     /// After which fraction of the certificate's lifetime, between 0 and 1; late enough not to
     /// bother the authority, early enough to try for hours.
-    #[serde(default = "two_thirds")]
+    #[serde(default = "two_thirds", deserialize_with = "fraction")]
     pub at: f64,
     /// How long the command may take before it is ended.
     #[serde(default = "one_minute", with = "super::duration")]
@@ -88,6 +89,12 @@ impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
     }
+}
+
+fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    let within = value > 0.0 && value < 1.0;
+    within.then_some(value).ok_or_else(|| Error::custom("expected a fraction between 0 and 1"))
 }
 
 fn two_thirds() -> f64 {

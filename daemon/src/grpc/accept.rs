@@ -20,6 +20,7 @@ use pki::{Identity, IdentityError};
 
 use super::connection::Connection;
 use super::limits::Limits;
+use crate::bounded::Bounded;
 use crate::quiet::Quiet;
 use crate::shutdown::CancellationToken;
 use crate::tls::{Peer, Tls, refusal_in_words};
@@ -165,7 +166,8 @@ impl Shared {
         let identity = certificate.map_or(Err(IdentityError::NoUriSan), Identity::of_certificate);
         let expires = certificate.and_then(|der| pki::validity_of(der).ok()).map(|(_, end)| end);
         let lifetime = self.lifetime(expires);
-        Connection::new(stream, Peer { address, identity }, lifetime, self.cut.clone(), place)
+        let stream = Bounded::new(stream, lifetime, self.cut.clone(), place);
+        Connection { stream, peer: Peer { address, identity } }
     }
 
     /// Until its age and grace are over, and never past its certificate.

@@ -40,3 +40,61 @@ fn ranges<K: Copy + std::ops::Sub<Output = K> + From<u8>>(
         Some((first, last, country))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::{ScopeCap, Table};
+
+    #[test]
+    fn well_known_networks_are_in_their_countries() {
+        let table = table();
+        let known = [
+            ("193.0.6.139", "NL"),           // RIPE NCC, Amsterdam
+            ("2001:67c:2e8::1", "NL"),       // the same
+            ("129.132.19.216", "CH"),        // ETH Zürich
+            ("2001:67c:10ec::1", "CH"),      // the same
+            ("202.12.29.205", "AU"),         // APNIC, Brisbane
+            ("2001:dc0:2001:11::194", "AU"), // the same
+            ("133.11.0.1", "JP"),            // University of Tokyo
+            ("200.160.2.3", "BR"),           // NIC.br, São Paulo
+            ("2001:12ff::10", "BR"),         // the same
+            ("18.9.22.69", "US"),            // MIT
+        ];
+        for (address, country) in known {
+            let hit = table.lookup_subnet(address.parse::<IpAddr>().unwrap());
+            let place = table.place(hit.place);
+            assert_eq!(place.country, country.parse().ok(), "{address}");
+            assert_eq!(hit.source, Source::BuiltIn);
+            assert!(place.point.is_none() && place.point().is_some(), "countries have centres");
+        }
+        for private in ["10.0.0.1", "fd00::1", "240.0.0.1"] {
+            let hit = table.lookup_subnet(private.parse::<IpAddr>().unwrap());
+            assert_eq!(hit.source, Source::None, "{private}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_packed_ranges() {
+        let table = TableBuilder::new(ScopeCap::new(32, 64).expect("within limits"));
+        let table = filled(table);
+        let (starts, codes) = (tor_geoip_db::ipv4s(), tor_geoip_db::ipv4c());
+        for (&start, code) in starts.iter().zip(codes) {
+            let hit = table.lookup_subnet(IpAddr::V4(start.into()));
+            let letters = code.and_then(|code| Country::new(code.get().to_le_bytes()));
+            let expected = letters.filter(|country| country.center().is_some());
+            assert_eq!(table.place(hit.place).country, expected, "{}", Ipv4Addr::from(start));
+        }
+    }
+
+    fn table() -> Table {
+        filled(TableBuilder::new(ScopeCap::default()))
+    }
+
+    fn filled(mut builder: TableBuilder) -> Table {
+        load(&mut builder);
+        builder.freeze()
+    }
+}

@@ -55,7 +55,7 @@ impl Column {
 
     #[inline]
     pub(crate) fn get(&self, row: usize) -> u64 {
-        for_any_width!(self, sorted => sorted.numbers[row].into())
+        for_any_width!(self, sorted => sorted.get(row))
     }
 
     /// The last of these rows whose number is at most the wanted one. The first always is.
@@ -81,6 +81,11 @@ impl<T: Copy + Into<u64>> Sorted<T> {
     fn new(numbers: &[u64], narrow: impl Fn(u64) -> T) -> Sorted<T> {
         let numbers: Box<[T]> = numbers.iter().map(|&number| narrow(number)).collect();
         Sorted { fences: numbers.iter().copied().step_by(STRIDE).collect(), numbers }
+    }
+
+    #[inline]
+    fn get(&self, row: usize) -> u64 {
+        self.numbers[row].into()
     }
 
     #[inline]

@@ -100,3 +100,61 @@ impl fmt::Debug for Country {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no country code: two letters of ISO 3166-1, such as DE")]
 pub struct CountryError(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ISO 3166-1 alpha-2, all that are officially assigned.
+    const ASSIGNED: &str = "\
+        AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ \
+        BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM \
+        DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS \
+        GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN \
+        KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ \
+        MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM \
+        PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV \
+        SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI \
+        VN VU WF WS YE YT ZA ZM ZW";
+
+    #[test]
+    fn every_assigned_country_has_one_row() {
+        let mut codes: Vec<String> = rows().map(|(country, _)| country.to_string()).collect();
+        codes.sort_unstable();
+        assert!(codes.windows(2).all(|pair| pair[0] != pair[1]), "a country twice");
+        let assigned: Vec<&str> = ASSIGNED.split_whitespace().collect();
+        assert_eq!(assigned.len(), 249);
+        for code in assigned {
+            assert!(codes.iter().any(|row| row == code), "{code} has no centre");
+        }
+        assert!(center("XK").is_some());
+        assert!(center("ZZ").is_none());
+    }
+
+    #[test]
+    fn centers_are_where_the_people_are() {
+        // Published centres of population, which the table should meet within 150 km.
+        let published = [
+            ("US", 37.416, -92.347), // Census Bureau, 2020: near Hartville, Missouri
+            ("JP", 35.57, 137.04),   // Statistics Bureau, 2020: Seki, Gifu
+            ("GB", 52.69, -1.55),    // Appleby Parva, Leicestershire
+        ];
+        for (code, lat, lon) in published {
+            let published = Point::new(lat, lon).unwrap();
+            let apart = center(code).unwrap().distance(&published);
+            assert!(apart.0 < 150.0, "{code}: {apart} apart");
+        }
+    }
+
+    #[test]
+    fn codes_are_two_letters() {
+        assert_eq!("de".parse::<Country>().unwrap().to_string(), "DE");
+        for wrong in ["", "D", "DEU", "D1", "Ä", "  "] {
+            assert!(wrong.parse::<Country>().is_err(), "{wrong:?}");
+        }
+    }
+
+    fn center(code: &str) -> Option<Point> {
+        code.parse::<Country>().unwrap().center()
+    }
+}

@@ -1,4 +1,55 @@
-//! Where an address is, and what is near.
+//! Where an address is, and what is near it.
+//!
+//! The geography behind geo-aware answers, as pure functions over bytes and numbers: files are
+//! read by the caller. Databases and explicit networks are put into one frozen table; the table
+//! gives an address its place and the scope in which that place holds; a ranking gives the place
+//! its locations, nearest first.
+//!
+//! ```text
+//!  mmdb bytes ──▶ mmdb::load ──┐
+//!  compiled in ─▶ builtin::load┼▶ TableBuilder ──freeze──▶ Table ──────────▶ Ranking
+//!  networks ───────────────────┘                            │                   │
+//!                                     address ──lookup──▶ Hit { place, .. } ──order──▶ [2, 0, 1]
+//!                                                            scope, source
+//! ```
+//!
+//! | you have | you want | use |
+//! |---|---|---|
+//! | two points | how far apart they are | [`Point::distance`] |
+//! | a country code | a point in it | [`Country::center`] |
+//! | a cloud region's name | its point | [`regions::find`], for a typo [`regions::nearest_names`] |
+//! | a city or country file | its places in a table | [`mmdb::load`] |
+//! | no file | countries at least | [`builtin::load`] |
+//! | networks of your own | them to win over all that | [`TableBuilder::network`] |
+//! | a query's client subnet | place and provable scope | [`Table::lookup_subnet`] |
+//! | only a packet's source | its place | [`Table::lookup_source`] |
+//! | a place | your locations by distance | [`Ranking::order`] |
+//!
+//! **The scope is the point.** An answer that depends on where the client is may be cached for a
+//! whole network (RFC 7871), so a lookup must say for which network it holds. A [`Table`] divides
+//! the address space into disjoint leaves without gaps: nested prefixes are de-aggregated,
+//! unknown space has leaves too, nothing is finer than the [`ScopeCap`], and every address of
+//! `address/scope` gets the same [`Hit`].
+//!
+//! ```
+//! use geo::{Place, Ranking, ScopeCap, TableBuilder, builtin, regions};
+//!
+//! let mut builder = TableBuilder::new(ScopeCap::default());
+//! builtin::load(&mut builder);
+//! let office = regions::find("asia-southeast1").ok_or("no such region")?;
+//! builder.network("192.0.2.0/24".parse()?, Place::from(office.point))?;
+//! let table = builder.freeze();
+//!
+//! let locations = ["us-central1", "europe-west3", "asia-southeast1"];
+//! let points: Vec<_> = locations.iter().filter_map(|name| regions::find(name)).map(|r| r.point).collect();
+//! let ranking = Ranking::build(&table, &points);
+//!
+//! let hit = table.lookup_subnet("192.0.2.77".parse()?);
+//! assert_eq!(hit.scope, 24);
+//! assert_eq!(locations[usize::from(ranking.order(hit.place)[0])], "asia-southeast1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 pub mod builtin;
 mod column;
 mod country;

@@ -124,16 +124,17 @@ pub enum MmdbError {
 /// The whole tree is walked and every record decoded, so a file that loads is sound where it
 /// matters. Its work is bounded by its size.
 pub fn load(
-    bytes: Vec<u8>,
+    bytes: impl AsRef<[u8]>,
     mapping: &Mapping,
     into: &mut TableBuilder,
 ) -> Result<Loaded, MmdbError> {
+    let bytes = bytes.as_ref();
     if bytes.len() > MAX_BYTES {
         return Err(MmdbError::TooLarge(bytes.len()));
     }
-    let reader = Reader::from_source(&bytes[..])?;
+    let reader = Reader::from_source(bytes)?;
     let metadata = reader.metadata();
-    if let Some(node) = tree::shared_node(&bytes, metadata) {
+    if let Some(node) = tree::shared_node(bytes, metadata) {
         return Err(MmdbError::NoTree(node));
     }
     let mut walk = Walk::new(mapping);

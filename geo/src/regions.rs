@@ -126,3 +126,55 @@ impl fmt::Display for Provider {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no such cloud provider: aws, azure or gcp")]
 pub struct ProviderError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        assert!(all().windows(2).all(|pair| pair[0].name < pair[1].name), "a name twice");
+        assert!(all().iter().all(|region| find(region.name) == Some(region)));
+        for provider in [Provider::Aws, Provider::Azure, Provider::Gcp] {
+            assert!(all().iter().filter(|region| region.provider == provider).count() >= 36);
+        }
+        assert_eq!(find("us-central1").unwrap().city, "Council Bluffs");
+        assert_eq!(find("eu-west-1").unwrap().provider, Provider::Aws);
+        assert_eq!(find("westeurope").unwrap().country.to_string(), "NL");
+        assert_eq!(find("US-CENTRAL1"), None);
+    }
+
+    #[test]
+    fn regions_are_in_their_countries() {
+        // A mistyped sign or digit moves a region out of any country.
+        for region in all() {
+            let width = match region.country.to_string().as_str() {
+                "US" | "CA" | "AU" | "CN" => 3_200.0,
+                "BR" | "IN" | "IL" | "ZA" => 1_500.0,
+                _ => 900.0,
+            };
+            let away = region.point.distance(&region.country.center().unwrap());
+            assert!(away.0 < width, "{} is {away} from its country's centre", region.name);
+            assert!(
+                !region.city.is_empty() && region.source.starts_with(&region.provider.to_string())
+            );
+        }
+    }
+
+    #[test]
+    fn one_city_has_one_point() {
+        for a in all() {
+            for b in all().iter().filter(|b| (a.city, a.country) == (b.city, b.country)) {
+                assert!(a.point.distance(&b.point).0 < 15.0, "{} and {}", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn typos_are_recognised() {
+        assert_eq!(nearest_names("us-central-1")[0], "us-central1");
+        assert_eq!(nearest_names("europe-west33").first(), Some(&"europe-west3"));
+        assert!(nearest_names("frankfurt-office").is_empty());
+        assert!(nearest_names(&"x".repeat(100_000)).is_empty());
+    }
+}

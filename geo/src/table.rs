@@ -19,7 +19,7 @@ use siphasher::sip::SipHasher24;
 use crate::layer::Layer;
 use crate::partition::Partition;
 use crate::runs::{Key, Leaf, Runs, Value};
-use crate::{Place, PlaceId, Source};
+use crate::{Country, Place, PlaceId, Source};
 
 #[cfg(test)]
 mod tests;
@@ -329,7 +329,7 @@ impl Table {
         let mut hasher = SipHasher24::new();
         hasher.write_u64(u64::from_le_bytes([self.cap.v4, self.cap.v6, 0, 0, 0, 0, 0, 0]));
         for place in &self.places {
-            let [a, b] = place.country.map_or([0, 0], |country| country.bytes());
+            let [a, b] = place.country.map_or([0, 0], Country::bytes);
             hasher.write(&[a, b]);
             // No latitude is NaN: the pattern says that there is no point.
             let (lat, lon) = place.point.map_or((f64::NAN, f64::NAN), |p| (p.lat(), p.lon()));

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Country, Layer, Point};
+use crate::{Layer, Point};
 
 #[test]
 fn networks_win_over_databases_and_cut_them() {
@@ -233,6 +233,9 @@ const UNIT_BITS: u8 = 8;
 
 const NAMES: [&str; 5] = ["DE", "FR", "SG", "US", "ZA"];
 
+/// A place by its country, and who said so.
+type Seen = (String, Source);
+
 impl World {
     fn table(&self) -> Table {
         let mut builder = TableBuilder::new(self.cap);
@@ -275,7 +278,7 @@ impl World {
     }
 
     /// What each unit's subnet and source lookups should find.
-    fn model(&self) -> (Vec<(String, Source)>, Vec<(String, Source)>) {
+    fn model(&self) -> (Vec<Seen>, Vec<Seen>) {
         let cap = self.cap_of(self.base.network());
         let units = || 0..self.units();
         let coarse: Vec<_> =
@@ -293,7 +296,7 @@ impl World {
 
     /// A single unit: the longest of the networks that `eligible` lets pass, else the first
     /// database's longest prefix.
-    fn of_unit(&self, unit: u32, eligible: impl Fn(&IpNet) -> bool) -> (String, Source) {
+    fn of_unit(&self, unit: u32, eligible: impl Fn(&IpNet) -> bool) -> Seen {
         let address = self.address(unit);
         let longest = |leaves: &[(IpNet, &'static str)], eligible: &dyn Fn(&IpNet) -> bool| {
             let covering = leaves.iter().filter(|(net, _)| net.contains(&address) && eligible(net));
@@ -310,7 +313,7 @@ impl World {
 }
 
 /// The most frequent known place of a block, the first by name if several are.
-fn most_frequent(block: &[(String, Source)]) -> (String, Source) {
+fn most_frequent(block: &[Seen]) -> Seen {
     let known = || block.iter().filter(|unit| unit.1 != Source::None);
     let count = |name: &str| known().filter(|unit| unit.0 == name).count();
     let best = known().max_by_key(|unit| (count(&unit.0), std::cmp::Reverse(&unit.0)));

@@ -111,8 +111,8 @@ fn wrong_types_and_values_point_at_the_value() {
         ("[listen]\nlimit = 4294967296\n", "5:9", "expected u32"),
         ("[log]\nformat = \"jsn\"\n", "5:10", "unknown variant `jsn`"),
         ("[[service]]\nname = 'a'\n", "4:1", "missing field `ttl`"),
-        ("[tls]\ncert='c'\nkey='k'\nca='a'\nrenew={command=[], at=1.5}\n", "8:22", "fraction"),
-        ("[tls]\ncert='c'\nkey='k'\nca='a'\nrenew={command=[], at=nan}\n", "8:22", "fraction"),
+        ("[tls]\ncert='c'\nkey='k'\nca='a'\nrenew={command=[], at=1.5}\n", "8:23", "fraction"),
+        ("[tls]\ncert='c'\nkey='k'\nca='a'\nrenew={command=[], at=nan}\n", "8:23", "fraction"),
         ("[listen\n", "4:8", "unclosed table"),
         ("[listen]\nlimit = 1\nlimit = 2\n", "6:1", "duplicate key"),
     ] {

@@ -1,7 +1,5 @@
 //! What the files say, read at once and checked together.
 
-#![expect(clippy::disallowed_methods, reason = "IO shell: reads the PEM files")]
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -62,7 +60,7 @@ pub enum TlsError {
         /// The certificate.
         file: PathBuf,
         /// Whom it names.
-        identity: Identity,
+        identity: Box<Identity>,
         /// Where we belong.
         ours: TrustDomain,
     },
@@ -161,7 +159,7 @@ impl Material {
         if self.identity.trust_domain != *ours {
             return Err(TlsError::ForeignTrustDomain {
                 file: config.cert.clone(),
-                identity: self.identity.clone(),
+                identity: Box::new(self.identity.clone()),
                 ours: ours.clone(),
             });
         }

@@ -22,7 +22,6 @@ mod text;
 pub use lower::{LowerName, Parents};
 pub use text::NameError;
 
-use arrayvec::ArrayVec;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -265,31 +264,53 @@ impl<'a> NameRef<'a> {
 
     /// Canonical order (RFC 4034 §6.1).
     pub fn canonical_cmp(self, other: NameRef<'_>) -> Ordering {
-        let (mine, theirs) = (self.label_starts(), other.label_starts());
-        for (&a, &b) in mine.iter().rev().zip(theirs.iter().rev()) {
-            let label = |name: NameRef<'_>, at: u8| {
-                let start = usize::from(at) + 1;
-                start..start + usize::from(name.wire[usize::from(at)])
-            };
-            let mine = self.wire[label(self, a)].iter().map(u8::to_ascii_lowercase);
-            let theirs = other.wire[label(other, b)].iter().map(u8::to_ascii_lowercase);
-            let order = mine.cmp(theirs);
+        let (mut mine, mut theirs) = ([0; MAX_LABELS], [0; MAX_LABELS]);
+        let mine = self.label_starts(&mut mine).iter().map(|&at| self.label(at));
+        let theirs = other.label_starts(&mut theirs).iter().map(|&at| other.label(at));
+        let lower = |label: &'a [u8]| label.iter().map(u8::to_ascii_lowercase);
+        let mut theirs = theirs.rev();
+        for label in mine.rev() {
+            let Some(other) = theirs.next() else { return Ordering::Greater };
+            let order = lower(label).cmp(other.iter().map(u8::to_ascii_lowercase));
             if order.is_ne() {
                 return order;
             }
         }
-        mine.len().cmp(&theirs.len())
+        if theirs.next().is_some() { Ordering::Less } else { Ordering::Equal }
+    }
+
+    /// Octets whose plain order is the names' canonical order, and of which an ancestor's are a
+    /// prefix: labels from the right in lower case, each with a zero after it. Zero itself becomes
+    /// 1 1 and one 1 2, so that nothing inside a label sorts before its end.
+    pub(crate) fn canonical_key(self) -> Vec<u8> {
+        let mut starts = [0; MAX_LABELS];
+        let mut key = Vec::with_capacity(self.wire.len());
+        for &at in self.label_starts(&mut starts).iter().rev() {
+            for octet in self.label(at).iter().map(u8::to_ascii_lowercase) {
+                match octet {
+                    0 | 1 => key.extend_from_slice(&[1, octet + 1]),
+                    _ => key.push(octet),
+                }
+            }
+            key.push(0);
+        }
+        key
+    }
+
+    fn label(self, start: u8) -> &'a [u8] {
+        let start = usize::from(start);
+        &self.wire[start + 1..=start + usize::from(self.wire[start])]
     }
 
     /// Where the length octet of each label stands, the root's left out.
-    fn label_starts(self) -> ArrayVec<u8, MAX_LABELS> {
-        let mut starts = ArrayVec::new();
-        let mut at = 0;
+    fn label_starts(self, starts: &mut [u8; MAX_LABELS]) -> &[u8] {
+        let (mut at, mut labels) = (0, 0);
         while self.wire[at] != 0 {
-            starts.push(at as u8);
+            starts[labels] = at as u8;
+            labels += 1;
             at += 1 + usize::from(self.wire[at]);
         }
-        starts
+        &starts[..labels]
     }
 
     /// An owned copy.
@@ -395,12 +416,21 @@ mod tests {
             "\\001.z.example",
             "*.z.example",
             "\\200.z.example",
+            "za.example",
+            "za\\000.example",
+            "za\\000\\000.example",
+            "za\\000\\001.example",
+            "za\\001.example",
+            "za\\002.example",
         ]
         .map(name)
         .to_vec();
         let sorted = names.clone();
         names.reverse();
         names.sort();
+        assert_eq!(names, sorted);
+        names.reverse();
+        names.sort_by_key(|name| name.as_name().canonical_key());
         assert_eq!(names, sorted);
     }
 

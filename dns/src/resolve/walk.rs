@@ -202,7 +202,6 @@ impl<'z> Walk<'z, '_> {
 
     /// A DNAME above the name: it goes into the answer, once, and with it the CNAME that it makes
     /// of the name (RFC 6672 §3.2).
-    #[cold]
     fn redirect(
         &mut self,
         name: &LowerName,

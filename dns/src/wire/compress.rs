@@ -86,14 +86,17 @@ fn same(message: &[u8], mut at: usize, mut name: &[u8]) -> bool {
             at = (length & 0x3f) << 8 | usize::from(message[at + 1]);
             continue;
         }
-        let label = 1 + length;
-        if name.len() < label || !message[at..at + label].eq_ignore_ascii_case(&name[..label]) {
+        let end = 1 + length;
+        let Some(label) = name.get(..end) else { return false };
+        let written = &message[at..at + end];
+        // Most often the case is the same too, which is quicker to see.
+        if written != label && !written.eq_ignore_ascii_case(label) {
             return false;
         }
         if length == 0 {
             return true;
         }
-        at += label;
-        name = &name[label..];
+        at += end;
+        name = &name[end..];
     }
 }

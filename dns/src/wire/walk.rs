@@ -1,7 +1,11 @@
 //! Skipping over records without reading them.
 
 use super::HEADER_LEN;
-use crate::name::{MAX_LABEL, MAX_NAME};
+use crate::name::{MAX_LABEL, MAX_LABELS, MAX_NAME};
+
+/// Pointers followed in one name. One per label is the most that makes sense; pointers that only
+/// lead to pointers would make reading cost more than the message's length times a name's.
+const MAX_POINTERS: usize = MAX_LABELS;
 
 /// The fixed parts of one record inside a message.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +40,10 @@ pub(super) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
 }
 
 /// Where the name at `start` ends. Pointers must go back, each before the part of the name that
-/// holds it, so a chain of them ends (RFC 1035 §4.1.4: "a prior occurrence"); the name they make
-/// must not exceed 255 octets.
+/// holds it, so a chain of them ends (RFC 1035 §4.1.4: "a prior occurrence"), and there are at most
+/// [`MAX_POINTERS`]; the name they make must not exceed 255 octets.
 fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let (mut at, mut part, mut total) = (start, start, 1);
+    let (mut at, mut part, mut total, mut pointers) = (start, start, 1, 0);
     let mut end = None;
     loop {
         let length = usize::from(*bytes.get(at)?);
@@ -54,7 +58,8 @@ fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
             }
             0xc0.. => {
                 let target = (length & 0x3f) << 8 | usize::from(*bytes.get(at + 1)?);
-                if target >= part || target < HEADER_LEN {
+                pointers += 1;
+                if target >= part || target < HEADER_LEN || pointers > MAX_POINTERS {
                     return None;
                 }
                 end.get_or_insert(at + 2);
@@ -93,6 +98,18 @@ mod tests {
         assert_eq!(end(b"\x01", 0), None);
         assert_eq!(end(b"\x40a\x00", 0), None);
         assert_eq!(end(b"\x80a\x00", 0), None);
+    }
+
+    #[test]
+    fn pointers_to_pointers_are_bounded() {
+        let mut names = vec![0];
+        for i in 0..200u16 {
+            let target = if i == 0 { 12 } else { 13 + 2 * (i - 1) };
+            names.extend_from_slice(&(0xc000 | target).to_be_bytes());
+        }
+        let start = |pointers: usize| 1 + 2 * (pointers - 1);
+        assert_eq!(end(&names, start(MAX_POINTERS)), Some(start(MAX_POINTERS) + 2));
+        assert_eq!(end(&names, start(MAX_POINTERS + 1)), None);
     }
 
     #[test]

@@ -140,6 +140,15 @@ impl<'b> Writer<'b> {
         self.full = true;
     }
 
+    /// The RRset did not fit, or nothing more may be written.
+    fn missing(&mut self, section: Section) -> Fit {
+        if section == Section::Additional {
+            return Fit::Omitted;
+        }
+        self.truncate();
+        Fit::Truncated
+    }
+
     /// Whether TC is set.
     pub fn is_truncated(&self) -> bool {
         self.flags & TC != 0
@@ -179,12 +188,11 @@ impl<'b> Writer<'b> {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
-        debug_assert!(
-            self.counts[section.count() + 1..].iter().all(|&count| count == 0),
-            "sections go in order"
-        );
-        if self.full {
-            return if section == Section::Additional { Fit::Omitted } else { Fit::Truncated };
+        // Counts say which record is of which section by place alone.
+        let late = self.counts[section.count() + 1..].iter().any(|&count| count > 0);
+        debug_assert!(!late, "sections go in order");
+        if self.full || late {
+            return self.missing(section);
         }
         let (at, mark) = (self.at, self.table.mark());
         match self.put_rrset(owner, rtype, class, ttl, rdatas) {
@@ -195,11 +203,7 @@ impl<'b> Writer<'b> {
             _ => {
                 self.at = at;
                 self.table.back(mark);
-                if section == Section::Additional {
-                    return Fit::Omitted;
-                }
-                self.truncate();
-                Fit::Truncated
+                self.missing(section)
             }
         }
     }

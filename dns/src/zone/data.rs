@@ -58,8 +58,9 @@ impl ZoneData {
     /// All that is wrong, at most [`MAX_ERRORS`](super::MAX_ERRORS) of it. Nothing is kept.
     pub fn new(apex: Name, mut records: Vec<Record>) -> Result<Self, Vec<ZoneError>> {
         // Stable, so that of equal records the first written stays.
-        records
-            .sort_by(|a, b| (&a.owner, a.rtype, covered(a)).cmp(&(&b.owner, b.rtype, covered(b))));
+        records.sort_by_cached_key(|record| {
+            (record.owner.as_name().canonical_key(), record.rtype, covered(record))
+        });
         let errors = check::zone(&apex, &records);
         if !errors.is_empty() {
             return Err(errors);

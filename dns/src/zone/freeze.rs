@@ -69,14 +69,17 @@ struct Draft<'a> {
     /// In canonical order of their apexes.
     zones: Vec<&'a ZoneData>,
     by_apex: HashMap<&'a Name, usize>,
-    nodes: BTreeMap<Name, DraftNode<'a>>,
+    /// By canonical key, so that a parent's key is a prefix of its children's.
+    nodes: BTreeMap<Vec<u8>, DraftNode<'a>>,
     /// DS records that a parent zone of ours holds for a zone of ours, by zone.
     parent_ds: HashMap<usize, &'a [Record]>,
     errors: Vec<ZoneError>,
 }
 
-#[derive(Default)]
 struct DraftNode<'a> {
+    name: Name,
+    /// The zone that has its apex here.
+    apex_of: Option<usize>,
     sets: Vec<&'a [Record]>,
     service: Option<&'a ServiceNode>,
 }
@@ -111,13 +114,21 @@ impl<'a> Draft<'a> {
             for set in zone.records().chunk_by(same_set) {
                 let home = if nested { self.home(&set[0].owner) } else { i };
                 if home == i {
-                    self.nodes.entry(set[0].owner.clone()).or_default().sets.push(set);
+                    self.node(&set[0].owner).sets.push(set);
                 } else if set[0].rtype == Rtype::DS && set[0].owner == *zones[home].apex() {
                     self.parent_ds.insert(home, set);
                 }
             }
         }
+        for (i, zone) in zones.iter().enumerate() {
+            self.node(zone.apex()).apex_of = Some(i);
+        }
         self.zones = zones;
+    }
+
+    fn node(&mut self, name: &Name) -> &mut DraftNode<'a> {
+        let key = name.as_name().canonical_key();
+        self.nodes.entry(key).or_insert_with(|| DraftNode::empty(name.clone()))
     }
 
     /// The zone with the longest apex at or above `name`, which is inside at least one.
@@ -144,34 +155,38 @@ impl<'a> Draft<'a> {
                 self.errors.push(ZoneError::of(name, ZoneFault::ServiceType(rtype)));
             }
         }
-        let node = self.nodes.entry(name.clone()).or_default();
+        let mut faults = Vec::new();
+        let node = self.node(name);
         if node.service.replace(service).is_some() {
-            self.errors.push(ZoneError::of(name, ZoneFault::DuplicateService));
+            faults.push(ZoneFault::DuplicateService);
         }
         for set in &node.sets {
             if set[0].rtype == Rtype::CNAME {
-                self.errors.push(ZoneError::of(name, ZoneFault::ServiceAtCname));
+                faults.push(ZoneFault::ServiceAtCname);
             } else if service.types.contains(&set[0].rtype) {
-                let fault = ZoneFault::ServiceBesideStatic(set[0].rtype);
-                self.errors.push(ZoneError::of(name, fault));
+                faults.push(ZoneFault::ServiceBesideStatic(set[0].rtype));
             }
         }
+        self.errors.extend(faults.into_iter().map(|fault| ZoneError::of(name, fault)));
     }
 
     /// Adds every ancestor of every name, up to the root.
     fn fill(&mut self) {
         let mut missing = Vec::new();
-        for name in self.nodes.keys() {
-            let mut at = name.parent();
-            while let Some(ancestor) = at.filter(|ancestor| !self.nodes.contains_key(ancestor)) {
-                at = ancestor.parent();
-                missing.push(ancestor);
+        for (key, node) in &self.nodes {
+            let mut key = &key[..];
+            let mut above = node.name.as_name();
+            while let (Some(parent_key), Some(parent)) = (parent_key(key), above.parent())
+                && !self.nodes.contains_key(parent_key)
+            {
+                missing.push(parent.to_name());
+                (key, above) = (parent_key, parent);
             }
         }
         for name in missing {
-            self.nodes.entry(name).or_default();
+            self.node(&name);
         }
-        self.nodes.entry(Name::root()).or_default();
+        self.node(&Name::root());
     }
 
     /// Decides the kind of every node. In canonical order a node's parent is the last one seen
@@ -179,12 +194,13 @@ impl<'a> Draft<'a> {
     fn walk(&mut self) -> Vec<Walked> {
         let mut walked: Vec<Walked> = Vec::with_capacity(self.nodes.len());
         let mut stack: Vec<usize> = Vec::new();
-        let names: Vec<&Name> = self.nodes.keys().collect();
+        let names: Vec<&Name> = self.nodes.values().map(|node| &node.name).collect();
         let mut errors = Vec::new();
-        for (id, (name, node)) in self.nodes.iter().enumerate() {
+        for (id, node) in self.nodes.values().enumerate() {
+            let name = names[id];
             stack.truncate(name.label_count());
             let parent = stack.last().map(|&parent| (parent, &walked[parent]));
-            let found = self.classify(id, name, node, parent);
+            let found = classify(id, node, parent);
             if node.service.is_some() {
                 let fault = match found.kind {
                     Kind::Data => None,
@@ -205,39 +221,11 @@ impl<'a> Draft<'a> {
         walked
     }
 
-    fn classify(
-        &self,
-        id: usize,
-        name: &Name,
-        node: &DraftNode<'_>,
-        parent: Option<(usize, &Walked)>,
-    ) -> Walked {
-        let has_dname = node.has(Rtype::DNAME);
-        if let Some(&zone) = self.by_apex.get(name) {
-            // Below a cut or a DNAME the zone above has nothing to say about this one.
-            let parent_zone = parent
-                .filter(|(_, parent)| parent.kind == Kind::Data && !parent.has_dname)
-                .map(|(_, parent)| parent.zone);
-            return Walked { kind: Kind::Data, zone, link: id, parent_zone, has_dname };
-        }
-        let Some((parent_id, parent)) = parent else {
-            return Walked { kind: Kind::Outer, zone: 0, link: id, parent_zone: None, has_dname };
-        };
-        let (kind, link) = match parent.kind {
-            Kind::Outer => (Kind::Outer, id),
-            Kind::Cut | Kind::BelowCut => (Kind::BelowCut, parent.link),
-            Kind::BelowDname => (Kind::BelowDname, parent.link),
-            Kind::Data if parent.has_dname => (Kind::BelowDname, parent_id),
-            Kind::Data if node.has(Rtype::NS) => (Kind::Cut, id),
-            Kind::Data => (Kind::Data, id),
-        };
-        Walked { kind, zone: parent.zone, link, parent_zone: None, has_dname }
-    }
-
     /// Lays everything out flat; `None` if offsets of 32 bits do not reach.
     fn emit(&self, walked: &[Walked], hash_key: [u64; 2]) -> Option<Zones> {
         let mut emit = Emit::new(hash_key, self.nodes.len());
-        for ((name, node), found) in self.nodes.iter().zip(walked) {
+        for (node, found) in self.nodes.values().zip(walked) {
+            let name = &node.name;
             let slots_at = emit.slots_at()?;
             let mut slots = Vec::new();
             for set in &node.sets {
@@ -249,7 +237,6 @@ impl<'a> Draft<'a> {
             }
             slots.sort_by_key(|slot| slot.rtype);
             slots.dedup_by_key(|slot| slot.rtype);
-            let wild = name.as_name().parent().is_some() && name.is_wildcard();
             let id = emit.node(
                 name,
                 Node {
@@ -264,7 +251,7 @@ impl<'a> Draft<'a> {
                 },
                 slots,
             )?;
-            if wild && found.kind == Kind::Data {
+            if name.is_wildcard() && found.kind == Kind::Data {
                 emit.wildcard(name.parent()?.lower(), id);
             }
         }
@@ -290,10 +277,10 @@ impl<'a> Draft<'a> {
 
     /// Finds the addresses that go along with NS, MX and SRV records.
     fn link(&self, emit: &mut Emit) -> Option<()> {
-        for (id, name) in self.nodes.keys().enumerate() {
-            let id = NodeId(u32::try_from(id).ok()?);
+        for (id, node) in self.nodes.values().enumerate() {
+            let (id, name) = (NodeId(u32::try_from(id).ok()?), &node.name);
             for (rtype, skip) in [(Rtype::NS, 0), (Rtype::MX, 2), (Rtype::SRV, 6)] {
-                let Some(set) = self.nodes[name].set(rtype) else { continue };
+                let Some(set) = node.set(rtype) else { continue };
                 let referral = rtype == Rtype::NS && emit.kind(id) == Kind::Cut;
                 let (mut needed, mut optional) = (Vec::new(), Vec::new());
                 for record in set {
@@ -313,7 +300,35 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What a node is, by what is above it.
+fn classify(id: usize, node: &DraftNode<'_>, parent: Option<(usize, &Walked)>) -> Walked {
+    let has_dname = node.has(Rtype::DNAME);
+    if let Some(zone) = node.apex_of {
+        // Below a cut or a DNAME the zone above has nothing to say about this one.
+        let parent_zone = parent
+            .filter(|(_, parent)| parent.kind == Kind::Data && !parent.has_dname)
+            .map(|(_, parent)| parent.zone);
+        return Walked { kind: Kind::Data, zone, link: id, parent_zone, has_dname };
+    }
+    let Some((parent_id, parent)) = parent else {
+        return Walked { kind: Kind::Outer, zone: 0, link: id, parent_zone: None, has_dname };
+    };
+    let (kind, link) = match parent.kind {
+        Kind::Outer => (Kind::Outer, id),
+        Kind::Cut | Kind::BelowCut => (Kind::BelowCut, parent.link),
+        Kind::BelowDname => (Kind::BelowDname, parent.link),
+        Kind::Data if parent.has_dname => (Kind::BelowDname, parent_id),
+        Kind::Data if node.has(Rtype::NS) => (Kind::Cut, id),
+        Kind::Data => (Kind::Data, id),
+    };
+    Walked { kind, zone: parent.zone, link, parent_zone: None, has_dname }
+}
+
 impl<'a> DraftNode<'a> {
+    fn empty(name: Name) -> Self {
+        DraftNode { name, apex_of: None, sets: Vec::new(), service: None }
+    }
+
     fn set(&self, rtype: Rtype) -> Option<&'a [Record]> {
         self.sets.iter().copied().find(|set| set[0].rtype == rtype)
     }
@@ -321,6 +336,13 @@ impl<'a> DraftNode<'a> {
     fn has(&self, rtype: Rtype) -> bool {
         self.set(rtype).is_some()
     }
+}
+
+/// The key of the name above; none for the root.
+fn parent_key(key: &[u8]) -> Option<&[u8]> {
+    let label = key.strip_suffix(&[0])?;
+    let end = label.iter().rposition(|&octet| octet == 0).map_or(0, |at| at + 1);
+    Some(&key[..end])
 }
 
 fn static_slot(emit: &mut Emit, set: &[Record]) -> Option<Slot> {

@@ -4,7 +4,7 @@
 //! top: one pass that remembers the last delegation and the last DNAME sees all that is hidden.
 
 use super::Record;
-use super::data::{Soa, same_data};
+use super::data::{Soa, identity};
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
 use crate::name::{Name, NameRef};
 use crate::rr::Rtype;
@@ -31,7 +31,6 @@ pub(super) fn zone(apex: &Name, records: &[Record]) -> Vec<ZoneError> {
         }
         checks.name(at_name);
     }
-    checks.errors.truncate(MAX_ERRORS);
     checks.errors
 }
 
@@ -46,7 +45,9 @@ struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     fn error(&mut self, record: &Record, fault: ZoneFault) {
-        self.errors.push(ZoneError::at(record, fault));
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ZoneError::at(record, fault));
+        }
     }
 
     /// Checks all records of one owner.
@@ -89,12 +90,9 @@ impl<'a> Checks<'a> {
         let at_apex = *owner == *self.apex;
         let at_cut = has(Rtype::NS) && !at_apex;
         let cname = has(Rtype::CNAME);
-        for (i, record) in records.iter().enumerate() {
-            let second = || {
-                let same_type = |earlier: &&Record| earlier.rtype == record.rtype;
-                let mut earlier = records[..i].iter().filter(same_type);
-                earlier.any(|earlier| !same_data(earlier, record))
-            };
+        for record in records {
+            let first = records.partition_point(|other| other.rtype < record.rtype);
+            let second = || identity(&records[first]) != identity(record);
             let fault = match record.rtype {
                 Rtype::SOA if !at_apex => ZoneFault::SoaBelowApex,
                 Rtype::SOA if second() => ZoneFault::SecondSoa,

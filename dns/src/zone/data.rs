@@ -4,6 +4,8 @@ use super::check;
 use super::error::{ZoneError, ZoneFault};
 use crate::name::{Name, NameRef};
 use crate::rr::{Rtype, Ttl};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,43 +114,48 @@ fn covered(record: &Record) -> Option<[u8; 2]> {
 /// Drops duplicates and evens TTLs in sorted records.
 fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
     let mut kept: Vec<Record> = Vec::with_capacity(records.len());
-    let mut set = 0;
-    for record in records {
-        let first = kept.get(set);
-        let same_set = first.is_some_and(|first| {
-            (&first.owner, first.rtype, covered(first))
-                == (&record.owner, record.rtype, covered(&record))
-        });
-        if !same_set {
-            set = kept.len();
-            kept.push(record);
-            continue;
-        }
-        if record.ttl != kept[set].ttl {
-            let lowest = record.ttl.min(kept[set].ttl);
-            notices.push(ZoneError::at(&record, ZoneFault::TtlMismatch { lowest }));
-            for earlier in &mut kept[set..] {
-                earlier.ttl = lowest;
+    let mut rest = records.into_iter().peekable();
+    let mut seen = HashSet::new();
+    while let Some(first) = rest.next() {
+        let start = kept.len();
+        let set = (first.owner.clone(), first.rtype, covered(&first));
+        let mut lowest = first.ttl;
+        let mut uneven = None;
+        seen.clear();
+        seen.insert(identity(&first).into_owned());
+        kept.push(first);
+        while let Some(record) =
+            rest.next_if(|next| (&next.owner, next.rtype, covered(next)) == (&set.0, set.1, set.2))
+        {
+            if uneven.is_none() && record.ttl != kept[start].ttl {
+                uneven = Some((record.position.clone(), notices.len()));
+            }
+            lowest = lowest.min(record.ttl);
+            if seen.insert(identity(&record).into_owned()) {
+                kept.push(record);
+            } else {
+                notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
             }
         }
-        if kept[set..].iter().any(|earlier| same_data(earlier, &record)) {
-            notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
-            continue;
+        if let Some((position, place)) = uneven {
+            let fault = ZoneFault::TtlMismatch { lowest };
+            notices.insert(place, ZoneError { position, name: set.0, fault });
+            for record in &mut kept[start..] {
+                record.ttl = lowest;
+            }
         }
-        let ttl = kept[set].ttl;
-        kept.push(Record { ttl, ..record });
     }
     kept
 }
 
-/// Whether two records of a set are one (RFC 2181 §5): names compare without case where the data is
-/// nothing but a name.
-pub(super) fn same_data(a: &Record, b: &Record) -> bool {
-    match a.rtype {
+/// What makes two records of a set one (RFC 2181 §5): the data, and names compare without case
+/// where the data is nothing but a name.
+pub(super) fn identity(record: &Record) -> Cow<'_, [u8]> {
+    match record.rtype {
         Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
-            a.rdata.eq_ignore_ascii_case(&b.rdata)
+            Cow::Owned(record.rdata.to_ascii_lowercase())
         }
-        _ => a.rdata == b.rdata,
+        _ => Cow::Borrowed(&record.rdata),
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Raw {
     /// Regions that are not built in, or are elsewhere.
     #[serde(default)]
     pub(crate) region: Vec<Region>,
+    /// What the server endures.
+    #[serde(default)]
+    pub(crate) limits: Limits,
     /// What is logged and how.
     pub(crate) log: Option<Spanned<Log>>,
 }
@@ -62,6 +65,30 @@ pub(crate) struct Listen {
     pub(crate) drain_wait: Option<Spanned<Time>>,
     /// From GOAWAY to the end of what still runs. Default 20 s.
     pub(crate) drain_deadline: Option<Spanned<Time>>,
+}
+
+/// `[limits]`; what each is for is said where `daemon::grpc::Limits` declares it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Connections at once. Default 4096.
+    pub(crate) connections: Option<Spanned<u32>>,
+    /// Unfinished handshakes at once. Default 1024.
+    pub(crate) handshakes: Option<Spanned<u32>>,
+    /// Default 5 s.
+    pub(crate) handshake_timeout: Option<Spanned<Time>>,
+    /// Calls at once on one connection. Default 128.
+    pub(crate) streams: Option<Spanned<u32>>,
+    /// Default 30 s.
+    pub(crate) request_timeout: Option<Spanned<Time>>,
+    /// Default 30 s.
+    pub(crate) keepalive_interval: Option<Spanned<Time>>,
+    /// Default 10 s.
+    pub(crate) keepalive_timeout: Option<Spanned<Time>>,
+    /// Default 1 h.
+    pub(crate) connection_age: Option<Spanned<Time>>,
+    /// Default 60 s.
+    pub(crate) connection_grace: Option<Spanned<Time>>,
 }
 
 /// A duration with its unit, such as `"5s"`.

@@ -1,6 +1,11 @@
 //! Each mistake as somebody makes it, and where the error points.
 
+use std::num::NonZeroU32;
+
 use super::*;
+use crate::backend::Policy;
+use crate::check::Check;
+use crate::service::MAX_REQUEST;
 
 /// All that is required.
 const LEAST: &str = "\
@@ -20,8 +25,9 @@ fn what_is_absent_has_the_documented_default() {
     let config = parse(LEAST).unwrap();
     assert_eq!(config.capacity, None);
     assert_eq!(config.checks, Checks::default());
-    assert_eq!(config.drain.wait, Duration::from_secs(5));
-    assert_eq!(config.drain.deadline, Duration::from_secs(20));
+    assert_eq!(config.limits.drain_wait, Duration::from_secs(5));
+    assert_eq!(config.limits.drain_deadline, Duration::from_secs(20));
+    assert_eq!(config.limits, Limits { message: MAX_REQUEST, ..Limits::default() });
     assert_eq!(config.tls.cert, Path::new("/etc/geoping/a.crt"), "counted from the file's folder");
     assert_eq!(config.location, geo::regions::find("us-central1").unwrap().point);
     assert!(config.warnings.is_empty());
@@ -36,16 +42,17 @@ fn all_that_can_be_written_is_read() {
          timeout = '100ms'\nrise = 3\nfall = 1\n\
          [geo]\ndatabase = ['city.mmdb']\n[geo.networks]\n'10.0.0.0/8' = { region = 'attic' }\n\
          '192.0.2.0/24' = { country = 'DE' }\n'2001:db8::/32' = { location = [1.5, 2.5] }\n\
-         [[region]]\nname = 'attic'\nlocation = [50.1, 8.7]\n[log]\nlevel = 'debug'",
+         [[region]]\nname = 'attic'\nlocation = [50.1, 8.7]\n[log]\nlevel = 'debug'\n\
+         [limits]\nconnections = 100\nstreams = 8\nconnection_age = '10m'",
     ))
     .unwrap();
     assert_eq!(config.capacity, NonZeroU64::new(5000));
     assert_eq!(config.version.as_deref(), Some("2.4.1"));
     assert_eq!(config.location, Point::new(41.26, -95.86).unwrap());
-    assert_eq!(
-        config.drain,
-        Drain { wait: Duration::from_secs(1), deadline: Duration::from_secs(2) }
-    );
+    let seconds = Duration::from_secs;
+    assert_eq!((config.limits.drain_wait, config.limits.drain_deadline), (seconds(1), seconds(2)));
+    assert_eq!((config.limits.connections, config.limits.streams), (100, 8));
+    assert_eq!(config.limits.connection_age, seconds(600));
     let count = |n| NonZeroU32::new(n).unwrap();
     let checks = Checks {
         check: Some(Check::grpc("http://127.0.0.1:50051", "shop.v1.Cart").unwrap()),
@@ -82,13 +89,16 @@ fn every_mistake_is_pointed_at() {
         ("", "admin = '127.0.0.1:1'\ngrpc = '127.0.0.1:1'", "", "both listen on 127.0.0.1:1"),
         ("", "drain_wait = 5", "", "6:14: "),
         ("", "drain_wait = '2h'", "", "6:14: must be between 0s and 1h"),
+        ("", "", "[limits]\nstreams = 0", "must be at least 1"),
+        ("", "", "[limits]\nhandshake_timeout = '1ms'", "must be between 100ms and 1h"),
+        ("", "", "[limits]\nconnection_age = '2days'", "must be between 100ms and 1day"),
         ("", "", "[log]\nlevel = 'loud'", "level 'loud'"),
         ("", "", "[backend]", "[backend] does not say what to check"),
         ("", "", "[backend]\ntcp = 'a:1'\nhttp = 'http://a'", "checked in one way only"),
         ("", "", "[backend]\ntcp = 'http://a:1'", "'http://a:1' is not of the form host:port"),
         ("", "", "[backend]\ngrpc = 'a:1'", "not of the form http://host:port"),
         ("", "", "[backend]\ntcp = 'a:1'\nservice = 's'", "knows services by name"),
-        ("", "", "[backend]\ntcp = 'a:1'\nrise = 0", "at least one check makes a verdict"),
+        ("", "", "[backend]\ntcp = 'a:1'\nrise = 0", "must be at least 1"),
         ("", "", "[backend]\ntcp = 'a:1'\ntimeout = '9s'", "may not outlast the interval"),
         ("", "", "[backend]\ntcp = 'a:1'\ninterval = '1ms'", "must be between 50ms and 1h"),
         ("", "", "[geo.networks]\n'10.0.0.1/8' = { country = 'DE' }", "is not a network"),
@@ -150,6 +160,7 @@ fn what_a_reload_may_change_is_no_fixed_change() {
     assert_eq!(change("", "grpc = '127.0.0.1:9'", ""), Some("[listen] grpc or admin"));
     let drain = Some("[listen] drain_wait or drain_deadline");
     assert_eq!(change("", "drain_wait = '1s'", ""), drain);
+    assert_eq!(change("", "", "[limits]\nstreams = 7"), Some("[limits]"));
     assert_eq!(change("", "", "[log]\nlevel = 'debug'"), Some("[log]"));
 }
 

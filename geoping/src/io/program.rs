@@ -17,6 +17,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::admin::{self, Readiness};
 use daemon::config::{ConfigError, Renew};
@@ -37,10 +38,13 @@ use super::reload::Reload;
 use super::{backend, cpu, health, places};
 use crate::backend::Condition;
 use crate::check::Checks;
-use crate::config::{Config, Drain};
+use crate::config::Config;
 use crate::load::Load;
 use crate::pings;
 use crate::service::{Facts, MAX_REQUEST, Service};
+
+/// What the parts may take to end once the last call has; they only have to notice.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// Where a configuration comes from, to read it again.
 #[derive(Clone, Debug)]
@@ -73,7 +77,8 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Running {
     supervisor: Supervisor,
-    drain: Drain,
+    /// For leaving, from the signal to the last part's end.
+    grace: Duration,
 }
 
 /// Why nothing could be started. The system is to blame.
@@ -184,32 +189,30 @@ impl Bound {
         pings::describe();
         let Bound { prepared, grpc, admin } = self;
         let Prepared { config, tls, service, checks, told } = prepared;
-        let (drain, limits, renew) =
-            (config.drain, config.limits.clone(), config.tls.renew.clone());
+        let (limits, renew) = (config.limits.clone(), config.tls.renew.clone());
+        let grace = limits.drain_wait + limits.drain_deadline + SLACK;
         let signals = Signals::new()?;
         let asked = checks.subscribe();
         let reload = Reload::new(origin, config, Arc::clone(&tls), service.clone(), checks)?;
-        // `leave`: GOAWAY, and every part ends. `served`: the last call has ended.
-        let (leave, served) = (CancellationToken::new(), CancellationToken::new());
-        let supervisor = Supervisor::new(Intensity::default(), leave.clone());
-        let mut tasks = Tasks { supervisor, leave };
+        let supervisor = Supervisor::new(Intensity::default(), stop.clone());
+        let mut tasks = Tasks { supervisor, stop, served: CancellationToken::new() };
 
         let readiness = Readiness::new();
         let reporter = HealthReporter::new();
         let routes = routes(&service, &reporter);
-        tasks.serve_grpc(grpc, routes, &tls, limits, served.clone());
+        tasks.serve_grpc(grpc, routes, &tls, limits);
         if let Some(admin) = admin {
             let service = service.clone();
             let extra = move || pings::exposition(&service);
-            tasks.serve_admin(admin, Arc::clone(&readiness), metrics, extra, served);
+            tasks.serve_admin(admin, Arc::clone(&readiness), metrics, extra);
         }
         tasks.watch_backend(asked, Arc::clone(&tls), told);
         tasks.tell_health(service.clone(), reporter);
         tasks.sample_cpu(service.load().clone());
         tasks.renew(tls, renew);
-        tasks.leave_in_order(signals, service, readiness, drain, stop);
+        tasks.drain(signals, service, readiness);
         tasks.reload(reload);
-        Ok(Running { supervisor: tasks.supervisor, drain })
+        Ok(Running { supervisor: tasks.supervisor, grace })
     }
 }
 
@@ -220,15 +223,17 @@ impl Running {
     ///
     /// A part failed too often.
     pub async fn wait(self) -> Result<(), Exhausted> {
-        self.supervisor.wait(self.drain.deadline).await
+        self.supervisor.wait(self.grace).await
     }
 }
 
 /// The long-running parts, each made anew when it fails.
 struct Tasks {
     supervisor: Supervisor,
-    /// Cancelled when it is time to go: GOAWAY, and every part ends.
-    leave: CancellationToken,
+    /// Cancelled when it is time to go.
+    stop: CancellationToken,
+    /// Cancelled when the last call has ended, and with it every other part.
+    served: CancellationToken,
 }
 
 impl Tasks {
@@ -238,15 +243,14 @@ impl Tasks {
         routes: Routes,
         tls: &Arc<Tls>,
         limits: Limits,
-        served: CancellationToken,
     ) {
-        let (tls, leave) = (Arc::clone(tls), self.leave.clone());
+        let (tls, stop, served) = (Arc::clone(tls), self.stop.clone(), self.served.clone());
         self.supervisor.spawn("grpc", move || {
-            let (tls, routes, leave) = (Arc::clone(&tls), routes.clone(), leave.clone());
+            let (tls, routes, stop) = (Arc::clone(&tls), routes.clone(), stop.clone());
             let (listener, limits, served) = (again(&listener), limits.clone(), served.clone());
             async move {
                 let authorise = authorise(tls.trust_domain());
-                let shutdown = leave.cancelled_owned();
+                let shutdown = stop.cancelled_owned();
                 // Health is told by `health::follow`, which knows of drains that end as well.
                 grpc::serve(listener?, tls, routes, &limits, authorise, None, shutdown).await?;
                 served.cancel();
@@ -262,8 +266,8 @@ impl Tasks {
         readiness: Arc<Readiness>,
         metrics: PrometheusHandle,
         extra: impl Fn() -> String + Clone + Send + Sync + 'static,
-        served: CancellationToken,
     ) {
+        let served = self.served.clone();
         self.supervisor.spawn("admin", move || {
             let (readiness, metrics, extra) =
                 (Arc::clone(&readiness), metrics.clone(), extra.clone());
@@ -280,23 +284,23 @@ impl Tasks {
         tls: Arc<Tls>,
         told: watch::Sender<Condition>,
     ) {
-        self.until_left("backend", move || {
+        self.until_served("backend", move || {
             backend::follow(checks.clone(), Some(Arc::clone(&tls)), told.clone())
         });
     }
 
     fn tell_health(&mut self, service: Service, reporter: HealthReporter) {
-        self.until_left("health", move || health::follow(service.clone(), reporter.clone()));
+        self.until_served("health", move || health::follow(service.clone(), reporter.clone()));
     }
 
     fn sample_cpu(&mut self, load: Load) {
-        self.until_left("cpu", move || cpu::sample(load.clone(), cpu::PROC_STAT.as_ref()));
+        self.until_served("cpu", move || cpu::sample(load.clone(), cpu::PROC_STAT.as_ref()));
     }
 
     fn renew(&mut self, tls: Arc<Tls>, renew: Option<Renew>) {
-        let leave = self.leave.clone();
-        self.until_left("certificate", move || {
-            let shutdown = leave.clone().cancelled_owned();
+        let served = self.served.clone();
+        self.until_served("certificate", move || {
+            let shutdown = served.clone().cancelled_owned();
             let renewing = daemon::renewal::run(Arc::clone(&tls), renew.clone(), shutdown);
             async move {
                 renewing.await;
@@ -307,50 +311,42 @@ impl Tasks {
 
     fn reload(&mut self, reload: Reload) {
         let reload = Arc::new(Mutex::new(reload));
-        self.until_left("reload", move || {
+        self.until_served("reload", move || {
             let reload = Arc::clone(&reload);
             async move { reload.lock().await.run().await }
         });
     }
 
-    fn leave_in_order(
-        &mut self,
-        signals: Signals,
-        service: Service,
-        readiness: Arc<Readiness>,
-        drain: Drain,
-        stop: CancellationToken,
-    ) {
-        let leave = self.leave.clone();
+    /// Says DRAINING on SIGUSR1, takes it back on SIGUSR2, and says it for good once it is time to
+    /// go; the gRPC server keeps `drain_wait` and `drain_deadline` itself.
+    fn drain(&mut self, signals: Signals, service: Service, readiness: Arc<Readiness>) {
+        let stop = self.stop.clone();
         let signals = Arc::new(Mutex::new(signals));
         let in_service = readiness.condition("in service");
         in_service.set_ready();
-        self.until_left("drain", move || {
-            let (service, readiness) = (service.clone(), Arc::clone(&readiness));
+        self.until_served("drain", move || {
+            let (service, readiness, stop) =
+                (service.clone(), Arc::clone(&readiness), stop.clone());
             let (signals, in_service) = (Arc::clone(&signals), in_service.clone());
-            let (stop, leave) = (stop.clone(), leave.clone());
             async move {
                 signals.lock().await.drain_until(&stop, &service, &in_service).await;
-                tracing::info!(wait = ?drain.wait, "leaving: DRAINING and NOT_SERVING from now on");
                 service.drain();
                 readiness.drain();
-                tokio::time::sleep(drain.wait).await;
-                leave.cancel();
                 Ok::<(), Infallible>(())
             }
         });
     }
 
-    /// Runs what `factory` makes until it is done, or it is time to go.
-    fn until_left<F, Fut, E>(&mut self, name: &'static str, mut factory: F)
+    /// Runs what `factory` makes until it is done, or the last call has ended.
+    fn until_served<F, Fut, E>(&mut self, name: &'static str, mut factory: F)
     where
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: std::fmt::Display + Send + 'static,
     {
-        let leave = self.leave.clone();
+        let served = self.served.clone();
         self.supervisor.spawn(name, move || {
-            let task = leave.clone().run_until_cancelled_owned(factory());
+            let task = served.clone().run_until_cancelled_owned(factory());
             async move { task.await.unwrap_or(Ok(())) }
         });
     }

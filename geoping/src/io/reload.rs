@@ -80,14 +80,18 @@ impl Reload {
             let trigger = self.watch.changed().await;
             let watched = files(&self.origin, &self.tls, &self.current);
             let result = self.apply(&trigger).await;
-            let label = if result.is_ok() { "applied" } else { "refused" };
-            metrics::counter!(pings::CONFIG_RELOADS, "result" => label).increment(1);
-            match result {
-                Ok(()) => tracing::info!(%trigger, "reloaded"),
+            let label = match result {
+                Ok(()) => {
+                    tracing::info!(%trigger, "reloaded");
+                    "applied"
+                }
                 Err(refused) => {
                     tracing::error!(%trigger, "reload refused, serving on as before: {refused}");
+                    "refused"
                 }
-            }
+            };
+            // Who sees the figure finds the reason in the log.
+            metrics::counter!(pings::CONFIG_RELOADS, "result" => label).increment(1);
             let files = files(&self.origin, &self.tls, &self.current);
             if files != watched {
                 self.watch = Watch::new(files)?;

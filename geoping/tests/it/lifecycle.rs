@@ -16,6 +16,7 @@ use crate::harness::{ADA, Node, Site, eventually, status, within};
 #[tokio::test]
 async fn a_node_leaves_in_order() {
     const WAIT: Duration = Duration::from_secs(2);
+    const END: Duration = Duration::from_secs(1);
     let site = Site::new();
     site.configure("", "drain_wait = '2s'\ndrain_deadline = '1s'", "");
     let mut node = site.start().await;
@@ -50,7 +51,8 @@ async fn a_node_leaves_in_order() {
     let ended = node.ended().await;
     assert_eq!(ended.code(), Some(0), "{}", node.log());
     let took = asked.elapsed();
-    assert!(took >= WAIT, "gone after {took:?}, before callers could notice");
+    assert!(took >= WAIT + END, "gone after {took:?}: callers could not notice, or not finish");
+    assert!(took < 2 * (WAIT + END), "the way out took {took:?}");
     let last = within(changes.message()).await;
     assert!(!matches!(last, Ok(Some(_))), "the endless call was ended: {last:?}");
 }

@@ -6,11 +6,12 @@
 //! its locations, nearest first.
 //!
 //! ```text
-//!  mmdb bytes ──▶ mmdb::load ──┐
-//!  compiled in ─▶ builtin::load┼▶ TableBuilder ──freeze──▶ Table ──────────▶ Ranking
-//!  networks ───────────────────┘                            │                   │
-//!                                     address ──lookup──▶ Hit { place, .. } ──order──▶ [2, 0, 1]
-//!                                                            scope, source
+//!  file's bytes ─▶ mmdb::load ────┐
+//!  compiled in ──▶ builtin::load ─┼─▶ TableBuilder ──freeze──▶ Table ───────▶ Ranking
+//!  networks ──────────────────────┘                              │               │
+//!                                     address ────────────────lookup           order
+//!                                                                ▼               ▼
+//!                                               Hit { place, scope, source } ─▶ [2, 0, 1]
 //! ```
 //!
 //! | you have | you want | use |

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use daemon::config;
 use daemon::grpc::{self, ConnectError, Endpoint, Timeouts};
-use daemon::tls::{self, Expect, Tls};
+use daemon::tls::{self, Caller, Expect};
 use tonic::transport::Channel;
 
 use crate::contexts::Context;
@@ -30,11 +29,10 @@ pub(crate) struct CredentialFlags {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// Three files, complete.
+/// The authority to trust, and the certificate and key to present, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Credentials {
-    cert: PathBuf,
-    key: PathBuf,
+    pair: Option<(PathBuf, PathBuf)>,
     ca: PathBuf,
 }
 
@@ -49,7 +47,9 @@ impl CredentialFlags {
         let key = or(self.key, &context.key);
         let ca = or(self.ca, &context.ca);
         match (cert, key, ca) {
-            (Some(cert), Some(key), Some(ca)) => Ok(Credentials { cert, key, ca }),
+            (Some(cert), Some(key), Some(ca)) => Ok(Credentials { pair: Some((cert, key)), ca }),
+            // Nothing to present: the server says what it thinks of that.
+            (None, None, Some(ca)) => Ok(Credentials { pair: None, ca }),
             (cert, key, ca) => {
                 let missing =
                     [(cert.is_none(), "--cert"), (key.is_none(), "--key"), (ca.is_none(), "--ca")];
@@ -67,27 +67,21 @@ impl CredentialFlags {
 
 impl Credentials {
     pub(crate) fn new(cert: &Path, key: &Path, ca: &Path) -> Self {
-        Self { cert: cert.into(), key: key.into(), ca: ca.into() }
+        Self { pair: Some((cert.into(), key.into())), ca: ca.into() }
     }
 
-    /// Certificate, key, authority.
-    pub(crate) fn files(&self) -> (PathBuf, PathBuf, PathBuf) {
-        (self.cert.clone(), self.key.clone(), self.ca.clone())
+    /// Certificate and key, if any, and the authority.
+    pub(crate) fn into_files(self) -> (Option<(PathBuf, PathBuf)>, PathBuf) {
+        (self.pair, self.ca)
     }
 
-    /// Reads the files.
+    /// Reads the files. What they are worth the server decides: it says so, and its log does.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    pub(crate) fn load(&self) -> anyhow::Result<Arc<Tls>> {
-        let files = config::Tls {
-            cert: self.cert.clone(),
-            key: self.key.clone(),
-            ca: self.ca.clone(),
-            crl: None,
-            renew: None,
-        };
-        Tls::load(&files, None, tls::system_clock()).context("our credentials")
+    pub(crate) fn load(&self) -> anyhow::Result<Arc<Caller>> {
+        let pair = self.pair.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+        Caller::load(&self.ca, pair, tls::system_clock()).context("our credentials")
     }
 }
 
@@ -104,6 +98,10 @@ impl NoAnswer {
             ConnectError::Refused { .. } => "connection refused: nothing listens there".to_owned(),
             ConnectError::Unreachable { cause, .. } => one_line(&format!("unreachable: {cause}")),
             ConnectError::TimedOut { after, .. } => return Self::timed_out(*after),
+            // The alert comes only to those who presented none.
+            ConnectError::Tls { words, .. } if words.contains("certificate_required") => {
+                one_line(&format!("TLS: {words}; give --cert and --key"))
+            }
             ConnectError::Tls { words, .. } => one_line(&format!("TLS: {words}")),
             ConnectError::Closed { .. } => {
                 "it closed the connection during the handshake; does it speak TLS?".to_owned()
@@ -125,7 +123,7 @@ impl NoAnswer {
 /// The cause in words.
 pub(crate) async fn connect(
     to: &HostPort,
-    tls: &Arc<Tls>,
+    tls: &Arc<Caller>,
     expect: &Expect,
     patience: Duration,
 ) -> Result<Channel, NoAnswer> {

@@ -56,7 +56,7 @@ use crate::tls::Tls;
 
 pub use authorise::Authorise;
 pub use client::{ConnectError, Endpoint, EndpointError, PeerIdentity, Timeouts, connect};
-pub use explain::explain;
+pub use explain::{explain, unsent};
 pub use health::Health;
 pub use limits::Limits;
 

@@ -27,6 +27,7 @@
 //! revocation list. The key exchange prefers X25519MLKEM768, so that what is recorded today stays
 //! secret when quantum computers come.
 
+mod caller;
 mod material;
 mod verify;
 mod words;
@@ -38,7 +39,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use pki::{Identity, IdentityError, Program, TrustDomain};
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 pub use rustls::time_provider::TimeProvider;
@@ -46,8 +47,9 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::config;
 use material::Material;
-use verify::{ClientVerifier, ServerVerifier};
+use verify::{ClientVerifier, ServerVerifier, Trust};
 
+pub use caller::Caller;
 pub use material::TlsError;
 pub use words::{alert_in_words, refusal_in_words};
 
@@ -89,6 +91,12 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whom the certificate names, or why it names nobody.
     pub identity: Result<Identity, IdentityError>,
+}
+
+/// What a client connects with: a node's [`Tls`], or a person's [`Caller`].
+pub trait Credentials: Send + Sync + 'static {
+    /// For connecting: no host name; the server's certificate must name whom we `expect`.
+    fn client_config(&self, expect: &Expect) -> Arc<ClientConfig>;
 }
 
 /// What a [`Tls::reload`] changed.
@@ -139,10 +147,17 @@ impl Tls {
         let material = Material::read(config)?;
         let trust_domain = trust_domain.unwrap_or(&material.identity.trust_domain).clone();
         let now = now_of(clock.as_ref())?;
-        material.check(config, &trust_domain, now)?;
+        match material.check(config, &trust_domain, now) {
+            // A node that did not start could not renew its certificate either, and what needs
+            // none of it (DNS) should be served meanwhile.
+            Err(error @ TlsError::OutOfTime { .. }) => {
+                tracing::error!(%error, "starting all the same: peers refuse us until it is renewed");
+            }
+            checked => checked?,
+        }
         material.refuse_own_revocation(config)?;
         let server = server_config(&material, &provider, &clock)
-            .map_err(|e| TlsError::of_pair(config, &e))?;
+            .map_err(|e| TlsError::of_pair(&config.cert, &config.key, &e))?;
         let tls = Self {
             config: config.clone(),
             trust_domain,
@@ -192,7 +207,7 @@ impl Tls {
             tracing::error!("{error}");
         }
         let server = server_config(&material, &self.provider, &self.clock)
-            .map_err(|e| TlsError::of_pair(&self.config, &e))?;
+            .map_err(|e| TlsError::of_pair(&self.config.cert, &self.config.key, &e))?;
         self.current.store(Arc::new(Current { material, server }));
         Ok(Reloaded::Changed)
     }
@@ -239,27 +254,6 @@ impl Tls {
         Arc::clone(&self.current.load().server)
     }
 
-    /// For connecting: no host name; the server's certificate must name whom we `expect`.
-    pub fn client_config(&self, expect: &Expect) -> Arc<ClientConfig> {
-        let current = self.current.load();
-        let verifier = ServerVerifier {
-            trust: Arc::clone(&current.material.trust),
-            trust_domain: self.trust_domain.clone(),
-            expect: expect.clone(),
-        };
-        let mut config =
-            ClientConfig::builder_with_details(self.provider.clone(), self.clock.clone())
-                .with_protocol_versions(&[&rustls::version::TLS13])
-                .expect("the provider has TLS 1.3 cipher suites")
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_client_cert_resolver(current.material.resolver());
-        config.alpn_protocols = vec![ALPN_H2.to_vec()];
-        config.resumption = Resumption::disabled();
-        config.enable_sni = false; // the name would tell a listener whom we look for
-        Arc::new(config)
-    }
-
     /// Sets the gauges about dates, and says so when the revocation list is stale. To be called
     /// now and then, since what changes is the time.
     pub fn observe(&self) {
@@ -282,6 +276,36 @@ impl Tls {
             );
         }
     }
+}
+
+impl Credentials for Tls {
+    fn client_config(&self, expect: &Expect) -> Arc<ClientConfig> {
+        let current = self.current.load();
+        let (trust, resolver) = (Arc::clone(&current.material.trust), current.material.resolver());
+        let domain = self.trust_domain.clone();
+        client_config(&self.provider, &self.clock, trust, domain, expect, resolver)
+    }
+}
+
+fn client_config(
+    provider: &Arc<CryptoProvider>,
+    clock: &Arc<dyn TimeProvider>,
+    trust: Arc<Trust>,
+    trust_domain: TrustDomain,
+    expect: &Expect,
+    resolver: Arc<dyn ResolvesClientCert>,
+) -> Arc<ClientConfig> {
+    let verifier = ServerVerifier { trust, trust_domain, expect: expect.clone() };
+    let mut config = ClientConfig::builder_with_details(provider.clone(), clock.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3 cipher suites")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(resolver);
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_sni = false; // the name would tell a listener whom we look for
+    Arc::new(config)
 }
 
 fn server_config(

@@ -104,7 +104,7 @@ fn bare(client: IpNet) -> String {
 
 async fn ask(
     server: &HostPort,
-    tls: &std::sync::Arc<daemon::tls::Tls>,
+    tls: &std::sync::Arc<daemon::tls::Caller>,
     request: wire::ExplainRequest,
 ) -> Result<wire::ExplainReply, NoAnswer> {
     let expect = Expect::program(Program::Dnsrouter);

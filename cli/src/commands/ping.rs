@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daemon::tls::{Expect, Tls};
+use daemon::tls::{Caller, Expect};
 use ipnet::IpNet;
 use pki::Program;
 use proto::geoping::v1::RegionRequest;
@@ -273,13 +273,13 @@ fn line(
 /// Pings addresses over connections that stay open, so that the time shown is that of the
 /// question and its answer, not of a handshake.
 pub(crate) struct Pinger {
-    tls: Arc<Tls>,
+    tls: Arc<Caller>,
     patience: Duration,
     channels: BTreeMap<SocketAddr, Channel>,
 }
 
 impl Pinger {
-    pub(crate) fn new(tls: Arc<Tls>, patience: Duration) -> Self {
+    pub(crate) fn new(tls: Arc<Caller>, patience: Duration) -> Self {
         Self { tls, patience, channels: BTreeMap::new() }
     }
 

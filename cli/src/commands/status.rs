@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use daemon::tls::{Expect, Tls};
+use daemon::tls::{Caller, Expect};
 use pki::Program;
 use proto::dnsrouter::v1 as wire;
 use proto::dnsrouter::v1::control_client::ControlClient;
@@ -71,7 +71,7 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
 }
 
 /// All at once; the result keeps the order of the servers.
-async fn ask_all(servers: Vec<HostPort>, tls: &Arc<Tls>) -> Vec<Node> {
+async fn ask_all(servers: Vec<HostPort>, tls: &Arc<Caller>) -> Vec<Node> {
     let mut tasks = JoinSet::new();
     for (index, server) in servers.into_iter().enumerate() {
         let tls = tls.clone();
@@ -88,7 +88,7 @@ async fn ask_all(servers: Vec<HostPort>, tls: &Arc<Tls>) -> Vec<Node> {
     nodes.into_iter().map(|(_, node)| node).collect()
 }
 
-async fn ask(server: &HostPort, tls: &Arc<Tls>) -> Result<wire::StatusReply, NoAnswer> {
+async fn ask(server: &HostPort, tls: &Arc<Caller>) -> Result<wire::StatusReply, NoAnswer> {
     let expect = Expect::program(Program::Dnsrouter);
     let channel = rpc::connect(server, tls, &expect, PATIENCE).await?;
     let mut client = ControlClient::new(channel);

@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
 
 use super::explain::tls_error_in_words;
-use crate::tls::{Expect, Tls};
+use crate::tls::{Credentials, Expect};
 
 /// How long a server may keep us waiting for its first bytes after the handshake. Ours send them
 /// at once; one that does not is not refused for it.
@@ -150,13 +150,13 @@ impl PeerIdentity {
 /// [`ConnectError`] in words fit for a person.
 pub async fn connect(
     endpoint: &Endpoint,
-    tls: &Arc<Tls>,
+    tls: &Arc<impl Credentials>,
     expect: &Expect,
     timeouts: &Timeouts,
 ) -> Result<(Channel, PeerIdentity), ConnectError> {
     let dialer = Dialer {
         endpoint: endpoint.clone(),
-        tls: Arc::clone(tls),
+        tls: tls.clone(),
         expect: expect.clone(),
         timeout: timeouts.connect,
     };
@@ -201,7 +201,7 @@ pub async fn connect(
 #[derive(Clone)]
 struct Dialer {
     endpoint: Endpoint,
-    tls: Arc<Tls>,
+    tls: Arc<dyn Credentials>,
     expect: Expect,
     timeout: Duration,
 }

@@ -31,6 +31,23 @@ pub fn explain(error: &(dyn Error + 'static)) -> String {
     texts.join(": ")
 }
 
+/// Whether a call never left us, because its connection was just ending (its age, a drain): it
+/// can be made again at once, whatever it does, and says nothing about the server.
+///
+/// gRPC asks clients to repeat such calls by themselves; `tonic` does not. A prober that counts
+/// them would see a server fail each time a connection comes of age.
+pub fn unsent(status: &tonic::Status) -> bool {
+    let mut next = Error::source(status);
+    for _ in 0..MAX_DEPTH {
+        let Some(error) = next else { return false };
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// What a TLS error says about who refused whom.
 pub(super) fn tls_error_in_words(error: &rustls::Error) -> String {
     match error {

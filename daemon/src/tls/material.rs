@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use pki::crl::{CrlError, CrlInfo};
 use pki::{Identity, IdentityError, TrustDomain};
+use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, Error};
 use rustls_pki_types::pem::PemObject;
@@ -80,6 +81,21 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// Our own certificate has expired, or is not valid yet.
+    #[error("{}: our own {why}", .file.display())]
+    OutOfTime {
+        /// The certificate.
+        file: PathBuf,
+        /// Since when, or until when.
+        why: String,
+    },
+    /// Neither the authority nor our own certificate says which installation this is.
+    #[error("{}: this authority names no trust domain, and neither does our own certificate; give \
+             a certificate that does", .file.display())]
+    NoTrustDomain {
+        /// The authority.
+        file: PathBuf,
+    },
     /// A revocation list is damaged or not of our authority.
     #[error("{}: {cause}", .file.display())]
     BadCrl {
@@ -124,11 +140,8 @@ impl Material {
         ];
         warn_if_everybody_reads(&config.key);
 
-        let chain: Vec<CertificateDer<'static>> = all_in(&config.cert, &raw[0], "certificate")?;
-        let key = PrivateKeyDer::from_pem_slice(&raw[1])
-            .map_err(|_| bad(&config.key, "it holds no private key in PEM form"))?;
-        let certified = CertifiedKey::from_der(chain.clone(), key, &provider)
-            .map_err(|e| TlsError::of_pair(config, &e))?;
+        let certified = certified(&config.cert, &raw[0], &config.key, &raw[1], &provider)?;
+        let chain = certified.cert.clone();
         let own = &chain[0]; // `all_in` found at least one
         let identity = Identity::of_certificate(own)
             .map_err(|cause| TlsError::Nameless { file: config.cert.clone(), cause })?;
@@ -165,10 +178,14 @@ impl Material {
         }
         match self.verify_own(now) {
             Ok(()) | Err(Error::InvalidCertificate(CertificateError::Revoked)) => Ok(()),
-            Err(error) => Err(TlsError::Unacceptable {
-                file: config.cert.clone(),
-                why: refusal_in_words(&error).1,
-            }),
+            Err(error) => {
+                let (file, why) = (config.cert.clone(), refusal_in_words(&error).1);
+                Err(if is_about_time(&error) {
+                    TlsError::OutOfTime { file, why }
+                } else {
+                    TlsError::Unacceptable { file, why }
+                })
+            }
         }
     }
 
@@ -224,12 +241,12 @@ impl Material {
 
 impl TlsError {
     /// What rustls says about certificate and key together.
-    pub(super) fn of_pair(config: &config::Tls, error: &Error) -> Self {
+    pub(super) fn of_pair(cert: &Path, key: &Path, error: &Error) -> Self {
         match error {
             Error::InconsistentKeys(_) => {
-                Self::KeyMismatch { cert: config.cert.clone(), key: config.key.clone() }
+                Self::KeyMismatch { cert: cert.to_owned(), key: key.to_owned() }
             }
-            other => bad(&config.key, &format!("unusable private key: {other}")),
+            other => bad(key, &format!("unusable private key: {other}")),
         }
     }
 }
@@ -242,6 +259,50 @@ impl std::fmt::Debug for Material {
             .field("lists", &self.lists)
             .finish_non_exhaustive()
     }
+}
+
+/// A certificate chain with its private key.
+fn certified(
+    cert: &Path,
+    cert_pem: &[u8],
+    key: &Path,
+    key_pem: &[u8],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain: Vec<CertificateDer<'static>> = all_in(cert, cert_pem, "certificate")?;
+    let private = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|_| bad(key, "it holds no private key in PEM form"))?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|e| TlsError::of_pair(cert, key, &e))
+}
+
+/// What a [`Caller`](super::Caller) is made of; nothing is checked against anything.
+#[expect(clippy::type_complexity, reason = "three parts, used once")]
+pub(super) fn caller_material(
+    authority: &Path,
+    pair: Option<(&Path, &Path)>,
+    provider: &CryptoProvider,
+) -> Result<(Vec<CertificateDer<'static>>, Arc<Trust>, Option<Arc<CertifiedKey>>), TlsError> {
+    let authorities = all_in(authority, &read(authority, MAX_PEM)?, "certificate")?;
+    let trust = Trust {
+        anchors: anchors(authority, &authorities)?,
+        lists: Vec::new(),
+        algorithms: provider.signature_verification_algorithms,
+    };
+    let pair = pair.map(|(cert, key)| {
+        warn_if_everybody_reads(key);
+        certified(cert, &read(cert, MAX_PEM)?, key, &read(key, MAX_PEM)?, provider).map(Arc::new)
+    });
+    Ok((authorities, Arc::new(trust), pair.transpose()?))
+}
+
+fn is_about_time(error: &Error) -> bool {
+    use CertificateError as C;
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. }
+        )
+    )
 }
 
 /// The lists in a file: what they say, and as the verifier wants them.

@@ -231,7 +231,7 @@ fn no_certificate_is_refused() {
 #[derive(Debug)]
 struct NoCertificate;
 
-impl rustls::client::ResolvesClientCert for NoCertificate {
+impl ResolvesClientCert for NoCertificate {
     fn resolve(
         &self,
         _: &[&[u8]],

@@ -305,7 +305,11 @@ impl Wiring {
                     .allow("/dnsrouter.v1.Control/Status", is_person_or_name_server)
                     .allow_health();
                 let listener = TcpListener::from_std(listener?)?;
-                let limits = Limits { drain_wait: Duration::ZERO, ..Limits::default() };
+                let limits = Limits {
+                    drain_wait: Duration::ZERO,
+                    drain_deadline: GRACE / 2,
+                    ..Limits::default()
+                };
                 grpc::serve(
                     listener,
                     tls,

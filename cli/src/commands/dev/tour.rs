@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::tls::{Expect, Tls};
+use daemon::tls::{Caller, Expect};
 use hickory_proto::rr::{RData, RecordType};
 use ipnet::{IpNet, Ipv4Net};
 use pki::Program;
@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What is not up at the deadline.
-pub(crate) async fn wait_until_seen(layout: &Layout, tls: &Arc<Tls>) -> Result<(), String> {
+pub(crate) async fn wait_until_seen(layout: &Layout, tls: &Arc<Caller>) -> Result<(), String> {
     let deadline = Instant::now() + SEEN_WITHIN;
     for site in &layout.sites {
         while let Err(cause) = all_up(site.dnsrouter.at("control"), tls).await {
@@ -62,7 +62,7 @@ pub(crate) async fn wait_until_seen(layout: &Layout, tls: &Arc<Tls>) -> Result<(
     Ok(())
 }
 
-async fn all_up(control: SocketAddr, tls: &Arc<Tls>) -> Result<(), String> {
+async fn all_up(control: SocketAddr, tls: &Arc<Caller>) -> Result<(), String> {
     let expect = Expect::program(Program::Dnsrouter);
     let to = rpc::at(control);
     let channel = rpc::connect(&to, tls, &expect, PATIENCE).await;
@@ -89,7 +89,7 @@ struct Stop {
 ///
 /// # Errors
 /// The first client that got no answer.
-pub(crate) async fn take(layout: &Layout, tls: &Arc<Tls>) -> anyhow::Result<String> {
+pub(crate) async fn take(layout: &Layout, tls: &Arc<Caller>) -> anyhow::Result<String> {
     let mut pinger = Pinger::new(tls.clone(), PATIENCE);
     let server = layout.sites[0].dnsrouter.at("dns");
     let mut rows = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use daemon::shutdown;
-use daemon::tls::Tls;
+use daemon::tls::Caller;
 use pki::Program;
 
 use super::control::{Control, Reply, Request};
@@ -110,7 +110,12 @@ async fn attend(fleet: &mut Fleet, control: &mut Control) -> anyhow::Result<()> 
 }
 
 /// The table, the tour and what to try next.
-async fn show(layout: &Layout, fleet: &Fleet, tls: &Arc<Tls>, usual: &Path) -> anyhow::Result<()> {
+async fn show(
+    layout: &Layout,
+    fleet: &Fleet,
+    tls: &Arc<Caller>,
+    usual: &Path,
+) -> anyhow::Result<()> {
     output::print(&format!("\n{}\n", table(&fleet.status())))?;
     output::print(&format!(
         "certificates  {}\nlogs          {}\ncontext       {CONTEXT}, in use from now on\n\n",
@@ -246,12 +251,13 @@ fn write_context(
 ) -> anyhow::Result<()> {
     let file = &invocation.surroundings.contexts;
     let mut contexts = Contexts::load(file)?;
-    let (cert, key, ca) = dev.files();
+    let (pair, ca) = dev.clone().into_files();
+    let (cert, key) = pair.unzip();
     let context = Context {
         servers: layout.sites.iter().map(|s| rpc::at(s.dnsrouter.at("control"))).collect(),
         dns: layout.sites.iter().map(|site| site.dnsrouter.at("dns")).collect(),
-        cert: Some(cert),
-        key: Some(key),
+        cert,
+        key,
         ca: Some(ca),
     };
     contexts.context.insert(CONTEXT.to_owned(), context);

@@ -48,12 +48,12 @@ async fn run(
     let stop = daemon::shutdown::on_signals().context("cannot handle signals")?;
     let addresses = bound.addresses()?;
     let running = bound.start(origin, metrics, stop)?;
-    tracing::info!(grpc = %addresses.grpc, admin = ?addresses.admin, "ready");
-    if let Some(file) = &args.ready_file {
-        ready::write(file, addresses)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    let Err(exhausted) = running.wait().await else { return Ok(ExitCode::SUCCESS) };
+    let admin = addresses.admin.map(tracing::field::display);
+    tracing::info!(grpc = %addresses.grpc, admin, "ready");
+    ready::announce(args.ready_file.as_deref(), addresses)?;
+    let ended = running.wait().await;
+    ready::withdraw(args.ready_file.as_deref());
+    let Err(exhausted) = ended else { return Ok(ExitCode::SUCCESS) };
     tracing::error!("{exhausted}");
     Ok(ExitCode::from(EXIT_EXHAUSTED))
 }

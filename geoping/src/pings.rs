@@ -137,7 +137,8 @@ pub fn role_label(caller: Option<&Identity>) -> &'static str {
     }
 }
 
-/// Tells the exporter what each metric means and counts in.
+/// Tells the exporter what each metric means and counts in, and begins the counters whose labels
+/// are known at 0: a rate needs a first value.
 pub fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!(REQUESTS, "Answered Status calls");
@@ -146,6 +147,9 @@ pub fn describe() {
     describe_counter!(BACKEND_CHECKS, "Finished checks of the backend");
     describe_histogram!(BACKEND_CHECK_SECONDS, Unit::Seconds, "Time a check of the backend took");
     describe_counter!(CONFIG_RELOADS, "Reloads of the configuration");
+    for result in ["applied", "refused"] {
+        metrics::counter!(CONFIG_RELOADS, "result" => result).absolute(0);
+    }
 }
 
 /// The figures a service holds itself, read at the time of the call, in Prometheus' text form

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::grpc::{self, Timeouts};
-use daemon::tls::{Expect, Tls};
+use daemon::tls::{Credentials as _, Expect, Tls};
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use daemon::admin::{self, Readiness};
 use daemon::config::{ConfigError, Renew};
-use daemon::grpc::{self, Authorise, Limits};
+use daemon::grpc::{self, Authorise, Limits, ServeError};
 use daemon::reload::WatchError;
 use daemon::shutdown::CancellationToken;
 use daemon::supervise::{Exhausted, Intensity, Supervisor};
@@ -35,7 +35,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::reload::Reload;
-use super::{backend, cpu, health, places};
+use super::{backend, cpu, health, places, ready};
 use crate::backend::Condition;
 use crate::check::Checks;
 use crate::config::Config;
@@ -90,6 +90,17 @@ pub enum StartError {
     /// No notice of changed files.
     #[error(transparent)]
     Watch(#[from] WatchError),
+}
+
+/// Why the gRPC server ended by itself; it is started anew.
+#[derive(Debug, thiserror::Error)]
+enum GrpcError {
+    /// The socket cannot be listened on once more.
+    #[error("cannot go on listening: {0}")]
+    Listen(#[from] io::Error),
+    /// It failed while serving.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
 }
 
 /// Where a [`Bound`] program is reached; the ports are those the system chose where the
@@ -254,7 +265,7 @@ impl Tasks {
                 // Health is told by `health::follow`, which knows of drains that end as well.
                 grpc::serve(listener?, tls, routes, &limits, authorise, None, shutdown).await?;
                 served.cancel();
-                Ok::<(), anyhow::Error>(())
+                Ok::<(), GrpcError>(())
             }
         });
     }
@@ -330,6 +341,7 @@ impl Tasks {
             let (signals, in_service) = (Arc::clone(&signals), in_service.clone());
             async move {
                 signals.lock().await.drain_until(&stop, &service, &in_service).await;
+                ready::leaving();
                 service.drain();
                 readiness.drain();
                 Ok::<(), Infallible>(())

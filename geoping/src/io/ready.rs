@@ -1,17 +1,45 @@
-//! Tells whoever started this program where it is reached, when ports were left to the system.
+//! Tells whoever started this program that it serves, and where: systemd by its socket
+//! (sd_notify(3)), others by a file.
 
 use std::io;
 use std::path::Path;
 
+use sd_notify::NotifyState;
+
 use super::program::Addresses;
 
-/// Writes `{"grpc":"127.0.0.1:PORT","admin":"127.0.0.1:PORT"}` to `file`, which appears whole or
-/// not at all; `admin` is null where it is not served.
+/// Tells systemd, if that is listening, and writes `file`, if one is wanted.
 ///
 /// # Errors
 ///
-/// The system's; what was written beside `file` is taken away.
-pub fn write(file: &Path, addresses: Addresses) -> io::Result<()> {
+/// The file cannot be written.
+pub fn announce(file: Option<&Path>, addresses: Addresses) -> io::Result<()> {
+    if let Some(file) = file {
+        write(file, addresses).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", file.display()))
+        })?;
+    }
+    // Not started by systemd: nobody to tell.
+    drop(sd_notify::notify(&[NotifyState::Ready]));
+    Ok(())
+}
+
+/// Tells systemd that the way out has begun.
+pub fn leaving() {
+    drop(sd_notify::notify(&[NotifyState::Stopping]));
+}
+
+/// Takes `file` away: nobody is reached there any more.
+pub fn withdraw(file: Option<&Path>) {
+    if let Some(file) = file {
+        // Gone already is as good.
+        drop(std::fs::remove_file(file));
+    }
+}
+
+/// Writes `{"grpc":"127.0.0.1:PORT","admin":"127.0.0.1:PORT"}` to `file`, which appears whole or
+/// not at all; `admin` is null where it is not served.
+fn write(file: &Path, addresses: Addresses) -> io::Result<()> {
     let json = serde_json::json!({ "grpc": addresses.grpc, "admin": addresses.admin });
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
@@ -34,11 +62,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let addresses = Addresses { grpc: "127.0.0.1:8443".parse().unwrap(), admin: None };
         let file = folder.path().join("ready");
-        write(&file, addresses).unwrap();
+        announce(Some(&file), addresses).unwrap();
         let json: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(json, serde_json::json!({ "grpc": "127.0.0.1:8443", "admin": null }));
-        write(&folder.path().join("missing/ready"), addresses).unwrap_err();
+        announce(Some(&folder.path().join("missing/ready")), addresses).unwrap_err();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+        withdraw(Some(&file));
+        assert!(!file.exists());
     }
 }

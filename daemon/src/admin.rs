@@ -129,6 +129,11 @@ pub async fn serve(
     extra: impl Fn() -> String + Clone + Send + Sync + 'static,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    if let Ok(address) = listener.local_addr()
+        && !address.ip().is_loopback()
+    {
+        tracing::warn!(%address, "not the loopback: everybody who gets here may read the metrics");
+    }
     let cut = CancellationToken::new();
     let _cut_when_done = cut.clone().drop_guard();
     let leaving = CancellationToken::new();

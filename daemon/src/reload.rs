@@ -51,6 +51,8 @@ pub struct Watch {
     poll: Interval,
     /// Something happened that was not looked at yet.
     dirty: bool,
+    /// SIGHUP came and was not passed on yet.
+    hung_up: bool,
     /// Events come while it lives.
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
@@ -111,6 +113,7 @@ impl Watch {
             events,
             poll,
             dirty: false,
+            hung_up: false,
             watcher,
             directories: BTreeSet::new(),
         };
@@ -130,7 +133,8 @@ impl Watch {
         files: impl IntoIterator<Item = PathBuf>,
     ) -> Result<(), WatchError> {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
-        let directories: BTreeSet<PathBuf> = files.iter().map(|file| directory_of(file)).collect();
+        let directories: BTreeSet<PathBuf> =
+            files.iter().flat_map(|file| directories_of(file)).collect();
         for directory in directories.difference(&self.directories) {
             self.watcher
                 .watch(directory, RecursiveMode::NonRecursive)
@@ -152,15 +156,13 @@ impl Watch {
         loop {
             if !self.dirty {
                 tokio::select! {
-                    _ = self.hangup.recv() => return Trigger::Signal,
+                    _ = self.hangup.recv() => self.hung_up = true,
                     _ = self.events.recv() => {}
                     _ = self.poll.tick() => {}
                 }
                 self.dirty = true;
             }
-            if self.settle().await.is_break() {
-                return Trigger::Signal;
-            }
+            self.settle().await;
             let known = self.known.clone();
             // Reading can take long on a slow disk; other tasks go on meanwhile.
             let looked = tokio::task::spawn_blocking(move || {
@@ -178,23 +180,24 @@ impl Watch {
             };
             let changed: Vec<PathBuf> = now.keys().filter(differs).cloned().collect();
             self.known = now;
+            if std::mem::take(&mut self.hung_up) {
+                return Trigger::Signal;
+            }
             if !changed.is_empty() {
                 return Trigger::Files(changed);
             }
         }
     }
 
-    /// Waits until it has been quiet for a moment. Broken off by a signal.
-    async fn settle(&mut self) -> std::ops::ControlFlow<()> {
+    /// Waits until it has been quiet for a moment, or somebody asks for it now.
+    async fn settle(&mut self) {
         let latest = Instant::now() + LONGEST_BURST;
-        loop {
+        while !self.hung_up {
             let quiet = (Instant::now() + QUIET).min(latest);
             tokio::select! {
-                _ = self.hangup.recv() => return std::ops::ControlFlow::Break(()),
+                _ = self.hangup.recv() => self.hung_up = true,
                 Some(()) = self.events.recv(), if quiet < latest => {}
-                () = tokio::time::sleep_until(quiet) => {
-                    return std::ops::ControlFlow::Continue(());
-                }
+                () = tokio::time::sleep_until(quiet) => return,
             }
         }
     }
@@ -214,11 +217,14 @@ impl fmt::Display for Trigger {
     }
 }
 
-fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
+/// Where a change of a file shows: beside it, and beside what it links to.
+fn directories_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let beside = |file: &Path| match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory.to_owned(),
         _ => PathBuf::from("."),
-    }
+    };
+    let linked = file.canonicalize().ok().map(|file| beside(&file));
+    [Some(beside(file)), linked].into_iter().flatten()
 }
 
 /// What a file is now; its content is read only if anything else about it differs.
@@ -254,7 +260,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     /// Long enough for the slowest machine; passing tests do not wait for it.
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_secs(20); // less than POLL
 
     async fn next(watch: &mut Watch) -> Trigger {
         tokio::time::timeout(SOON, watch.changed()).await.expect("a trigger in time")
@@ -306,6 +312,17 @@ mod tests {
         fs::rename(path("..tmp"), path("..data")).unwrap();
         assert_eq!(next(&mut watch).await, Trigger::Files(vec![path("tls.crt")]));
         nothing_but(&mut watch, &path("marker")).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_link_leads_to_is_watched_too() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, file) = (here.path().join("link"), there.path().join("file"));
+        fs::write(&file, "1").unwrap();
+        symlink(&file, &link).unwrap();
+        let mut watch = Watch::new([link.clone()]).unwrap();
+        fs::write(&file, "2").unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![link]));
     }
 
     #[tokio::test]

@@ -24,8 +24,10 @@ use tokio::process::Command;
 use crate::config::Renew;
 use crate::tls::{Reloaded, Tls};
 
-/// How often the clock is looked at. It may jump, so no sleep is longer.
-const TICK: Duration = Duration::from_secs(60);
+/// How often the clock is looked at: it may be set, or the machine may sleep, so no sleep of ours
+/// is longer. Certificates of minutes are looked at more often, up to the shortest.
+const LONGEST_TICK: Duration = Duration::from_secs(60);
+const SHORTEST_TICK: Duration = Duration::from_millis(200);
 
 /// Pauses after a failed renewal: doubling from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -44,9 +46,10 @@ pub async fn run(tls: Arc<Tls>, renew: Option<Renew>, shutdown: impl Future<Outp
     let mut schedule = Schedule::default();
     loop {
         tls.observe();
-        let mut pause = TICK;
+        let mut pause = SHORTEST_TICK;
         if let Some(now) = tls.now() {
             let lifetime = Lifetime { from: tls.not_before(), until: tls.not_after() };
+            pause = lifetime.tick();
             warn_when_late(&mut schedule, &lifetime, now);
             if let Some(renew) =
                 renew.as_ref().filter(|renew| schedule.is_due(&lifetime, renew.at, now))
@@ -55,7 +58,7 @@ pub async fn run(tls: Arc<Tls>, renew: Option<Renew>, shutdown: impl Future<Outp
                     renewed = renew_once(renew, &tls) => renewed,
                     () = &mut shutdown => return,
                 };
-                pause = schedule.after(renewed, now).min(TICK);
+                schedule.note(renewed, &lifetime, now);
             }
         }
         tokio::select! {
@@ -88,26 +91,31 @@ impl Lifetime {
     fn left(&self, now: SystemTime) -> Duration {
         self.until.duration_since(now).unwrap_or_default()
     }
+
+    fn tick(&self) -> Duration {
+        (self.length() / 50).clamp(SHORTEST_TICK, LONGEST_TICK)
+    }
 }
 
 impl Schedule {
     fn is_due(&self, lifetime: &Lifetime, at: f64, now: SystemTime) -> bool {
         let at = if at.is_nan() { 0.0 } else { at.clamp(0.0, 1.0) };
         let due = lifetime.from + lifetime.length().mul_f64(at);
-        now >= due && self.next_try.is_none_or(|next| now >= next)
+        // A clock that was set back by days must not put the next try off for as long.
+        let too_far = |next: SystemTime| next.duration_since(now).is_ok_and(|w| w > LONGEST_PAUSE);
+        now >= due && self.next_try.is_none_or(|next| now >= next || too_far(next))
     }
 
-    /// Notes how it went; how long to wait.
-    fn after(&mut self, renewed: bool, now: SystemTime) -> Duration {
+    /// Notes how it went.
+    fn note(&mut self, renewed: bool, lifetime: &Lifetime, now: SystemTime) {
         if renewed {
             *self = Self::default();
-            return TICK;
+            return;
         }
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
-        let pause = pause.min(LONGEST_PAUSE);
+        let first = FIRST_PAUSE.min(lifetime.tick());
+        let pause = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.next_try = now.checked_add(pause);
-        pause
     }
 
     /// Whether to warn now that less than a sixth is left.
@@ -208,13 +216,35 @@ mod tests {
     fn failures_back_off_and_success_starts_over() {
         let (mut schedule, lifetime) = (Schedule::default(), lifetime());
         let now = lifetime.until;
-        let pauses: Vec<u64> = (0..9).map(|_| schedule.after(false, now).as_secs()).collect();
+        let mut pause_after = |renewed| {
+            schedule.note(renewed, &lifetime, now);
+            let due = |seconds: &u64| {
+                schedule.is_due(&lifetime, 0.5, now + Duration::from_secs(*seconds))
+            };
+            (0..=3600).find(due)
+        };
+        let pauses: Vec<_> = (0..9).filter_map(|_| pause_after(false)).collect();
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        assert!(!schedule.is_due(&lifetime, 0.5, now + Duration::from_secs(3599)));
-        assert!(schedule.is_due(&lifetime, 0.5, now + Duration::from_secs(3600)));
-        schedule.after(true, now);
-        assert!(schedule.is_due(&lifetime, 0.5, now));
-        assert_eq!(schedule.after(false, now), FIRST_PAUSE);
+        assert_eq!(pause_after(true), Some(0));
+        assert_eq!(pause_after(false), Some(30));
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_put_the_next_try_off() {
+        let (mut schedule, lifetime) = (Schedule::default(), lifetime());
+        schedule.note(false, &lifetime, lifetime.until + DAY * 365);
+        assert!(schedule.is_due(&lifetime, 0.5, lifetime.until));
+    }
+
+    #[test]
+    fn short_lived_certificates_are_looked_at_more_often() {
+        let tick = |seconds| {
+            let from = SystemTime::UNIX_EPOCH;
+            Lifetime { from, until: from + Duration::from_secs(seconds) }.tick()
+        };
+        assert_eq!(tick(24 * 3600), LONGEST_TICK);
+        assert_eq!(tick(120), Duration::from_millis(2400));
+        assert_eq!(tick(0), SHORTEST_TICK);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! ```no_run
-//! use daemon::{config, tls::{self, Expect, Tls}};
+//! use daemon::{config, tls::{self, Credentials as _, Expect, Tls}};
 //! use pki::Program;
 //!
 //! # fn run(config: &config::Tls, ours: &pki::TrustDomain) -> Result<(), tls::TlsError> {

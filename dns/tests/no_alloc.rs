@@ -1,7 +1,6 @@
 //! From a query's octets to its reply's octets nothing is allocated: not for hits, misses, chains,
 //! redirections, referrals, errors or truncation.
 #![allow(clippy::unwrap_used, reason = "tests")]
-#![allow(unsafe_code, reason = "an allocator can only be counted from inside one")]
 
 use dns::edns;
 use dns::name::{LowerName, Name};
@@ -10,37 +9,11 @@ use dns::rr::{Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Request, Writer};
 use dns::zone::{ServiceId, ServiceNode, Zones};
 use dns::zonefile::{self, Source};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
-struct Counting;
+#[path = "counting/allocator.rs"]
+mod allocator;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use allocator::allocations;
 
 fn zones() -> Zones {
     let mut text = String::from(
@@ -128,11 +101,11 @@ fn the_answer_path_allocates_nothing() {
 
     let mut name = LowerName::new();
     let mut out = [0; 1232];
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     assert!(before > 0, "the counter counts");
     for (bytes, rcode) in &queries {
         let (length, found) = answer(&zones, &mut name, bytes, &mut out);
         assert!(length > 12 && found == *rcode);
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
 }

@@ -55,7 +55,10 @@ pub fn run(socket: &UdpSocket, plan: &Published, worker: &mut Worker, stop: &Can
             // An ICMP error for an earlier answer shows up here; it concerns nobody else.
             Err(error) if is_transient(error.kind()) => continue,
             Err(error) => {
+                // What the system lacks (memory) it lacks for a while: no busy loop, no flood of
+                // log lines.
                 tracing::warn!(%local, %error, "receiving failed; going on");
+                std::thread::sleep(LOOK_UP);
                 continue;
             }
         };

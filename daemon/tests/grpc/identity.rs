@@ -1,16 +1,18 @@
 //! Faults 29, 30, 33: who is refused at the handshake, who at each call, and in which words.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use daemon::grpc::{self, Limits, Timeouts};
-use daemon::tls::{Credentials as _, Expect, Tls};
+use daemon::tls::{Caller, Credentials as _, Expect, Tls};
 use pki::{Identity, Program};
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use rustls::{AlertDescription, ClientConfig};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::http2;
 use crate::world::{DAY, Logs, START, Server, World, at, ping, soon, uri};
 
 /// The handshake is refused: the client hears `alert`, the server logs `cause` once, the handler
@@ -31,6 +33,9 @@ async fn refused(
     cause: &str,
 ) {
     let (mut stream, own) = server.raw(config).await;
+    // As a gRPC client does, without waiting: in TLS 1.3 it believes to be in already.
+    stream.write_all(&http2::opening()).await.unwrap();
+    let _ = stream.flush().await;
     let error = soon("the alert", stream.read_u8()).await.expect_err("the server talks");
     let heard = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     assert_eq!(heard, Some(&rustls::Error::AlertReceived(alert)), "for {cause}");
@@ -231,6 +236,32 @@ async fn the_client_hears_why_when_it_connects() {
 }
 
 #[tokio::test]
+async fn a_person_presents_what_they_have_and_hears_what_it_is_worth() {
+    let world = World::new();
+    let server = world.serve(Limits::default()).await;
+    let files = world.issue("ada", &world.user("ada"));
+    let connect = async |pair: Option<(&Path, &Path)>| {
+        let caller = Caller::load(&files.ca, pair, world.client_clock.clone()).unwrap();
+        let (endpoint, timeouts) = (server.endpoint(), Timeouts::default());
+        let connected = grpc::connect(&endpoint, &caller, &Expect::default(), &timeouts).await;
+        connected.map(|(channel, _)| GeoPingClient::new(channel)).map_err(|e| e.to_string())
+    };
+    let pair = Some((files.cert.as_path(), files.key.as_path()));
+    let mut ada = connect(pair).await.unwrap();
+    assert_eq!(ping(&mut ada, "").await.unwrap(), "spiffe://test-net.io/user/ada");
+
+    let says = "the server says: a client certificate is required (certificate_required)";
+    let error = connect(None).await.map(|_| ()).unwrap_err();
+    assert!(error.ends_with(says), "{error}");
+    // Out of date by the server's clock and by our own: it is the server that says so.
+    world.folder.renew(&world.target("server"), None, at(START + DAY)).unwrap();
+    world.set_clocks(START + DAY + 1);
+    server.tls.reload().unwrap();
+    let error = connect(pair).await.map(|_| ()).unwrap_err();
+    assert!(error.ends_with("(certificate_expired)"), "{error}");
+}
+
+#[tokio::test]
 async fn the_client_tells_network_failures_apart() {
     let world = World::new();
     let server = world.serve(Limits::default()).await;
@@ -251,8 +282,7 @@ async fn the_client_tells_network_failures_apart() {
     assert!(matches!(error, grpc::ConnectError::Resolve { .. }), "{error}");
 
     // Something that is no TLS server, and something that says nothing.
-    let (talker, silent) =
-        (crate::http2::talker("220 mail\r\n").await, crate::http2::talker("").await);
+    let (talker, silent) = (http2::talker("220 mail\r\n").await, http2::talker("").await);
     let error = connect(&format!("https://{}", talker.address)).await;
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
     let error = connect(&format!("https://{}", silent.address)).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daemon::grpc::{self, Timeouts};
-use daemon::tls::{Expect, Tls, system_clock};
+use daemon::tls::{Caller, Credentials, Expect, Tls, system_clock};
 use pki::{Authority, Extra, Identity, Program, TrustDomain, Validity};
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use proto::geoping::v1::{RegionRequest, ServerStatusReply};
@@ -20,8 +20,8 @@ use tonic::transport::Channel;
 /// Nothing here takes as long, not even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The trust domain of everybody who is not a stranger.
-pub(crate) const DOMAIN: &str = "test-net.io";
+/// The trust domain of every site, each with an authority of its own.
+const DOMAIN: &str = "test-net.io";
 
 /// What the node under test is.
 pub(crate) const NODE: &str = "spiffe://test-net.io/region/us-central1/geoping/a";
@@ -72,21 +72,16 @@ pub(crate) fn geoping() -> Command {
 impl Site {
     /// With an authority of its own and the papers of the node.
     pub(crate) fn new() -> Site {
-        Site::of(DOMAIN)
-    }
-
-    /// The same in another trust domain.
-    pub(crate) fn of(domain: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let domain: TrustDomain = domain.parse().unwrap();
+        let domain: TrustDomain = DOMAIN.parse().unwrap();
         let authority = Authority::create(&domain, &Validity::default(), now()).unwrap();
         let site = Site { folder, authority };
         site.write("ca.crt", site.authority.cert_pem());
-        site.issue("node", &NODE.replace(DOMAIN, &domain.to_string()));
+        site.issue("node", NODE);
         site
     }
 
-    /// Writes `name`.crt and `name`.key for `identity`, whichever trust domain that is of.
+    /// Writes `name`.crt and `name`.key for `identity`.
     pub(crate) fn issue(&self, name: &str, identity: &str) {
         self.issue_for(name, identity, Validity::default().leaf);
     }
@@ -175,6 +170,16 @@ impl Site {
         Tls::load(&config, None, system_clock()).unwrap()
     }
 
+    /// What somebody presents whose certificate need not be worth anything, or who has none.
+    pub(crate) fn caller(&self, identity: Option<&str>) -> Arc<Caller> {
+        if let Some(identity) = identity {
+            self.issue("caller", identity);
+        }
+        let (cert, key) = (self.path("caller.crt"), self.path("caller.key"));
+        let pair = identity.map(|_| (cert.as_path(), key.as_path()));
+        Caller::load(&self.path("ca.crt"), pair, system_clock()).unwrap()
+    }
+
     /// A connection to `node` as `identity`.
     pub(crate) async fn connect(&self, node: &Node, identity: &str) -> Channel {
         connect(node.grpc, &self.tls(identity)).await.unwrap()
@@ -236,7 +241,10 @@ pub(crate) fn config(node: &str, listen: &str, behind: &str) -> String {
 }
 
 /// Connects as whoever `tls` is.
-pub(crate) async fn connect(to: SocketAddr, tls: &Arc<Tls>) -> Result<Channel, grpc::ConnectError> {
+pub(crate) async fn connect(
+    to: SocketAddr,
+    tls: &Arc<impl Credentials>,
+) -> Result<Channel, grpc::ConnectError> {
     let endpoint: grpc::Endpoint = format!("https://{to}").parse().unwrap();
     let expect = Expect::program(Program::Geoping).in_region("us-central1");
     let timeouts = Timeouts { connect: DEADLINE, request: DEADLINE };

@@ -77,16 +77,24 @@ async fn what_is_wrong_is_refused_whole_and_the_old_goes_on() {
 #[tokio::test]
 async fn a_bad_key_keeps_the_old_certificate_and_a_good_one_is_used() {
     let site = Site::new();
-    site.configure("", "", "");
+    site.configure("capacity = 1", "", "");
     let node = site.start().await;
     let mut before = GeoPingClient::new(site.connect(&node, ADA).await);
     let expiry = "tls_certificate_not_after_seconds";
     let first = node.metric(expiry, &[]).await;
     assert!(first > 0.0);
 
+    // All or nothing: the new capacity is not used either.
     site.write("node.key", "not a key");
-    reloads(&node, "refused", 1.0).await;
-    assert_eq!(status(&mut before).await.status, "OK");
+    site.configure("capacity = 2", "", "");
+    eventually("a refusal that names the key", async || {
+        node.log().contains("node.key").then_some(())
+    })
+    .await;
+    node.signal(Signal::HUP);
+    reloads(&node, "refused", 2.0).await;
+    let reply = status(&mut before).await;
+    assert_eq!((&*reply.status, reply.capacity), ("OK", 1));
     assert_eq!(site.status(&node).await.status, "OK", "new connections too");
 
     // One file after the other, as they are renewed: the pair does not match in between.
@@ -95,7 +103,8 @@ async fn a_bad_key_keeps_the_old_certificate_and_a_good_one_is_used() {
         (node.metric(expiry, &[]).await > first).then_some(())
     })
     .await;
-    assert_eq!(status(&mut before).await.status, "OK", "no call is lost");
+    let reply = status(&mut before).await;
+    assert_eq!((&*reply.status, reply.capacity), ("OK", 2), "no call is lost");
     assert_eq!(site.status(&node).await.status, "OK");
 }
 

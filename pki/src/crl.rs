@@ -57,6 +57,10 @@ impl CrlInfo {
         if list.signature_algorithm != list.tbs_cert_list.signature {
             return Err(malformed(&"it names two signature algorithms"));
         }
+        // A signature is whole bytes; the parser would overlook bits that are said to be unused.
+        if list.signature_value.unused_bits != 0 {
+            return Err(malformed(&"its signature is not whole bytes"));
+        }
         if !signed_by_any(&list, authorities)? {
             return Err(CrlError::NotOurs);
         }

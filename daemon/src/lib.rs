@@ -6,7 +6,9 @@
 //! | you want to | use |
 //! |---|---|
 //! | read a configuration, point at what is wrong in it | [`config`] |
+//! | place addresses and regions as configured | [`places`] |
 //! | say how long something has run | [`uptime`] |
+//! | tell the launcher that one serves | [`ready`] |
 //! | log and count | [`telemetry`] |
 //! | know when to stop | [`shutdown`] |
 //! | run tasks that must not die quietly | [`supervise`] |
@@ -26,7 +28,9 @@ pub mod admin;
 mod bounded;
 pub mod config;
 pub mod grpc;
+pub mod places;
 mod quiet;
+pub mod ready;
 pub mod reload;
 pub mod renewal;
 pub mod shutdown;

@@ -4,7 +4,7 @@
 //! other file and points at the place of each mistake, all of them in one report. Zone files and
 //! databases are read by [`crate::io::load`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::Range;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned};
+use daemon::places::{Places, Regions};
 use dns::name::Name;
-use geo::{Place, Point, ScopeCap};
-use ipnet::IpNet;
+use geo::Point;
 use pki::TrustDomain;
 
 use crate::health::Thresholds;
@@ -28,8 +28,6 @@ mod service;
 pub const MAX_SERVICES: usize = 20_000;
 /// Zones of one node.
 pub const MAX_ZONES: usize = 20_000;
-/// Explicit networks written in the configuration itself.
-pub const MAX_NETWORKS: usize = 100_000;
 /// The longest TTL (RFC 2181 §8).
 pub const MAX_TTL: u32 = i32::MAX as u32;
 
@@ -48,7 +46,7 @@ pub struct Config {
     /// Its mTLS identity, and where it is written.
     pub tls: Option<(daemon::config::Tls, Range<usize>)>,
     /// Where addresses are.
-    pub geo: GeoConfig,
+    pub geo: Places,
     /// How targets are pinged.
     pub probe: Probe,
     /// Zones and their files.
@@ -77,19 +75,6 @@ pub struct Listen {
     pub control: Option<SocketAddr>,
     /// HTTP.
     pub admin: Option<SocketAddr>,
-}
-
-/// `[geo]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GeoConfig {
-    /// mmdb files with where each is written; empty: the built-in country database.
-    pub databases: Vec<(PathBuf, Range<usize>)>,
-    /// Field names of unusual databases.
-    pub mapping: geo::mmdb::Mapping,
-    /// The finest scopes.
-    pub cap: ScopeCap,
-    /// Explicit networks.
-    pub networks: Vec<(IpNet, Place)>,
 }
 
 /// `[probe]`.
@@ -134,9 +119,12 @@ impl Config {
     /// Every mistake with its place.
     fn check(loaded: Loaded<raw::Raw>, folder: &Path) -> Result<Self, ConfigError> {
         let Loaded { value: raw, source } = loaded;
+        let mut problems = Vec::new();
+        let regions = Regions::check(&raw.region, &source, &mut problems);
+        let geo = Places::check(&raw.geo, &regions, folder, &source, &mut problems);
         let mut checker = Checker {
-            regions: HashMap::new(),
-            problems: Vec::new(),
+            regions,
+            problems,
             warnings: Vec::new(),
             locations: Vec::new(),
             has_tls: raw.tls.is_some(),
@@ -144,9 +132,8 @@ impl Config {
             folder,
         };
         checker.unbuilt(&raw);
-        checker.learn_regions(&raw.region);
         let listen = checker.listen(&raw.listen);
-        let geo = checker.geo(&raw.geo);
+        let log = checker.log(raw.log);
         let probe = checker.probe(&raw.probe);
         let zones = checker.zones(&raw.zone);
         let services = checker.services(&raw.service);
@@ -173,7 +160,7 @@ impl Config {
             zones,
             services,
             locations,
-            log: raw.log,
+            log,
             warnings,
             source,
         })
@@ -187,7 +174,7 @@ impl Config {
 
 /// Walks the raw form, collecting mistakes instead of stopping at the first.
 struct Checker<'a> {
-    regions: HashMap<String, Point>,
+    regions: Regions,
     problems: Vec<Problem>,
     warnings: Vec<String>,
     locations: Vec<(String, Point)>,
@@ -234,50 +221,6 @@ impl Checker<'_> {
                 directory.endpoint,
             ));
         }
-    }
-
-    fn learn_regions(&mut self, regions: &[raw::Region]) {
-        for region in regions {
-            let name = region.name.get_ref();
-            match self.point(&region.location) {
-                Some(point) if self.regions.insert(name.clone(), point).is_some() => {
-                    let message = format!("region {name:?} is defined twice");
-                    self.error(region.name.span(), message, Some("keep one of the two"));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn point(&mut self, location: &Spanned<[f64; 2]>) -> Option<Point> {
-        let [latitude, longitude] = *location.get_ref();
-        match Point::new(latitude, longitude) {
-            Ok(point) => Some(point),
-            Err(error) => {
-                let help = Some("[latitude, longitude] in degrees, e.g. [50.11, 8.68]");
-                self.error(location.span(), error.to_string(), help);
-                None
-            }
-        }
-    }
-
-    /// Where a region is: as `[[region]]` says, else as the built-in table does.
-    fn region(&mut self, name: &Spanned<String>) -> Option<Point> {
-        let key = name.get_ref();
-        let known = self.regions.get(key).copied();
-        let point = known.or_else(|| geo::regions::find(key).map(|region| region.point));
-        if point.is_none() {
-            let similar = geo::regions::nearest_names(key);
-            let help = match similar.first() {
-                Some(first) => {
-                    format!("did you mean {first:?}? else add a [[region]] with its location")
-                }
-                None => "add a [[region]] with its name and location".to_owned(),
-            };
-            let message = format!("nobody knows where region {key:?} is");
-            self.error(name.span(), message, Some(&help));
-        }
-        point
     }
 
     fn use_location(&mut self, region: &str, point: Point) {
@@ -329,73 +272,6 @@ impl Checker<'_> {
             threads,
             control: raw.control.as_ref().map(|control| *control.get_ref()),
             admin: raw.admin,
-        }
-    }
-
-    fn geo(&mut self, raw: &raw::Geo) -> GeoConfig {
-        let default = ScopeCap::default();
-        let v4 = self.scope(raw.scope_v4.as_ref(), default.v4(), 32);
-        let v6 = self.scope(raw.scope_v6.as_ref(), default.v6(), 64);
-        let cap = ScopeCap::new(v4, v6).unwrap_or(default);
-        if raw.networks.len() > MAX_NETWORKS {
-            let message = format!("{} networks; the limit is {MAX_NETWORKS}", raw.networks.len());
-            let help = Some("put so many into an mmdb file and name it in geo.database");
-            self.error(0..0, message, help);
-        }
-        let mut networks = Vec::with_capacity(raw.networks.len());
-        for (prefix, network) in &raw.networks {
-            let parsed = prefix.get_ref().parse::<IpNet>();
-            let Some(net) = parsed.ok().filter(|net| net.addr() == net.network()) else {
-                let message = format!("{:?} is not a network", prefix.get_ref());
-                let help =
-                    Some("address/length without bits past the length, e.g. \"192.0.2.0/24\"");
-                self.error(prefix.span(), message, help);
-                continue;
-            };
-            if let Some(place) = self.network_place(prefix, network) {
-                networks.push((net, place));
-            }
-        }
-        let databases =
-            raw.database.iter().map(|d| (self.folder.join(d.get_ref()), d.span())).collect();
-        GeoConfig { databases, mapping: raw.mapping.clone(), cap, networks }
-    }
-
-    fn scope(&mut self, given: Option<&Spanned<u8>>, default: u8, most: u8) -> u8 {
-        let Some(given) = given else { return default };
-        if (1..=most).contains(given.get_ref()) {
-            *given.get_ref()
-        } else {
-            self.error(given.span(), format!("a prefix length from 1 to {most}"), None);
-            default
-        }
-    }
-
-    fn network_place(&mut self, prefix: &Spanned<String>, network: &raw::Network) -> Option<Place> {
-        match (&network.region, &network.country, &network.location) {
-            (Some(region), None, None) => {
-                self.region(region).map(|point| Place { country: None, point: Some(point) })
-            }
-            (None, Some(country), None) => match country.get_ref().parse::<geo::Country>() {
-                Ok(code) if code.center().is_some() => {
-                    Some(Place { country: Some(code), point: None })
-                }
-                _ => {
-                    let message = format!("{:?} is no country", country.get_ref());
-                    self.error(country.span(), message, Some("ISO 3166-1 alpha-2, e.g. \"DE\""));
-                    None
-                }
-            },
-            (None, None, Some(location)) => {
-                self.point(location).map(|point| Place { country: None, point: Some(point) })
-            }
-            _ => {
-                let help = Some(
-                    "{ region = \"…\" } or { country = \"DE\" } or { location = [50.1, 8.7] }",
-                );
-                self.error(prefix.span(), "a network is at exactly one place", help);
-                None
-            }
         }
     }
 
@@ -481,6 +357,14 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    fn log(&mut self, raw: Option<Spanned<Log>>) -> Log {
+        let Some(raw) = raw else { return Log::default() };
+        if let Err(error) = daemon::telemetry::check(raw.get_ref()) {
+            self.error(raw.span(), error.to_string(), None);
+        }
+        raw.into_inner()
     }
 
     fn limits(&mut self, services: usize) {

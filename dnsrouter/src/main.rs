@@ -29,8 +29,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.die_with_parent {
-        run::die_with_parent();
+    if arguments.die_with_parent
+        && let Err(error) = daemon::ready::die_with_parent()
+    {
+        eprintln!("dnsrouter: cannot follow the parent process: {error}");
     }
     if arguments.check {
         return run::check(&arguments.config, &arguments.set);

@@ -414,27 +414,30 @@ fn mistakes_are_told_with_their_place() {
             Err(error) => error.report(),
         }
     };
-    let line_of = |needle: &str| CONFIG[..CONFIG.find(needle).unwrap()].lines().count();
-    for (good, bad, says) in [
+    for (good, bad, mark, says) in [
         (
             "region = \"europe-west3\"\naddresses",
             "region = \"europe-west33\"\naddresses",
-            "did you mean \"europe-west3\"",
+            "europe-west33",
+            "did you mean 'europe-west3'",
         ),
-        ("\"203.0.113.20\", ", "\"203.0.113.2000\", ", "neither IPv4 nor IPv6"),
+        ("\"203.0.113.20\", ", "\"203.0.113.2000\", ", "203.0.113.2000", "neither IPv4 nor IPv6"),
         (
-            "route = [\"healthy\", \"nearest\"",
-            "route = [\"healthy\", \"closest\"",
+            "[\"healthy\", \"nearest\"",
+            "[\"healthy\", \"closest\"",
+            "closest",
             "\"closest\" is no step",
         ),
-        ("\"8.8.0.0/16\"", "\"8.8.8.0/16\"", "is not a network"),
-        ("name = \"geo.test-net.io\"", "name = \"geo.example.org\"", "geo.example.org"),
-        ("name = \"geo.test-net.io\"", "name = \"www.test-net.io\"", "www.test-net.io"),
-        ("ttl = 60", "tll = 60", "tll"),
+        ("\"8.8.0.0/16\"", "\"8.8.8.0/16\"", "8.8.8.0/16", "is not a network"),
+        ("\"geo.test-net.io\"", "\"geo.example.org\"", "geo.example.org", "geo.example.org"),
+        ("\"geo.test-net.io\"", "\"www.test-net.io\"", "www.test-net.io", "www.test-net.io"),
+        ("ttl = 60", "tll = 60", "tll", "tll"),
+        ("[listen]", "[log]\nlevel = \"inof\"\n[listen]", "[log]", "inof"),
     ] {
-        let text = report(&CONFIG.replacen(good, bad, 1));
-        let place = format!("dnsrouter.toml:{}:", line_of(good).max(1));
+        let wrong = CONFIG.replacen(good, bad, 1);
+        let line = wrong[..wrong.find(mark).unwrap()].matches('\n').count() + 1;
+        let text = report(&wrong);
         assert!(text.contains(says), "{bad}: {text}");
-        assert!(text.contains("dnsrouter.toml:"), "{place} in {text}");
+        assert!(text.contains(&format!("dnsrouter.toml:{line}:")), "line {line} in {text}");
     }
 }

@@ -53,13 +53,13 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use daemon::config::{ConfigError, Log, Source, Tls};
 use daemon::grpc::Limits;
-use geo::{Place, Point};
-use ipnet::IpNet;
+use daemon::places::Places;
+use geo::Point;
 use pki::TrustDomain;
 
 use crate::check::Checks;
@@ -106,7 +106,7 @@ pub struct Config {
     /// How the backend is asked.
     pub checks: Checks,
     /// Where callers are.
-    pub geo: GeoConfig,
+    pub geo: Places,
     /// What the server endures, and how it leaves.
     pub limits: Limits,
     /// Its mTLS identity.
@@ -128,29 +128,6 @@ pub struct Listen {
     pub grpc: SocketAddr,
     /// HTTP: metrics and probes.
     pub admin: Option<SocketAddr>,
-}
-
-/// `[geo]`.
-#[derive(Clone, Debug)]
-pub struct GeoConfig {
-    /// mmdb files with where each is written; empty: the built-in country database.
-    pub databases: Vec<(PathBuf, Range<usize>)>,
-    /// Field names of unusual databases.
-    pub mapping: geo::mmdb::Mapping,
-    /// Explicit networks.
-    pub networks: Vec<(IpNet, Place)>,
-}
-
-impl GeoConfig {
-    /// Whether both say the same, wherever in the file they say it.
-    pub fn same_as(&self, other: &GeoConfig) -> bool {
-        let files = |config: &GeoConfig| -> Vec<PathBuf> {
-            config.databases.iter().map(|(file, _)| file.clone()).collect()
-        };
-        files(self) == files(other)
-            && self.mapping == other.mapping
-            && self.networks == other.networks
-    }
 }
 
 impl Config {

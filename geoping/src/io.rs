@@ -9,9 +9,7 @@ use crate::service::Clock;
 pub mod backend;
 pub mod cpu;
 pub mod health;
-pub mod places;
 pub mod program;
-pub mod ready;
 pub mod reload;
 
 /// The system's monotonic clock.

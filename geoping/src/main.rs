@@ -8,7 +8,6 @@ use daemon::config::exit_invalid;
 use daemon::supervise::EXIT_EXHAUSTED;
 use daemon::telemetry::{self, PrometheusHandle};
 use geoping::io::program::{Bound, Origin, Prepared};
-use geoping::io::ready;
 
 use crate::args::Args;
 
@@ -17,8 +16,7 @@ mod args;
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if args.die_with_parent {
-        let leave = Some(rustix::process::Signal::TERM);
-        rustix::process::set_parent_process_death_signal(leave).context("--die-with-parent")?;
+        daemon::ready::die_with_parent().context("--die-with-parent")?;
     }
     let origin = args.origin();
     let config = match origin.config() {
@@ -50,9 +48,9 @@ async fn run(
     let running = bound.start(origin, metrics, stop)?;
     let admin = addresses.admin.map(tracing::field::display);
     tracing::info!(grpc = %addresses.grpc, admin, "ready");
-    ready::announce(args.ready_file.as_deref(), addresses)?;
+    daemon::ready::announce(args.ready_file.as_deref(), &addresses)?;
     let ended = running.wait().await;
-    ready::withdraw(args.ready_file.as_deref());
+    daemon::ready::withdraw(args.ready_file.as_deref());
     let Err(exhausted) = ended else { return Ok(ExitCode::SUCCESS) };
     tracing::error!("{exhausted}");
     Ok(ExitCode::from(EXIT_EXHAUSTED))

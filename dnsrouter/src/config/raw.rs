@@ -1,10 +1,10 @@
 //! The file as it is written. Unknown keys are errors; what can be wrong carries its place.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use daemon::config::{Log, Node, Spanned, Tls};
+use daemon::places::{Geo, Region};
 use serde::Deserialize;
 
 /// `dnsrouter.toml`.
@@ -40,7 +40,7 @@ pub(super) struct Raw {
     pub(super) service: Vec<Service>,
     /// What is logged and how.
     #[serde(default)]
-    pub(super) log: Log,
+    pub(super) log: Option<Spanned<Log>>,
 }
 
 /// `[state]`.
@@ -69,37 +69,6 @@ pub(super) struct Listen {
     pub(super) control: Option<Spanned<SocketAddr>>,
     /// HTTP: /metrics /livez /readyz.
     pub(super) admin: Option<SocketAddr>,
-}
-
-/// `[geo]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Geo {
-    /// mmdb files, the first that knows an address wins; none: the built-in country database.
-    #[serde(default)]
-    pub(super) database: Vec<Spanned<PathBuf>>,
-    /// Names of the fields of a database that is none of the known kinds.
-    #[serde(default)]
-    pub(super) mapping: geo::mmdb::Mapping,
-    /// The finest IPv4 scope; default 24.
-    pub(super) scope_v4: Option<Spanned<u8>>,
-    /// The finest IPv6 scope; default 48.
-    pub(super) scope_v6: Option<Spanned<u8>>,
-    /// Explicit networks; looked at before any database.
-    #[serde(default)]
-    pub(super) networks: BTreeMap<Spanned<String>, Network>,
-}
-
-/// Where an explicit network is: exactly one of the three.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Network {
-    /// At the location of a region.
-    pub(super) region: Option<Spanned<String>>,
-    /// In a country (ISO 3166-1 alpha-2), at its centre.
-    pub(super) country: Option<Spanned<String>>,
-    /// At a point: latitude, longitude in degrees.
-    pub(super) location: Option<Spanned<[f64; 2]>>,
 }
 
 /// `[probe]`.
@@ -136,16 +105,6 @@ pub(super) struct Cluster {
 pub(super) struct Directory {
     /// URL of the region's directory.
     pub(super) endpoint: String,
-}
-
-/// `[[region]]`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Region {
-    /// As endpoints name it.
-    pub(super) name: Spanned<String>,
-    /// Latitude, longitude in degrees.
-    pub(super) location: Spanned<[f64; 2]>,
 }
 
 /// `[[zone]]`.

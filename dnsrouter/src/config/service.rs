@@ -44,7 +44,9 @@ impl Checker<'_> {
 
     fn endpoint(&mut self, raw: &raw::Endpoint, seen: &mut HashSet<IpAddr>) -> Endpoint {
         let region = raw.region.get_ref().clone();
-        if let Some(point) = self.region(&raw.region) {
+        let otherwise = "add a [[region]] with its name and location";
+        let found = self.regions.find(&raw.region, otherwise, self.source, &mut self.problems);
+        if let Some(point) = found {
             self.use_location(&region, point);
         }
         let mut addresses = Vec::with_capacity(raw.addresses.get_ref().len());

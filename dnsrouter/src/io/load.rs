@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use daemon::config::{ConfigError, Problem, Source};
+use daemon::places::Places;
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
 use dns::zonefile;
-use geo::{Ranking, Table, TableBuilder};
+use geo::{Ranking, Table};
 
-use crate::config::{Config, GeoConfig, ZoneConfig};
+use crate::config::{Config, ZoneConfig};
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
 use crate::service::{Service, Target};
@@ -68,10 +69,15 @@ pub struct Loader {
 }
 
 /// What a table was made from; equal keys, equal tables.
-#[derive(PartialEq)]
 struct TableKey {
     files: Vec<(PathBuf, Stamp)>,
-    config: GeoConfig,
+    config: Places,
+}
+
+impl TableKey {
+    fn same_as(&self, other: &Self) -> bool {
+        self.files == other.files && self.config.same_as(&other.config)
+    }
 }
 
 /// Tells a replaced file from the same one.
@@ -95,7 +101,10 @@ impl Loader {
         let zones = self.zones(&config, &mut files, &mut problems);
         let table = self.table(&config, &mut files, &mut problems);
         ConfigError::check(problems)?;
-        let (table, description) = table;
+        // Without a table there was a problem.
+        let Some((table, description)) = table else {
+            return Err(config.source.error(0..0, "no table of places", None).into());
+        };
         let services = Arc::new(compile(&config));
         let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
         let geo = plan::Geo {
@@ -157,7 +166,7 @@ impl Loader {
         config: &Config,
         files: &mut Vec<PathBuf>,
         problems: &mut Vec<Problem>,
-    ) -> (Arc<Table>, String) {
+    ) -> Option<(Arc<Table>, String)> {
         let paths = config.geo.databases.iter().map(|(path, _)| path);
         files.extend(paths.clone().cloned());
         let stamps = paths.map(|path| stamp(path).map(|stamp| (path.clone(), stamp)));
@@ -166,60 +175,27 @@ impl Loader {
             .ok()
             .map(|files| TableKey { files, config: config.geo.clone() });
         if let (Some(key), Some((kept, table, description))) = (&key, &self.table)
-            && key == kept
+            && key.same_as(kept)
         {
-            return (Arc::clone(table), description.clone());
+            return Some((Arc::clone(table), description.clone()));
         }
-        let (table, description) = build_table(config, problems);
-        let table = Arc::new(table);
-        if let Some(key) = key
-            && problems.is_empty()
-        {
-            self.table = Some((key, Arc::clone(&table), description.clone()));
+        match config.geo.load(&config.source) {
+            Ok((table, description)) => {
+                let table = Arc::new(table);
+                self.table = key.map(|key| (key, Arc::clone(&table), description.clone()));
+                Some((table, description))
+            }
+            Err(error) => {
+                problems.extend(error.errors);
+                None
+            }
         }
-        (table, description)
     }
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let meta = fs::metadata(path)?;
     Ok(Stamp { inode: meta.ino(), size: meta.len(), modified: meta.modified().ok() })
-}
-
-fn build_table(config: &Config, problems: &mut Vec<Problem>) -> (Table, String) {
-    let mut builder = TableBuilder::new(config.geo.cap);
-    let mut made_from = Vec::new();
-    for (path, span) in &config.geo.databases {
-        match read_database(path, &config.geo, &mut builder) {
-            Ok(described) => made_from.push(described),
-            Err(error) => {
-                let message = format!("{}: {error}", path.display());
-                problems.push(config.source.error(span.clone(), message, None));
-            }
-        }
-    }
-    if config.geo.databases.is_empty() {
-        geo::builtin::load(&mut builder);
-        made_from.push("the built-in country database".to_owned());
-    }
-    for (network, place) in &config.geo.networks {
-        if let Err(error) = builder.network(*network, *place) {
-            problems.push(config.source.error(0..0, error.to_string(), None));
-        }
-    }
-    (builder.freeze(), made_from.join(", "))
-}
-
-fn read_database(path: &Path, geo: &GeoConfig, into: &mut TableBuilder) -> Result<String, String> {
-    // Read whole, never mapped: whoever replaces the file must not pull it from under us.
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let loaded = geo::mmdb::load(bytes, &geo.mapping, into).map_err(|error| error.to_string())?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let age = SystemTime::UNIX_EPOCH
-        + loaded.build_epoch.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let built = humantime::format_rfc3339_seconds(age).to_string();
-    let date = built.split('T').next().unwrap_or_default();
-    Ok(format!("{name} ({}, {} networks, built {date})", loaded.database_type, loaded.records))
 }
 
 /// The texts of one zone's files, kept until its errors are told.

@@ -40,16 +40,6 @@ const EXIT_SYSTEM: u8 = 71;
 /// Ports are tried in so many rounds until one is free for UDP and TCP alike.
 const PORT_ROUNDS: usize = 16;
 
-/// Asks the kernel to end this process when its parent ends: what `geoip dev up` starts must not
-/// outlive it.
-pub fn die_with_parent() {
-    let term = Some(rustix::process::Signal::TERM);
-    if let Err(error) = rustix::process::set_parent_process_death_signal(term) {
-        // It still ends when it is told to.
-        let _ = writeln!(std::io::stderr(), "cannot follow the parent process: {error}");
-    }
-}
-
 /// Loads everything, says what was found, and binds nothing.
 pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
     let loaded = Loader::default().load(file, flags).and_then(|loaded| {
@@ -161,12 +151,9 @@ impl Node {
 
     fn wait(self) -> Result<ExitCode> {
         let ended = self.runtime.block_on(self.supervisor.wait(GRACE));
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        daemon::ready::leaving();
         self.runtime.shutdown_timeout(GRACE);
-        if let Some(path) = self.ready_file {
-            // Gone already is as good.
-            let _ = std::fs::remove_file(path);
-        }
+        daemon::ready::withdraw(self.ready_file.as_deref());
         match ended {
             Ok(()) => {
                 tracing::info!("stopped");
@@ -452,13 +439,6 @@ fn announce(
     ready_file: Option<&Path>,
 ) -> Result<()> {
     tracing::info!(node = config.node, region = config.region, %addresses, "serving: {summary}");
-    if let Some(path) = ready_file {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, addresses.to_string())
-            .and_then(|()| std::fs::rename(&beside, path))
-            .with_context(|| format!("cannot write the ready file {}", path.display()))?;
-    }
-    // Not started by systemd: nothing to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    daemon::ready::announce(ready_file, addresses)?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! From what is written to what cannot be wrong, one section after the other.
 
-use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
 use std::path::Path;
@@ -8,14 +7,11 @@ use std::time::Duration;
 
 use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned, Tls};
 use daemon::grpc::Limits;
-use geo::{Country, Place, Point};
-use ipnet::IpNet;
+use daemon::places::{self, Places, Regions};
+use geo::Point;
 use pki::{Identity, Program};
 
-use super::{
-    Config, GeoConfig, Listen, MAX_AGE, MAX_INTERVAL, MAX_NETWORKS, MAX_TIME, MIN_INTERVAL,
-    MIN_TIME, raw,
-};
+use super::{Config, Listen, MAX_AGE, MAX_INTERVAL, MAX_TIME, MIN_INTERVAL, MIN_TIME, raw};
 use crate::backend::Policy;
 use crate::check::{Check, CheckError, Checks};
 use crate::service::MAX_REQUEST;
@@ -27,20 +23,16 @@ use crate::service::MAX_REQUEST;
 /// Every mistake with its place.
 pub(super) fn check(loaded: Loaded<raw::Raw>, folder: &Path) -> Result<Config, ConfigError> {
     let Loaded { value: raw, source } = loaded;
-    let mut checker = Checker {
-        source: &source,
-        folder,
-        regions: HashMap::new(),
-        problems: Vec::new(),
-        warnings: Vec::new(),
-    };
-    checker.learn_regions(&raw.region);
+    let mut problems = Vec::new();
+    let regions = Regions::check(&raw.region, &source, &mut problems);
+    let geo = Places::check(&raw.geo, &regions, folder, &source, &mut problems);
+    let warnings = Vec::new();
+    let mut checker = Checker { source: &source, folder, regions, problems, warnings };
     let location = checker.location(&raw.node);
     checker.names(&raw.node);
     let listen = checker.listen(&raw.listen);
     let limits = checker.limits(&raw.limits, &raw.listen);
     let checks = checker.checks(raw.backend.as_ref());
-    let geo = checker.geo(&raw.geo);
     let tls_span = raw.tls.as_ref().map_or(0..0, Spanned::span);
     let tls = checker.tls(raw.tls, &raw.node);
     let log = checker.log(raw.log);
@@ -73,7 +65,7 @@ pub(super) fn check(loaded: Loaded<raw::Raw>, folder: &Path) -> Result<Config, C
 struct Checker<'a> {
     source: &'a Source,
     folder: &'a Path,
-    regions: HashMap<String, Point>,
+    regions: Regions,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -83,50 +75,14 @@ impl Checker<'_> {
         self.problems.push(self.source.error(span, message, help));
     }
 
-    fn learn_regions(&mut self, regions: &[raw::Region]) {
-        for region in regions {
-            let name = region.name.get_ref();
-            let Some(point) = self.point(&region.location) else { continue };
-            if self.regions.insert(name.clone(), point).is_some() {
-                let message = format!("region '{name}' is defined twice");
-                self.error(region.name.span(), message, Some("keep one of the two"));
-            }
-        }
-    }
-
-    fn point(&mut self, location: &Spanned<[f64; 2]>) -> Option<Point> {
-        let point = Point::try_from(*location.get_ref());
-        if let Err(error) = &point {
-            let help = Some("[latitude, longitude] in degrees, e.g. [50.11, 8.68]");
-            self.error(location.span(), error.to_string(), help);
-        }
-        point.ok()
-    }
-
-    /// Where a region is: as `[[region]]` says, else as the built-in table does.
-    fn region(&mut self, name: &Spanned<String>, other_way: &str) -> Option<Point> {
-        let key = name.get_ref();
-        let written = self.regions.get(key).copied();
-        let point = written.or_else(|| geo::regions::find(key).map(|region| region.point));
-        if point.is_none() {
-            let similar = geo::regions::nearest_names(key);
-            let help = match similar.first() {
-                Some(first) => format!("did you mean '{first}'? Else {other_way}"),
-                None => other_way.to_owned(),
-            };
-            let message = format!("nobody knows where region '{key}' is");
-            self.error(name.span(), message, Some(&help));
-        }
-        point
-    }
-
     fn location(&mut self, node: &raw::Node) -> Option<Point> {
         match &node.location {
-            Some(location) => self.point(location),
-            None => self.region(
-                &node.region,
-                "give [node] a location = [latitude, longitude], or add a [[region]] with one",
-            ),
+            Some(location) => places::point(location, self.source, &mut self.problems),
+            None => {
+                let otherwise =
+                    "give [node] a location = [latitude, longitude], or add a [[region]] with one";
+                self.regions.find(&node.region, otherwise, self.source, &mut self.problems)
+            }
         }
     }
 
@@ -301,61 +257,6 @@ impl Checker<'_> {
 
     fn size(&mut self, given: Option<&Spanned<u32>>, usual: usize) -> usize {
         given.map_or(usual, |given| self.count(Some(given), 1) as usize)
-    }
-
-    fn geo(&mut self, raw: &raw::Geo) -> GeoConfig {
-        if raw.networks.len() > MAX_NETWORKS {
-            let message = format!("{} networks; the limit is {MAX_NETWORKS}", raw.networks.len());
-            let help = Some("put so many into an mmdb file and name it in geo.database");
-            self.error(0..0, message, help);
-        }
-        let mut networks: Vec<(IpNet, Place)> = Vec::with_capacity(raw.networks.len());
-        let mut seen = HashSet::new();
-        for (prefix, at) in &raw.networks {
-            let Some((net, place)) = self.network(prefix, at) else { continue };
-            if !seen.insert(net) {
-                let message = format!("network {net} is placed twice");
-                self.error(prefix.span(), message, Some("keep one of the two"));
-            }
-            networks.push((net, place));
-        }
-        let databases = raw.database.iter();
-        let databases = databases.map(|file| (self.folder.join(file.get_ref()), file.span()));
-        GeoConfig { databases: databases.collect(), mapping: raw.mapping.clone(), networks }
-    }
-
-    fn network(&mut self, prefix: &Spanned<String>, at: &raw::Network) -> Option<(IpNet, Place)> {
-        let net = prefix.get_ref().parse::<IpNet>().ok();
-        let Some(net) = net.filter(|net| net.addr() == net.network()) else {
-            let message = format!("'{}' is not a network", prefix.get_ref());
-            let help = Some("address/length without bits past the length, e.g. \"192.0.2.0/24\"");
-            self.error(prefix.span(), message, help);
-            return None;
-        };
-        let place = match (&at.region, &at.country, &at.location) {
-            (Some(name), None, None) => {
-                self.region(name, "add a [[region]] with its name and location")?.into()
-            }
-            (None, Some(country), None) => self.country(country)?.into(),
-            (None, None, Some(location)) => self.point(location)?.into(),
-            _ => {
-                let help =
-                    "{ region = \"…\" } or { country = \"DE\" } or { location = [50.1, 8.7] }";
-                self.error(prefix.span(), "a network is at exactly one place", Some(help));
-                return None;
-            }
-        };
-        Some((net, place))
-    }
-
-    fn country(&mut self, code: &Spanned<String>) -> Option<Country> {
-        let country = code.get_ref().parse::<Country>().ok();
-        let known = country.filter(|country| country.center().is_some());
-        if known.is_none() {
-            let message = format!("'{}' is no country", code.get_ref());
-            self.error(code.span(), message, Some("ISO 3166-1 alpha-2, e.g. \"DE\""));
-        }
-        known
     }
 
     fn log(&mut self, raw: Option<Spanned<Log>>) -> Log {

@@ -1,11 +1,10 @@
 //! The file as it is written. Unknown keys are errors; what can be wrong carries its place.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::config::{Log, Spanned, Tls};
+use daemon::places::{Geo, Region};
 use pki::TrustDomain;
 use serde::Deserialize;
 
@@ -116,41 +115,4 @@ pub(crate) struct Backend {
     pub(crate) rise: Option<Spanned<u32>>,
     /// Default 2.
     pub(crate) fall: Option<Spanned<u32>>,
-}
-
-/// `[geo]`, as in `dnsrouter.toml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Geo {
-    /// mmdb files, the first that knows an address wins; none: the built-in country database.
-    #[serde(default)]
-    pub(crate) database: Vec<Spanned<PathBuf>>,
-    /// Names of the fields of a database that is none of the known kinds.
-    #[serde(default)]
-    pub(crate) mapping: geo::mmdb::Mapping,
-    /// Explicit networks; looked at before any database.
-    #[serde(default)]
-    pub(crate) networks: BTreeMap<Spanned<String>, Network>,
-}
-
-/// Where an explicit network is: exactly one of the three.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Network {
-    /// At the location of a region.
-    pub(crate) region: Option<Spanned<String>>,
-    /// In a country (ISO 3166-1 alpha-2), at its centre.
-    pub(crate) country: Option<Spanned<String>>,
-    /// At a point: latitude, longitude in degrees.
-    pub(crate) location: Option<Spanned<[f64; 2]>>,
-}
-
-/// `[[region]]`, as in `dnsrouter.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Region {
-    /// As others name it.
-    pub(crate) name: Spanned<String>,
-    /// Latitude, longitude in degrees.
-    pub(crate) location: Spanned<[f64; 2]>,
 }

@@ -68,7 +68,7 @@ fn all_that_can_be_written_is_read() {
     assert_eq!(databases, [Path::new("/etc/geoping/city.mmdb")]);
     assert_eq!(config.geo.networks.len(), 3);
     let attic = config.geo.networks.iter().find(|(net, _)| net.to_string() == "10.0.0.0/8");
-    assert_eq!(attic.unwrap().1, Place::from(Point::new(50.1, 8.7).unwrap()));
+    assert_eq!(attic.unwrap().1, geo::Place::from(Point::new(50.1, 8.7).unwrap()));
 }
 
 #[test]

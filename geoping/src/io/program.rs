@@ -35,7 +35,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::reload::Reload;
-use super::{backend, cpu, health, places, ready};
+use super::{backend, cpu, health};
 use crate::backend::Condition;
 use crate::check::Checks;
 use crate::config::Config;
@@ -105,7 +105,7 @@ enum GrpcError {
 
 /// Where a [`Bound`] program is reached; the ports are those the system chose where the
 /// configuration says 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Addresses {
     /// gRPC with mTLS.
     pub grpc: SocketAddr,
@@ -341,7 +341,7 @@ impl Tasks {
             let (signals, in_service) = (Arc::clone(&signals), in_service.clone());
             async move {
                 signals.lock().await.drain_until(&stop, &service, &in_service).await;
-                ready::leaving();
+                daemon::ready::leaving();
                 service.drain();
                 readiness.drain();
                 Ok::<(), Infallible>(())
@@ -441,7 +441,7 @@ fn warn_of_another_name(config: &Config, identity: &Identity) {
 
 /// What replies tell of a configuration that may change while serving.
 pub(super) fn facts(config: &Config) -> Result<Facts, ConfigError> {
-    let table = places::load(&config.geo, &config.source)?;
+    let (table, _) = config.geo.load(&config.source)?;
     Ok(Facts { capacity: config.capacity, places: Some(Arc::new(table)) })
 }
 

@@ -17,7 +17,6 @@ use daemon::reload::{Trigger, Watch, WatchError};
 use daemon::tls::{Tls, TlsError};
 use tokio::sync::watch;
 
-use super::places;
 use super::program::Origin;
 use crate::check::Checks;
 use crate::config::Config;
@@ -143,7 +142,7 @@ fn files(origin: &Origin, tls: &Tls, config: &Config) -> Vec<PathBuf> {
 }
 
 async fn read_places(config: Config) -> Result<geo::Table, Refused> {
-    let reading = tokio::task::spawn_blocking(move || places::load(&config.geo, &config.source));
+    let reading = tokio::task::spawn_blocking(move || config.geo.load(&config.source));
     let read = reading.await.map_err(|error| Refused::Panicked(error.to_string()))?;
-    Ok(read?)
+    Ok(read?.0)
 }

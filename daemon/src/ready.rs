@@ -1,19 +1,20 @@
 //! Tells whoever started this program that it serves, and where: systemd by its socket
 //! (sd_notify(3)), others by a file.
 
+#![expect(clippy::disallowed_methods, reason = "IO shell")]
+
 use std::io;
 use std::path::Path;
 
 use sd_notify::NotifyState;
+use serde::Serialize;
 
-use super::program::Addresses;
-
-/// Tells systemd, if that is listening, and writes `file`, if one is wanted.
+/// Tells systemd, if that is listening, and writes `addresses` as JSON to `file`, if one is wanted.
 ///
 /// # Errors
 ///
 /// The file cannot be written.
-pub fn announce(file: Option<&Path>, addresses: Addresses) -> io::Result<()> {
+pub fn announce(file: Option<&Path>, addresses: &impl Serialize) -> io::Result<()> {
     if let Some(file) = file {
         write(file, addresses).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write {}: {error}", file.display()))
@@ -37,15 +38,24 @@ pub fn withdraw(file: Option<&Path>) {
     }
 }
 
-/// Writes `{"grpc":"127.0.0.1:PORT","admin":"127.0.0.1:PORT"}` to `file`, which appears whole or
-/// not at all; `admin` is null where it is not served.
-fn write(file: &Path, addresses: Addresses) -> io::Result<()> {
-    let json = serde_json::json!({ "grpc": addresses.grpc, "admin": addresses.admin });
+/// Asks the kernel to end this process when its parent ends: what a launcher starts must not
+/// outlive it.
+///
+/// # Errors
+///
+/// Those of the system; the process then ends when it is told to.
+pub fn die_with_parent() -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    Ok(())
+}
+
+/// Writes `file`, which appears whole or not at all.
+fn write(file: &Path, addresses: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_string(addresses)?;
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = Path::new(&beside);
-    let written =
-        std::fs::write(beside, format!("{json}\n")).and_then(|()| std::fs::rename(beside, file));
+    let written = std::fs::write(beside, json + "\n").and_then(|()| std::fs::rename(beside, file));
     if written.is_err() {
         // The first error is the one to tell.
         drop(std::fs::remove_file(beside));
@@ -60,13 +70,13 @@ mod tests {
     #[test]
     fn the_addresses_appear_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let addresses = Addresses { grpc: "127.0.0.1:8443".parse().unwrap(), admin: None };
+        let addresses = serde_json::json!({ "grpc": "127.0.0.1:8443", "admin": null });
         let file = folder.path().join("ready");
-        announce(Some(&file), addresses).unwrap();
+        announce(Some(&file), &addresses).unwrap();
         let json: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(json, serde_json::json!({ "grpc": "127.0.0.1:8443", "admin": null }));
-        announce(Some(&folder.path().join("missing/ready")), addresses).unwrap_err();
+        assert_eq!(json, addresses);
+        announce(Some(&folder.path().join("missing/ready")), &addresses).unwrap_err();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
         withdraw(Some(&file));
         assert!(!file.exists());

@@ -9,7 +9,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::world::{SERVICE, World, ping, soon, until};
+use crate::world::{NEVER, SERVICE, World, ping, soon, until};
 
 fn asking(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
@@ -64,7 +64,9 @@ async fn health_says_not_serving_before_connections_are_asked_to_go() {
 async fn what_does_not_end_is_cut_at_the_deadline() {
     let world = World::new();
     let (drain_wait, drain_deadline) = (Duration::ZERO, Duration::from_millis(200));
-    let server = world.serve(Limits { drain_wait, drain_deadline, ..Limits::default() }).await;
+    let request_timeout = NEVER;
+    let limits = Limits { drain_wait, drain_deadline, request_timeout, ..Limits::default() };
+    let server = world.serve(limits).await;
     let ada = world.client("ada");
     let mut client = server.connect(&ada).await.unwrap();
     let stuck = tokio::spawn(async move { ping(&mut client, "slow").await });
@@ -77,11 +79,12 @@ async fn what_does_not_end_is_cut_at_the_deadline() {
 #[tokio::test]
 async fn a_dropped_server_leaves_no_connection_behind() {
     let world = World::new();
-    let server = world.serve(Limits::default()).await;
+    let server = world.serve(Limits { request_timeout: NEVER, ..Limits::default() }).await;
     let ada = world.client("ada");
     let mut client = server.connect(&ada).await.unwrap();
-    ping(&mut client, "").await.unwrap();
+    let stuck = tokio::spawn(async move { ping(&mut client, "slow").await });
+    until("the slow call", || server.calls.load(Ordering::SeqCst) == 1).await;
     server.task.abort();
     assert!(server.task.await.unwrap_err().is_cancelled());
-    soon("an end", ping(&mut client, "")).await.expect_err("nobody is there");
+    soon("the caller's end", stuck).await.unwrap().expect_err("nobody is there");
 }

@@ -12,8 +12,6 @@
 //! # Ok(()) }
 //! ```
 
-#![expect(clippy::disallowed_methods, reason = "IO shell")]
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;

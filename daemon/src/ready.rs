@@ -1,8 +1,6 @@
 //! Tells whoever started this program that it serves, and where: systemd by its socket
 //! (sd_notify(3)), others by a file.
 
-#![expect(clippy::disallowed_methods, reason = "IO shell")]
-
 use std::io;
 use std::path::Path;
 

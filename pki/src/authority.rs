@@ -318,6 +318,18 @@ impl Authority {
         Ok(signed(pem, serial, &request.params))
     }
 
+    /// Whether this authority's key signed `certificate`: only then does what stands in it count.
+    pub(crate) fn has_signed(&self, certificate: &X509Certificate<'_>) -> bool {
+        let Ok(own) = CertificateDer::from_pem_slice(self.cert_pem.as_bytes()) else {
+            return false;
+        };
+        let Ok((_, own)) = X509Certificate::from_der(&own) else { return false };
+        // RFC 5280 §4.1.1.2: the signed and the unsigned statement of the algorithm agree.
+        certificate.signature_algorithm == certificate.tbs_certificate.signature
+            && certificate.signature_value.unused_bits == 0
+            && certificate.verify_signature(Some(own.public_key())).is_ok()
+    }
+
     /// A list of what was taken back, PEM; `number` must grow with each list.
     ///
     /// # Errors

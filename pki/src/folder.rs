@@ -228,7 +228,7 @@ impl Folder {
         now: SystemTime,
     ) -> Result<Entry, FolderError> {
         let _lock = self.lock()?;
-        let old = Old::read(&target.cert)?;
+        let old = Old::read(&target.cert, &self.authority)?;
         let index = self.read_index()?;
         let known = old.serial.and_then(|serial| index.find(&serial));
         let Some(known) = known.filter(|entry| entry.identity == old.identity) else {
@@ -398,7 +398,7 @@ impl Folder {
 
 const RECORDED: &str = "the certificate is on record, but its files were not written";
 
-/// What a certificate to renew says.
+/// What a certificate to renew says, once it is known that the authority said it.
 struct Old {
     identity: Identity,
     serial: Option<Serial>,
@@ -406,14 +406,18 @@ struct Old {
 }
 
 impl Old {
-    fn read(file: &Path) -> Result<Self, FolderError> {
+    /// Nothing in the file counts before its signature: its names will be certified again.
+    fn read(file: &Path, authority: &Authority) -> Result<Self, FolderError> {
         let not_ours = |why: String| FolderError::NotOurs { file: file.to_owned(), why };
         let pem = read(file)?;
         let der =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| not_ours(e.to_string()))?;
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| not_ours(e.to_string()))?;
+        if !authority.has_signed(&parsed) {
+            return Err(not_ours("its signature is not ours".to_owned()));
+        }
         let identity =
             Identity::of_certificate(&der).map_err(|e: IdentityError| not_ours(e.to_string()))?;
-        let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| not_ours(e.to_string()))?;
         Ok(Self {
             identity,
             serial: Serial::of_der_integer(parsed.raw_serial()),

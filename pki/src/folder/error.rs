@@ -72,7 +72,10 @@ pub enum FolderError {
     #[error("certificate {0} is revoked, so it is not renewed; issue a new one if its holder may")]
     NotRenewed(Serial),
     /// The file to renew holds no certificate of ours.
-    #[error("{} is no certificate of this authority, nothing was changed: {why}", .file.display())]
+    #[error(
+        "{}: this certificate was not issued by this authority, nothing was changed: {why}",
+        .file.display()
+    )]
     NotOurs {
         /// The file.
         file: PathBuf,

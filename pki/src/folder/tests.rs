@@ -205,7 +205,7 @@ fn renewal_keeps_the_identity_and_changes_the_key() {
     assert_ne!(fs::read(&target.key).unwrap(), old_key);
     assert!(is_pair(&target));
     assert_eq!((mode(&target.key), mode(&target.cert)), (0o600, 0o644));
-    assert_eq!(Old::read(&target.cert).unwrap().extra, extra);
+    assert_eq!(Old::read(&target.cert, &scratch.folder.authority).unwrap().extra, extra);
     assert_eq!(scratch.folder.list().unwrap().len(), 2);
     assert_eq!(scratch.files().iter().filter(|name| name.starts_with('.')).count(), 0);
 }
@@ -222,6 +222,49 @@ fn only_our_own_certificates_are_renewed() {
     let missing = ours.folder.renew(&Target::named(&ours.dir, "none"), None, now());
     assert!(matches!(missing, Err(FolderError::Read { .. })));
     assert_eq!(fs::read(&target.cert).unwrap(), before);
+}
+
+/// What lies beside the key is unsigned paper until the authority's own signature is on it.
+#[test]
+fn a_certificate_that_only_says_our_serial_and_identity_is_not_renewed() {
+    let scratch = scratch();
+    let target = Target::named(&scratch.dir, "ada");
+    let ada = Identity::user(scratch.folder.trust_domain(), "ada").unwrap();
+    let entry = scratch.folder.issue(&ada, &Extra::default(), None, &target, now()).unwrap();
+    let index = || fs::read(scratch.dir.join("index.json")).unwrap();
+    let before = index();
+
+    let mut forged = rcgen::CertificateParams::new(["bank.example".to_owned()]).unwrap();
+    forged.serial_number = Some(rcgen::SerialNumber::from_slice(entry.serial.as_bytes()));
+    let uri = ada.to_string().as_str().try_into().unwrap();
+    forged.subject_alt_names.push(rcgen::SanType::URI(uri));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let ca_cert = fs::read_to_string(scratch.folder.ca_cert()).unwrap();
+    let in_our_name = rcgen::Issuer::from_ca_cert_pem(&ca_cert, &key).unwrap();
+    for cert in [forged.self_signed(&key), forged.signed_by(&key, &in_our_name)] {
+        let pem = cert.unwrap().pem();
+        fs::write(&target.cert, &pem).unwrap();
+        let refused = scratch.folder.renew(&target, None, now()).unwrap_err().to_string();
+        assert!(refused.contains("ada.crt: this certificate was not issued by this authority"));
+        assert!(refused.contains("nothing was changed"), "{refused}");
+        assert_eq!(fs::read_to_string(&target.cert).unwrap(), pem);
+        assert_eq!(index(), before);
+    }
+}
+
+#[test]
+fn a_certificate_with_a_changed_name_is_not_renewed() {
+    let scratch = scratch();
+    let target = Target::named(&scratch.dir, "ada");
+    let ada = Identity::user(scratch.folder.trust_domain(), "ada").unwrap();
+    let extra = Extra { dns: vec!["fine.example".to_owned()], ip: vec![] };
+    scratch.folder.issue(&ada, &extra, None, &target, now()).unwrap();
+    let mut der = CertificateDer::from_pem_file(&target.cert).unwrap().to_vec();
+    let at = der.windows(12).position(|bytes| bytes == b"fine.example").unwrap();
+    der[at..at + 4].copy_from_slice(b"bank");
+    let parsed = X509Certificate::from_der(&der).unwrap().1;
+    assert_eq!(extra_names(&parsed).dns, ["bank.example"]);
+    assert!(!scratch.folder.authority.has_signed(&parsed));
 }
 
 #[test]

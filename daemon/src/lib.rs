@@ -7,6 +7,7 @@
 //! |---|---|
 //! | read a configuration, point at what is wrong in it | [`config`] |
 //! | place addresses and regions as configured | [`places`] |
+//! | have enough file descriptors | [`descriptors`] |
 //! | say how long something has run | [`uptime`] |
 //! | tell the launcher that one serves | [`ready`] |
 //! | log and count | [`telemetry`] |
@@ -27,6 +28,7 @@
 pub mod admin;
 mod bounded;
 pub mod config;
+pub mod descriptors;
 pub mod grpc;
 pub mod places;
 mod quiet;

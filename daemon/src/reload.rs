@@ -117,29 +117,32 @@ impl Watch {
             watcher,
             directories: BTreeSet::new(),
         };
-        watch.set_files(files)?;
+        watch.set_files(files);
         Ok(watch)
     }
 
-    /// Watches these files from now on, instead of those before.
+    /// Watches these files from now on, instead of those before. The content of new ones is what
+    /// it is now: look whether it is still what was read.
     ///
-    /// Their content now is the known one: call it before reading them, not after.
-    ///
-    /// # Errors
-    ///
-    /// [`WatchError`]; a directory that cannot be watched, such as a missing one.
-    pub fn set_files(
-        &mut self,
-        files: impl IntoIterator<Item = PathBuf>,
-    ) -> Result<(), WatchError> {
+    /// A directory that cannot be watched is said so and no error: its files are looked at every
+    /// half minute.
+    pub fn set_files(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
-        let directories: BTreeSet<PathBuf> =
+        let mut directories: BTreeSet<PathBuf> =
             files.iter().flat_map(|file| directories_of(file)).collect();
-        for directory in directories.difference(&self.directories) {
-            self.watcher
-                .watch(directory, RecursiveMode::NonRecursive)
-                .map_err(|cause| WatchError::Notify { directory: directory.clone(), cause })?;
-        }
+        directories.retain(|directory| {
+            if self.directories.contains(directory) {
+                return true;
+            }
+            let watched = self.watcher.watch(directory, RecursiveMode::NonRecursive);
+            if let Err(error) = &watched {
+                tracing::warn!(
+                    directory = %directory.display(), %error,
+                    "cannot watch for changes; looking every half minute instead"
+                );
+            }
+            watched.is_ok()
+        });
         for gone in self.directories.difference(&directories) {
             let _ = self.watcher.unwatch(gone); // at worst a few events too many
         }
@@ -148,7 +151,6 @@ impl Watch {
         for file in files {
             self.known.entry(file).or_insert_with_key(|file| look(file, &Seen::default()));
         }
-        Ok(())
     }
 
     /// The next reason to read again. Cancel safe: nothing is lost when the future is dropped.
@@ -350,11 +352,13 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (a, b) = (one.path().join("a"), two.path().join("b"));
         let mut watch = Watch::new([a.clone()]).unwrap();
-        watch.set_files([b.clone()]).unwrap();
+        watch.set_files([b.clone()]);
         fs::write(&a, "1").unwrap();
         fs::write(&b, "1").unwrap();
+        assert_eq!(next(&mut watch).await, Trigger::Files(vec![b.clone()]));
+        // A folder that is not there is no error, and takes nothing from the others.
+        watch.set_files([one.path().join("none/c"), b.clone()]);
+        fs::write(&b, "2").unwrap();
         assert_eq!(next(&mut watch).await, Trigger::Files(vec![b]));
-        let missing = watch.set_files([one.path().join("none/c")]);
-        assert!(matches!(missing, Err(WatchError::Notify { .. })));
     }
 }

@@ -154,8 +154,9 @@ impl Answering<'_> {
     fn reply(&self, worker: &mut Worker, out: &mut [u8]) -> Reply {
         let mut opt = self.opt(worker);
         let Some(question) = &self.request.question else {
-            // Only a cookie was asked for (RFC 7873 §5.4).
-            return self.status(worker, out, Rcode::NOERROR, opt.as_ref());
+            // Only a cookie was asked for (RFC 7873 §5.4), and this version gives none: then it is a
+            // query without a question.
+            return self.status(worker, out, Rcode::FORMERR, opt.as_ref());
         };
         if self.request.header.opcode() != Opcode::QUERY {
             return self.status(worker, out, Rcode::NOTIMP, opt.as_ref());

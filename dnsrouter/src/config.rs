@@ -64,6 +64,30 @@ pub struct Config {
     pub source: Source,
 }
 
+/// What is set up at start, and stays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fixed {
+    node: (String, String, Option<TrustDomain>),
+    state_dir: Option<PathBuf>,
+    listen: Listen,
+    tls: Option<daemon::config::Tls>,
+    log: Log,
+}
+
+impl Fixed {
+    /// The sections in which two differ.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("[node]", self.node != other.node),
+            ("[state]", self.state_dir != other.state_dir),
+            ("[listen]", self.listen != other.listen),
+            ("[tls]", self.tls != other.tls),
+            ("[log]", self.log != other.log),
+        ];
+        differs.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
+    }
+}
+
 /// `[listen]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
@@ -166,9 +190,15 @@ impl Config {
         })
     }
 
-    /// The steps of `[[service]]` etc. that need probes.
-    pub fn has_pings(&self) -> bool {
-        self.services.iter().any(|(s, _)| s.endpoints.iter().any(|e| !e.pings.is_empty()))
+    /// What a reload cannot change.
+    pub fn fixed(&self) -> Fixed {
+        Fixed {
+            node: (self.node.clone(), self.region.clone(), self.trust_domain.clone()),
+            state_dir: self.state_dir.clone(),
+            listen: self.listen.clone(),
+            tls: self.tls.as_ref().map(|(tls, _)| tls.clone()),
+            log: self.log.clone(),
+        }
     }
 }
 

@@ -28,6 +28,13 @@ impl Checker<'_> {
             self.error(raw.ttl.span(), format!("a TTL is at most {MAX_TTL} seconds"), None);
         }
         let route = self.route(&raw.route);
+        let cut = route.iter().position(|step| matches!(step, Step::Take(_)));
+        if cut.is_some_and(|cut| route[cut..].iter().any(|s| matches!(s, Step::Healthy { .. }))) {
+            self.warnings.push(format!(
+                "service {name}: \"healthy\" after a cut sees only what the cut left; a client \
+                 whose share of it is down is answered with it all the same (fail open)"
+            ));
+        }
         if raw.endpoint.is_empty() {
             let help = Some("add [[service.endpoint]] with region and addresses");
             self.error(raw.name.span(), "a service without endpoints has no answer", help);

@@ -24,8 +24,6 @@ use crate::service::{Service, Target};
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What was read, to be watched.
-    pub files: Vec<PathBuf>,
     zones: Arc<Zones>,
     services: Arc<plan::Services>,
     geo: Arc<plan::Geo>,
@@ -66,6 +64,8 @@ pub struct Loader {
     /// process.
     hash_key: Option<[u64; 2]>,
     table: Option<(TableKey, Arc<Table>, String)>,
+    /// What the last load looked at, each as it was just before it was read.
+    read: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 /// What a table was made from; equal keys, equal tables.
@@ -95,11 +95,12 @@ impl Loader {
     ///
     /// Every mistake with file, line and column; nothing was changed.
     pub fn load(&mut self, file: &Path, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
+        self.read.clear();
+        self.about_to_read(file);
         let config = Config::load(file, flags)?;
-        let mut files = vec![file.to_owned()];
         let mut problems = Vec::new();
-        let zones = self.zones(&config, &mut files, &mut problems);
-        let table = self.table(&config, &mut files, &mut problems);
+        let zones = self.zones(&config, &mut problems);
+        let table = self.table(&config, &mut problems);
         ConfigError::check(problems)?;
         // Without a table there was a problem.
         let Some((table, description)) = table else {
@@ -115,15 +116,24 @@ impl Loader {
         };
         let fingerprint = fingerprint(&zones, &config, &geo.table);
         let (zones, geo) = (Arc::new(zones), Arc::new(geo));
-        Ok(Loaded { config, files, zones, services, geo, fingerprint })
+        Ok(Loaded { config, zones, services, geo, fingerprint })
     }
 
-    fn zones(
-        &mut self,
-        config: &Config,
-        files: &mut Vec<PathBuf>,
-        problems: &mut Vec<Problem>,
-    ) -> Zones {
+    /// Every file that the last load looked at, also when it failed: to be watched.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.read.iter().map(|(file, _)| file.clone())
+    }
+
+    /// Whether any of them is another now than just before it was read.
+    pub fn is_outdated(&self) -> bool {
+        self.read.iter().any(|(file, before)| stamp(file).ok() != *before)
+    }
+
+    fn about_to_read(&mut self, file: &Path) {
+        self.read.push((file.to_owned(), stamp(file).ok()));
+    }
+
+    fn zones(&mut self, config: &Config, problems: &mut Vec<Problem>) -> Zones {
         let mut data = Vec::with_capacity(config.zones.len());
         for zone in &config.zones {
             let mut texts = Texts::default();
@@ -137,7 +147,7 @@ impl Loader {
                     problems.extend(errors.iter().map(|error| texts.problem(error)));
                 }
             }
-            files.extend(texts.files);
+            self.read.append(&mut texts.read);
         }
         let nodes: Vec<_> = (0_u32..)
             .zip(&config.services)
@@ -164,11 +174,12 @@ impl Loader {
     fn table(
         &mut self,
         config: &Config,
-        files: &mut Vec<PathBuf>,
         problems: &mut Vec<Problem>,
     ) -> Option<(Arc<Table>, String)> {
         let paths = config.geo.databases.iter().map(|(path, _)| path);
-        files.extend(paths.clone().cloned());
+        for path in paths.clone() {
+            self.read.push((path.clone(), stamp(path).ok()));
+        }
         let stamps = paths.map(|path| stamp(path).map(|stamp| (path.clone(), stamp)));
         let key = stamps
             .collect::<io::Result<Vec<_>>>()
@@ -202,7 +213,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 #[derive(Default)]
 struct Texts {
     texts: HashMap<String, Vec<u8>>,
-    files: Vec<PathBuf>,
+    read: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 enum Failure {
@@ -212,7 +223,7 @@ enum Failure {
 
 impl Texts {
     fn parse(&mut self, zone: &ZoneConfig) -> Result<ZoneData, Failure> {
-        self.files.push(zone.file.clone());
+        self.read.push((zone.file.clone(), stamp(&zone.file).ok()));
         let text = read_text(&zone.file).map_err(Failure::Unreadable)?;
         let folder = zone.file.parent().unwrap_or(Path::new("")).to_owned();
         let name = zone.file.display().to_string();
@@ -229,6 +240,7 @@ impl Texts {
     /// `$INCLUDE` reaches files in the zone file's own folder and below, wherever links lead.
     fn include(&mut self, folder: &Path, path: &str) -> Result<zonefile::Included, String> {
         let wanted = folder.join(path);
+        self.read.push((wanted.clone(), stamp(&wanted).ok()));
         let real = wanted.canonicalize().map_err(|error| error.to_string())?;
         let inside = folder.canonicalize().map_err(|error| error.to_string())?;
         if !real.starts_with(&inside) {
@@ -236,7 +248,6 @@ impl Texts {
         }
         let text = read_text(&real)?;
         let name = wanted.display().to_string();
-        self.files.push(wanted);
         self.texts.insert(name.clone(), text.clone());
         Ok(zonefile::Included { name, text })
     }

@@ -1,33 +1,53 @@
 //! Reads everything again when told to or when a file changed: all of it, or nothing.
 //!
+//! Two things are read, each all or nothing, and neither waits for the other: the trust files
+//! (certificate, key, authority, revocation list), and the inputs (configuration, zones,
+//! databases). A typo in a zone must not keep a revoked peer in.
+//!
 //! A rejected reload changes nothing: the plan before serves on, the log says where the mistake
 //! is, `/metrics` counts it, and an alarm stays up until a reload succeeds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use daemon::config::ConfigError;
 use daemon::reload::{Trigger, Watch, WatchError};
 use daemon::tls::{Reloaded, Tls};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Listen, Probe};
+use crate::config::{Fixed, Probe};
 use crate::plan::Generation;
 
 use super::keeper::{Apply, Shared};
 use super::load::{Loaded, Loader};
 
+/// A file that changes while it is read is read again, but not for ever.
+const MAX_ROUNDS: usize = 5;
+
+/// Up until a reload succeeds.
+const REJECTED: &str = "the last reload was rejected; the configuration before it serves on";
+/// Up until the files on disk can be used.
+const TLS_REJECTED: &str = "the certificate files on disk were rejected; those before go on";
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The file.
+    pub file: PathBuf,
+    /// Flags over it.
+    pub flags: Vec<(String, String)>,
+}
+
 /// Owns what a reload needs.
 pub struct Reloader {
-    file: PathBuf,
-    flags: Vec<(String, String)>,
+    origin: Origin,
     /// Out while a reload runs on another thread.
     loader: Option<Loader>,
+    /// One for the whole run: another one could miss what happens in between.
     watch: Watch,
-    /// What `watch` watches; only another list needs another watch, which could miss a change.
-    files: Vec<PathBuf>,
     tls: Option<Arc<Tls>>,
-    listen: Listen,
+    fixed: Fixed,
     inputs: mpsc::Sender<Apply>,
     settings: watch::Sender<Probe>,
     shared: Shared,
@@ -39,10 +59,8 @@ impl Reloader {
     /// # Errors
     ///
     /// When the system cannot watch files.
-    #[expect(clippy::too_many_arguments, reason = "one call, each a different thing")]
     pub fn new(
-        file: PathBuf,
-        flags: Vec<(String, String)>,
+        origin: Origin,
         loader: Loader,
         loaded: &Loaded,
         tls: Option<Arc<Tls>>,
@@ -50,24 +68,21 @@ impl Reloader {
         settings: watch::Sender<Probe>,
         shared: &Shared,
     ) -> Result<Self, WatchError> {
-        let files = files(loaded, tls.as_deref());
-        let watch = Watch::new(files.clone())?;
-        let listen = loaded.config.listen.clone();
-        let shared = shared.clone();
-        let loader = Some(loader);
-        Ok(Self { file, flags, loader, watch, files, tls, listen, inputs, settings, shared })
+        let watch = Watch::new(watched(&loader, tls.as_deref()))?;
+        let (fixed, shared) = (loaded.config.fixed(), shared.clone());
+        Ok(Self { origin, loader: Some(loader), watch, tls, fixed, inputs, settings, shared })
     }
 
     /// Reloads until told to stop.
-    ///
-    /// # Errors
-    ///
-    /// When files cannot be watched any more.
-    pub async fn run(&mut self, stop: &CancellationToken) -> Result<(), WatchError> {
+    pub async fn run(&mut self, stop: &CancellationToken) {
+        // What changed between being read at start and being watched.
+        if self.loader.as_ref().is_some_and(Loader::is_outdated) {
+            self.reload_inputs().await;
+        }
         loop {
             let trigger = tokio::select! {
                 trigger = self.watch.changed() => trigger,
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return,
             };
             tracing::info!(%trigger, "reloading");
             self.reload_tls();
@@ -79,7 +94,7 @@ impl Reloader {
                 _ => false,
             };
             if !only_tls {
-                self.reload_inputs().await?;
+                self.reload_inputs().await;
             }
         }
     }
@@ -87,79 +102,99 @@ impl Reloader {
     fn reload_tls(&self) {
         let Some(tls) = &self.tls else { return };
         match tls.reload() {
-            Ok(Reloaded::Changed) => tracing::info!("certificate files replaced"),
-            Ok(Reloaded::Unchanged) => {}
-            Err(error) => tracing::error!(%error, "certificate files rejected; the old ones go on"),
+            Ok(changed) => {
+                if changed == Reloaded::Changed {
+                    tracing::info!("certificate files replaced");
+                }
+                self.shared.clear_alarm(TLS_REJECTED);
+            }
+            Err(error) => {
+                tracing::error!(%error, "certificate files rejected; the old ones go on");
+                self.shared.raise_alarm(TLS_REJECTED);
+            }
         }
     }
 
-    async fn reload_inputs(&mut self) -> Result<(), WatchError> {
+    async fn reload_inputs(&mut self) {
+        let mut loaded = self.load().await;
+        for _ in 0..MAX_ROUNDS {
+            let Some(loader) = &self.loader else { break };
+            // Also what a rejected configuration names: its mend may be in a new file.
+            self.watch.set_files(watched(loader, self.tls.as_deref()));
+            if !loader.is_outdated() {
+                break;
+            }
+            loaded = self.load().await;
+        }
+        match loaded {
+            Ok(loaded) => self.apply(&loaded).await,
+            Err(report) => self.rejected(&report),
+        }
+    }
+
+    async fn load(&mut self) -> Result<Loaded, String> {
         let mut loader = self.loader.take().unwrap_or_default();
-        let (file, flags) = (self.file.clone(), self.flags.clone());
+        let (origin, fixed) = (self.origin.clone(), self.fixed.clone());
         let loading = tokio::task::spawn_blocking(move || {
-            let loaded = loader.load(&file, &flags);
+            let loaded = loader.load(&origin.file, &origin.flags).and_then(|loaded| {
+                unchanged(&fixed, &loaded)?;
+                Ok(loaded)
+            });
             (loader, loaded)
         });
-        let loaded = match loading.await {
+        match loading.await {
             Ok((loader, loaded)) => {
                 self.loader = Some(loader);
                 loaded.map_err(|error| error.report())
             }
             Err(panicked) => Err(format!("reading panicked: {panicked}")),
-        };
-        match loaded {
-            Ok(loaded) => self.apply(loaded).await,
-            Err(report) => {
-                self.rejected(&report);
-                Ok(())
-            }
         }
     }
 
-    async fn apply(&mut self, loaded: Loaded) -> Result<(), WatchError> {
-        if loaded.config.listen != self.listen {
-            tracing::warn!("[listen] changed; sockets are bound at start, so restart to use it");
-        }
+    async fn apply(&self, loaded: &Loaded) {
         for warning in &loaded.config.warnings {
             tracing::warn!("{warning}");
         }
-        let files = files(&loaded, self.tls.as_deref());
-        if files != self.files {
-            self.watch = Watch::new(files.clone())?;
-            self.files = files;
-        }
         let Generation(applied) = self.shared.plan.load().inputs.generation;
         let (done, applied_or_refused) = oneshot::channel();
-        let inputs = loaded.inputs(Generation(applied + 1));
+        let inputs = loaded.inputs(Generation(applied.saturating_add(1)));
         let thresholds = loaded.config.probe.thresholds;
-        let probe = loaded.config.probe;
         let sent = self.inputs.send(Apply { inputs, thresholds, done }).await;
         match (sent, applied_or_refused.await) {
             (Ok(()), Ok(Ok(()))) => {
-                self.settings.send_replace(probe);
+                self.settings.send_replace(loaded.config.probe);
                 metrics::counter!("dnsrouter_config_reloads_total", "result" => "applied")
                     .increment(1);
-                self.shared.clear_alarm(ALARM);
+                self.shared.clear_alarm(REJECTED);
                 tracing::info!("reloaded: {}", loaded.summary());
             }
             (Ok(()), Ok(Err(refused))) => self.rejected(&refused.to_string()),
             _ => self.rejected("the plan's keeper is gone"),
         }
-        Ok(())
     }
 
     fn rejected(&self, report: &str) {
         metrics::counter!("dnsrouter_config_reloads_total", "result" => "rejected").increment(1);
-        self.shared.raise_alarm(ALARM);
+        self.shared.raise_alarm(REJECTED);
         tracing::error!("reload rejected, the old configuration serves on:\n{report}");
     }
 }
 
-const ALARM: &str = "the last reload was rejected; the configuration before it serves on";
+/// What is set up at start cannot change by a reload: that is a mistake to be told, not a change
+/// to be half made.
+fn unchanged(fixed: &Fixed, loaded: &Loaded) -> Result<(), ConfigError> {
+    let now = loaded.config.fixed();
+    let changed = fixed.differences(&now);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} changed; it is set up at start", changed.join(", "));
+    let help = Some("restart to use it, or put it back");
+    Err(loaded.config.source.error(0..0, message, help).into())
+}
 
 /// Everything that a reload reads.
-fn files(loaded: &Loaded, tls: Option<&Tls>) -> Vec<PathBuf> {
-    let mut files = loaded.files.clone();
-    files.extend(tls.map(Tls::files).unwrap_or_default());
-    files
+fn watched(loader: &Loader, tls: Option<&Tls>) -> Vec<PathBuf> {
+    let trust = tls.map(Tls::files).unwrap_or_default();
+    loader.files().chain(trust).collect()
 }

@@ -15,7 +15,7 @@ use daemon::grpc::{self, Authorise, Health, Limits};
 use daemon::supervise::{EXIT_EXHAUSTED, Intensity, Supervisor};
 use daemon::telemetry::{self, PrometheusHandle};
 use daemon::tls::{self, Tls};
-use daemon::{renewal, shutdown};
+use daemon::{descriptors, renewal, shutdown};
 use pki::{Identity, Program, Role};
 use proto::dnsrouter::v1::control_server::ControlServer;
 use tokio::net::TcpListener;
@@ -30,11 +30,13 @@ use crate::plan::Generation;
 use super::keeper::{Keeper, MAX_WAITING, Shared};
 use super::load::{Loaded, Loader};
 use super::probe::Prober;
-use super::reload::Reloader;
+use super::reload::{Origin, Reloader};
 use super::{control, keeper, state, tcp, udp};
 
 /// How long running answers may take when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// DNS over TCP and the control service may take so many together, with some for everything else.
+const DESCRIPTORS: u64 = 10_000;
 /// The system refused something (EX_OSERR of sysexits.h).
 const EXIT_SYSTEM: u8 = 71;
 /// Ports are tried in so many rounds until one is free for UDP and TCP alike.
@@ -70,9 +72,11 @@ pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<Pat
         Ok(tls) => tls,
         Err(error) => return config::exit_invalid(&error),
     };
-    let node = telemetry::init(&loaded.config.log)
-        .context("starting the log")
-        .and_then(|metrics| Node::start(&loaded, loader, tls, metrics, (file, flags), ready_file));
+    let node =
+        telemetry::init(&loaded.config.log).context("starting the log").and_then(|metrics| {
+            let origin = Origin { file, flags };
+            Node::start(&loaded, loader, tls, metrics, origin, ready_file)
+        });
     match node.and_then(Node::wait) {
         Ok(code) => code,
         Err(error) => {
@@ -104,6 +108,7 @@ struct Sockets {
 /// A running node.
 struct Node {
     runtime: tokio::runtime::Runtime,
+    tcp_runtime: tokio::runtime::Runtime,
     supervisor: Supervisor,
     ready_file: Option<PathBuf>,
 }
@@ -114,17 +119,24 @@ impl Node {
         loader: Loader,
         tls: Option<Arc<Tls>>,
         metrics: PrometheusHandle,
-        origin: (PathBuf, Vec<(String, String)>),
+        origin: Origin,
         ready_file: Option<PathBuf>,
     ) -> Result<Self> {
         for warning in &loaded.config.warnings {
             tracing::warn!("{warning}");
         }
+        descriptors::warn_if_few(descriptors::raise_limit(), DESCRIPTORS);
         let folder = loaded.config.state_dir.as_deref().map(state::Folder::open).transpose()?;
         let kept = folder.as_ref().map(state::Folder::read).unwrap_or_default();
         let sockets = Sockets::bind(&loaded.config)?;
         let addresses = sockets.addresses()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // Strangers talk to this one: however busy they keep it, probes and control go on.
+        let tcp_runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("dns-tcp")
+            .enable_all()
+            .build()?;
         let entered = runtime.enter();
         let stop = shutdown::on_signals()?;
         let mut node = Wiring {
@@ -133,11 +145,11 @@ impl Node {
             registry: Arc::new(Registry::default()),
             stop,
         };
-        let generation = Generation(kept.generation + 1);
+        let generation = Generation(kept.generation.saturating_add(1));
         let now = SystemTime::now();
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
-        node.dns(&sockets, &shared)?;
+        node.dns(&sockets, &shared, tcp_runtime.handle())?;
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
         node.admin(&sockets, metrics)?;
@@ -146,12 +158,13 @@ impl Node {
         }
         drop(entered);
         announce(config, &loaded.summary(), &addresses, ready_file.as_deref())?;
-        Ok(Self { runtime, supervisor: node.supervisor, ready_file })
+        Ok(Self { runtime, tcp_runtime, supervisor: node.supervisor, ready_file })
     }
 
     fn wait(self) -> Result<ExitCode> {
         let ended = self.runtime.block_on(self.supervisor.wait(GRACE));
         daemon::ready::leaving();
+        self.tcp_runtime.shutdown_timeout(Duration::ZERO);
         self.runtime.shutdown_timeout(GRACE);
         daemon::ready::withdraw(self.ready_file.as_deref());
         match ended {
@@ -176,7 +189,12 @@ struct Wiring {
 }
 
 impl Wiring {
-    fn dns(&mut self, sockets: &Sockets, shared: &Shared) -> Result<()> {
+    fn dns(
+        &mut self,
+        sockets: &Sockets,
+        shared: &Shared,
+        tcp_runtime: &tokio::runtime::Handle,
+    ) -> Result<()> {
         for socket in &sockets.udp {
             let socket = Arc::new(socket.try_clone()?);
             let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
@@ -190,14 +208,17 @@ impl Wiring {
         for listener in &sockets.tcp {
             let listener = Arc::new(listener.try_clone()?);
             let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
-            let registry = Arc::clone(&self.registry);
+            let (registry, runtime) = (Arc::clone(&self.registry), tcp_runtime.clone());
             self.supervisor.spawn("dns over tcp", move || {
                 let (listener, plan, stop) =
                     (listener.try_clone(), Arc::clone(&plan), stop.clone());
-                let registry = Arc::clone(&registry);
+                let (registry, runtime) = (Arc::clone(&registry), runtime.clone());
                 async move {
-                    let listener = TcpListener::from_std(listener?)?;
-                    tcp::run(listener, plan, move || Worker::new(registry.worker()), stop).await
+                    let serving = runtime.spawn(async move {
+                        let listener = TcpListener::from_std(listener?)?;
+                        tcp::run(listener, plan, move || Worker::new(registry.worker()), stop).await
+                    });
+                    serving.await.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
                 }
             });
         }
@@ -211,7 +232,7 @@ impl Wiring {
         kept: state::State,
         shared: &Shared,
         tls: Option<Arc<Tls>>,
-        (loader, (file, flags)): (Loader, (PathBuf, Vec<(String, String)>)),
+        (loader, origin): (Loader, Origin),
     ) -> Result<()> {
         let (reports, reported) = mpsc::channel(MAX_WAITING);
         let (inputs, given) = mpsc::channel(1);
@@ -252,12 +273,15 @@ impl Wiring {
             self.supervisor
                 .spawn("prober", move || prober.clone().run(wanted.clone(), stop.clone()));
         }
-        let reloader = Reloader::new(file, flags, loader, loaded, tls, inputs, settings, shared)?;
+        let reloader = Reloader::new(origin, loader, loaded, tls, inputs, settings, shared)?;
         let reloader = Arc::new(tokio::sync::Mutex::new(reloader));
         let stop = self.stop.clone();
         self.supervisor.spawn("reloader", move || {
             let (reloader, stop) = (Arc::clone(&reloader), stop.clone());
-            async move { reloader.lock().await.run(&stop).await }
+            async move {
+                reloader.lock().await.run(&stop).await;
+                Ok::<_, Infallible>(())
+            }
         });
         Ok(())
     }

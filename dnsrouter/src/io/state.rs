@@ -19,6 +19,9 @@ const MAX_SIZE: u64 = 64 << 20;
 /// Raised when the form changes; a file of another version is put aside.
 const VERSION: u32 = 1;
 
+/// Counting a reload each nanosecond would take centuries to get here.
+const MAX_GENERATION: u64 = u64::MAX / 2;
+
 /// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,8 +79,13 @@ impl Folder {
             Err(error) => return self.put_aside(&error.to_string()),
         };
         match serde_json::from_slice::<State>(&bytes) {
-            Ok(state) if state.version == VERSION => state,
-            Ok(state) => self.put_aside(&format!("version {} instead of {VERSION}", state.version)),
+            Ok(state) if state.version != VERSION => {
+                self.put_aside(&format!("version {} instead of {VERSION}", state.version))
+            }
+            Ok(state) if state.generation > MAX_GENERATION => {
+                self.put_aside(&format!("generation {} was never reached", state.generation))
+            }
+            Ok(state) => state,
             Err(error) => self.put_aside(&error.to_string()),
         }
     }
@@ -93,8 +101,12 @@ impl Folder {
 
     fn try_write(&self, state: &State) -> io::Result<()> {
         let beside = self.0.join(format!("{FILE}.new"));
-        let mut file =
-            File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // Left over from a crash, or planted: a new file, never through a link.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(&serde_json::to_vec(state)?)?;
         file.sync_all()?;
         fs::rename(&beside, self.0.join(FILE))?;
@@ -142,10 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn a_planted_link_is_not_written_through() {
+        let place = tempfile::tempdir().unwrap();
+        let (victim, folder) = (place.path().join("victim"), place.path().join("state"));
+        let folder = Folder::open(&folder).unwrap();
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.0.join("state.json.new")).unwrap();
+        folder.write(&State::new(1, Vec::new())).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(folder.read().generation, 1);
+    }
+
+    #[test]
     fn a_torn_or_foreign_file_is_put_aside() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path()).unwrap();
         let whole = serde_json::to_vec(&State::new(7, vec![verdict()])).unwrap();
+        folder.write(&State::new(u64::MAX, Vec::new())).unwrap();
+        assert_eq!(folder.read(), State::default(), "a generation that nobody reaches");
         for length in [0, 1, whole.len() / 2, whole.len() - 1] {
             fs::write(place.path().join(FILE), &whole[..length]).unwrap();
             assert_eq!(folder.read(), State::default(), "cut at {length}");

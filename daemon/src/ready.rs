@@ -63,7 +63,6 @@ fn write(file: &Path, addresses: &impl Serialize) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::disallowed_methods, reason = "reads back the file that was written")]
 
     use super::*;
 

@@ -6,11 +6,14 @@
 use std::time::SystemTime;
 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 /// What matters about a list besides its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrlInfo {
+    /// Whose list it is; only numbers of one source say which list is older.
+    pub source: CrlSource,
     /// Grows with every list of one authority; big-endian, without leading zeros.
     pub number: Vec<u8>,
     /// When it was made.
@@ -19,6 +22,16 @@ pub struct CrlInfo {
     pub next_update: Option<SystemTime>,
     /// How many certificates it takes back.
     pub revoked: usize,
+}
+
+/// Which lists succeed each other: those of one authority about the same certificates
+/// (RFC 5280 §5.2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlSource {
+    /// The authority's name and public key, DER. Not its certificate, which may be made anew.
+    authority: [Vec<u8>; 2],
+    /// The issuing distribution point (RFC 5280 §5.2.5), DER; none when it is about all.
+    part: Option<Vec<u8>>,
 }
 
 /// Why a list must not be used.
@@ -61,11 +74,17 @@ impl CrlInfo {
         if list.signature_value.unused_bits != 0 {
             return Err(malformed(&"its signature is not whole bytes"));
         }
-        if !signed_by_any(&list, authorities)? {
-            return Err(CrlError::NotOurs);
-        }
+        let source = CrlSource {
+            authority: signer(&list, authorities)?.ok_or(CrlError::NotOurs)?,
+            part: list
+                .extensions()
+                .iter()
+                .find(|extension| extension.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT)
+                .map(|extension| extension.value.to_vec()),
+        };
         let number = list.crl_number().ok_or(CrlError::Unnumbered)?.to_bytes_be();
         Ok(Self {
+            source,
             number,
             this_update: list.last_update().to_datetime().into(),
             next_update: list.next_update().map(|time| time.to_datetime().into()),
@@ -73,9 +92,10 @@ impl CrlInfo {
         })
     }
 
-    /// Whether this list is older than `other` of the same authority.
+    /// Whether `other` is a later list of the same source.
     pub fn is_older_than(&self, other: &Self) -> bool {
-        (self.number.len(), &self.number) < (other.number.len(), &other.number)
+        self.source == other.source
+            && (self.number.len(), &self.number) < (other.number.len(), &other.number)
     }
 
     /// Whether a newer list should exist by now.
@@ -84,17 +104,18 @@ impl CrlInfo {
     }
 }
 
-fn signed_by_any(
+/// Name and key of the authority that signed `list`, if one of `authorities` did.
+fn signer(
     list: &CertificateRevocationList<'_>,
     authorities: &[CertificateDer<'_>],
-) -> Result<bool, CrlError> {
+) -> Result<Option<[Vec<u8>; 2]>, CrlError> {
     for der in authorities {
         let (_, authority) =
             X509Certificate::from_der(der).map_err(|e| CrlError::BadAuthority(e.to_string()))?;
-        let same_name = authority.subject().as_raw() == list.issuer().as_raw();
-        if same_name && list.verify_signature(authority.public_key()).is_ok() {
-            return Ok(true);
+        let (name, key) = (authority.subject().as_raw(), authority.public_key());
+        if name == list.issuer().as_raw() && list.verify_signature(key).is_ok() {
+            return Ok(Some([name.to_vec(), key.raw.to_vec()]));
         }
     }
-    Ok(false)
+    Ok(None)
 }

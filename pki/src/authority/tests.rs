@@ -289,4 +289,8 @@ fn list_numbers_order_lists() {
         assert!(!info(newer).is_older_than(&info(older)), "{newer} {older}");
         assert!(!info(newer).is_older_than(&info(newer)), "{newer} {newer}");
     }
+    let other = self::authority();
+    let pem = other.crl_pem(&[], 9, DAY, now()).unwrap();
+    let theirs = CrlInfo::verify(&crl_der(&pem), &[der(other.cert_pem())]).unwrap();
+    assert!(!info(1).is_older_than(&theirs), "of another authority");
 }

@@ -56,6 +56,9 @@ pub use words::{alert_in_words, refusal_in_words};
 /// The protocol spoken inside: HTTP/2 (RFC 9113 §3.2).
 const ALPN_H2: &[u8] = b"h2";
 
+/// Between two warnings about the same stale revocation list.
+const SAY_STALE_EVERY: Duration = Duration::from_secs(3600);
+
 /// This node's identity and trust; certificates inside are swapped by [`Tls::reload`].
 #[derive(Debug)]
 pub struct Tls {
@@ -66,6 +69,15 @@ pub struct Tls {
     current: ArcSwap<Current>,
     /// One reload at a time: an older one must not overwrite a newer one.
     reloading: Mutex<()>,
+    stale_said: Mutex<Option<StaleSaid>>,
+}
+
+/// When it was last said that a revocation list is stale.
+#[derive(Clone, Copy, Debug)]
+struct StaleSaid {
+    at: SystemTime,
+    /// When the list should have been replaced, which tells a new list from the old one.
+    since: SystemTime,
 }
 
 /// One consistent set of files and what is built from it.
@@ -155,7 +167,9 @@ impl Tls {
             }
             checked => checked?,
         }
-        material.refuse_own_revocation(config)?;
+        if let Some(error) = material.own_revocation(config) {
+            tracing::error!(%error, "starting all the same: peers refuse us until it is replaced");
+        }
         let server = server_config(&material, &provider, &clock)
             .map_err(|e| TlsError::of_pair(&config.cert, &config.key, &e))?;
         let tls = Self {
@@ -165,6 +179,7 @@ impl Tls {
             provider,
             current: ArcSwap::from_pointee(Current { material, server }),
             reloading: Mutex::new(()),
+            stale_said: Mutex::new(None),
         };
         tls.observe();
         Ok(Arc::new(tls))
@@ -202,7 +217,7 @@ impl Tls {
         }
         material.check(&self.config, &self.trust_domain, now_of(self.clock.as_ref())?)?;
         material.refuse_older_lists(&old.material, &self.config)?;
-        if let Err(error) = material.refuse_own_revocation(&self.config) {
+        if let Some(error) = material.own_revocation(&self.config) {
             // Others on the list must be kept out all the same; peers decide about us.
             tracing::error!("{error}");
         }
@@ -261,20 +276,32 @@ impl Tls {
         let material = &current.material;
         metrics::gauge!("tls_certificate_not_after_seconds").set(unix_seconds(material.not_after));
         let Some(now) = self.now() else { return };
-        let mut stale = false;
-        for list in &material.lists {
-            if let Some(next) = list.next_update {
-                metrics::gauge!("tls_crl_next_update_seconds").set(unix_seconds(next));
-            }
-            stale |= list.is_stale(now);
+        for next in material.lists.iter().filter_map(|list| list.next_update) {
+            metrics::gauge!("tls_crl_next_update_seconds").set(unix_seconds(next));
         }
-        metrics::gauge!("tls_crl_stale").set(if stale { 1.0 } else { 0.0 });
-        if stale {
+        let stale = material.lists.iter().filter(|list| list.is_stale(now));
+        let since = stale.filter_map(|list| list.next_update).min();
+        metrics::gauge!("tls_crl_stale").set(if since.is_some() { 1.0 } else { 0.0 });
+        if self.is_stale_news(since, now) {
             tracing::warn!(
                 file = ?self.config.crl,
                 "the revocation list is stale; it is used all the same, fetch a newer one"
             );
         }
+    }
+
+    /// Whether to say that a list is stale `since` then; not what was just said.
+    fn is_stale_news(&self, since: Option<SystemTime>, now: SystemTime) -> bool {
+        let mut said = self.stale_said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |said: &StaleSaid| {
+            let ago = now.duration_since(said.at);
+            Some(said.since) == since && ago.is_ok_and(|ago| ago < SAY_STALE_EVERY)
+        };
+        if since.is_some() && said.as_ref().is_some_and(is_known) {
+            return false;
+        }
+        *said = since.map(|since| StaleSaid { at: now, since });
+        said.is_some()
     }
 }
 

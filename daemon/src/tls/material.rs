@@ -162,7 +162,7 @@ impl Material {
 
     /// Whether our peers, who trust the same authority, would accept us at `now`.
     ///
-    /// Being revoked is not looked at here, see [`Material::refuse_own_revocation`].
+    /// Being revoked is not looked at here, see [`Material::own_revocation`].
     pub(super) fn check(
         &self,
         config: &config::Tls,
@@ -189,27 +189,27 @@ impl Material {
         }
     }
 
-    /// Whether we were taken back ourselves.
-    pub(super) fn refuse_own_revocation(&self, config: &config::Tls) -> Result<(), TlsError> {
+    /// That we were taken back ourselves, if so.
+    pub(super) fn own_revocation(&self, config: &config::Tls) -> Option<TlsError> {
         match self.verify_own(self.not_after) {
             Err(error @ Error::InvalidCertificate(CertificateError::Revoked)) => {
                 let why = refusal_in_words(&error).1;
-                Err(TlsError::Unacceptable { file: config.cert.clone(), why })
+                Some(TlsError::Unacceptable { file: config.cert.clone(), why })
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 
-    /// Whether each list is at least as new as the one in use.
+    /// Whether each list is at least as new as the one in use of the same authority. How the
+    /// files are written, and in which order, does not matter.
     pub(super) fn refuse_older_lists(
         &self,
         old: &Self,
         config: &config::Tls,
     ) -> Result<(), TlsError> {
-        let same_authorities = self.raw[2] == old.raw[2];
-        let older = |(new, old): (&CrlInfo, &CrlInfo)| new.is_older_than(old);
+        let is_older = |new: &CrlInfo| old.lists.iter().any(|old| new.is_older_than(old));
         match &config.crl {
-            Some(file) if same_authorities && self.lists.iter().zip(&old.lists).any(older) => {
+            Some(file) if self.lists.iter().any(is_older) => {
                 Err(TlsError::OlderCrl { file: file.clone() })
             }
             _ => Ok(()),
@@ -306,20 +306,27 @@ fn is_about_time(error: &Error) -> bool {
 }
 
 /// The lists in a file: what they say, and as the verifier wants them.
+///
+/// The verifier asks the first list of an authority only, so of several the newest is kept.
 fn revocation(
     file: &Path,
     pem: &[u8],
     authorities: &[CertificateDer<'static>],
 ) -> Result<(Vec<CrlInfo>, Vec<CertRevocationList<'static>>), TlsError> {
     let lists: Vec<CertificateRevocationListDer<'static>> = all_in(file, pem, "revocation list")?;
-    let each = lists.iter().map(|der| {
+    let mut newest: Vec<(CrlInfo, CertRevocationList<'static>)> = Vec::new();
+    for der in &lists {
         let info = CrlInfo::verify(der, authorities)
             .map_err(|cause| TlsError::BadCrl { file: file.to_owned(), cause })?;
         let parsed = OwnedCertRevocationList::from_der(der)
             .map_err(|e| bad(file, &format!("unusable revocation list: {e:?}")))?;
-        Ok((info, CertRevocationList::from(parsed)))
-    });
-    each.collect()
+        match newest.iter_mut().find(|(known, _)| known.source == info.source) {
+            Some(known) if known.0.is_older_than(&info) => *known = (info, parsed.into()),
+            Some(_) => {}
+            None => newest.push((info, parsed.into())),
+        }
+    }
+    Ok(newest.into_iter().unzip())
 }
 
 fn anchors(

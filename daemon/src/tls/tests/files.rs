@@ -180,6 +180,92 @@ fn a_bad_list_keeps_the_last_good_one() {
 }
 
 #[test]
+fn a_list_is_compared_with_the_last_of_its_own_authority() {
+    let (world, other) = (World::new(), World::new());
+    let server = world.server();
+    let (ada, serial) = world.issue("ada", &Identity::user(&ours(), "ada").unwrap());
+    let ada = world.load(&ada).unwrap();
+    let both = both_authorities(&world, &other);
+    let (good, restored) = (world.list(&[serial], 9), world.list(&[], 8));
+    let (theirs, theirs_before) = (other.list(&[], 5), other.list(&[], 4));
+    let reload = |authorities: &str, lists: &[&str]| {
+        fs::write(world.path("ca.crt"), authorities).unwrap();
+        fs::write(world.path("ca.crl"), lists.concat()).unwrap();
+        let reloaded = server.reload();
+        let (said, _) = handshake(server.server_config(), anybody(&ada));
+        assert_eq!(refusal_in_words(&said.unwrap_err()).0, "revoked", "{lists:?}");
+        reloaded
+    };
+    let accepted = |reloaded| assert!(matches!(reloaded, Ok(Reloaded::Changed)), "{reloaded:?}");
+    let refused = |reloaded| assert!(matches!(reloaded, Err(TlsError::OlderCrl { .. })));
+    accepted(reload(&both, &[&good, &theirs]));
+    accepted(reload(&both, &[&theirs, &good])); // 5 where 9 was
+
+    let (ours, reversed) = (world.authority.cert_pem(), both_authorities(&other, &world));
+    refused(reload(&both, &[&restored, &theirs]));
+    refused(reload(&both, &[&good, &theirs_before]));
+    refused(reload(&format!("{both}\n"), &[&theirs, &restored]));
+    refused(reload(&reversed, &[&restored, &theirs]));
+    refused(reload(ours, &[&restored]));
+
+    // Of two lists of one authority the newer one counts, wherever it stands.
+    accepted(reload(&both, &[&restored, &theirs, &good]));
+    accepted(reload(&both, &[&good, &restored, &theirs_before, &theirs]));
+    accepted(reload(ours, &[&good]));
+}
+
+#[test]
+fn a_stale_list_is_warned_of_hourly_or_when_it_changes() {
+    let world = World::new();
+    let (config, _) = world.issue("server", &node(Program::Geoping, "server"));
+    let logs = Logs::default();
+    let sink = logs.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || sink.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let warnings = || {
+        let text = std::mem::take(&mut *logs.0.lock().unwrap());
+        String::from_utf8(text).unwrap().matches("revocation list is stale").count()
+    };
+    let tls = world.load(&config).unwrap();
+    let week = Validity::default().crl.as_secs();
+    let looked_at = |seconds| {
+        world.set_clock(START + week + seconds);
+        tls.observe();
+        warnings()
+    };
+    assert_eq!(looked_at(0), 0, "until the last second it is fresh");
+    assert_eq!(looked_at(1), 1);
+    assert_eq!((2..3600).step_by(60).map(looked_at).sum::<usize>(), 0);
+    assert_eq!(looked_at(3601), 1, "an hour later");
+    assert_eq!(looked_at(3602), 0);
+    assert_eq!(looked_at(2), 1, "a clock set back");
+
+    let lines = world.authority.crl_pem(&[], 7, Duration::from_secs(week + 1), at(START)).unwrap();
+    fs::write(world.path("ca.crl"), lines).unwrap();
+    world.set_clock(START + DAY / 2);
+    tls.reload().unwrap();
+    assert_eq!(warnings(), 0, "fresh again");
+    assert_eq!(looked_at(2), 1, "another list, stale");
+    assert_eq!(looked_at(3), 0);
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
 fn one_authority_can_succeed_another() {
     let (old, new) = (World::new(), World::new());
     let server = old.server();

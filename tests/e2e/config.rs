@@ -274,9 +274,45 @@ fn a_restart_without_any_peer_gives_the_last_good_answers_at_once() {
     // What comes later is the fail-open answer, and never an empty one.
     let canary = Canary::start("dnsrouter", ask);
     wait::until("all to be found dead", Probe::QUICK.until_gone() + SOON, || {
-        server.metrics().sum("dnsrouter_alarms") > 0.0
+        server.metrics().sum("dnsrouter_services_fail_open") > 0.0
     });
     assert!(canary.stop() > 0);
+}
+
+#[test]
+fn the_mend_of_a_rejected_reload_is_seen_wherever_it_is() {
+    let scratch = Scratch::new("mend");
+    let authority = Authority::create(&scratch, "pki");
+    let server = plan().start(&scratch, &authority);
+    let toml = read(server.config());
+    let zone = server.config().with_file_name("later.zone");
+    write(&zone, "not a zone");
+    let rejected = failures(&server);
+    write(server.config(), &format!("{toml}\n[[zone]]\nname = \"later.test\"\nfile = {zone:?}\n"));
+    wait::until("the broken zone to be counted", SOON, || failures(&server) > rejected);
+
+    // Only the file that was never read well before changes now.
+    write(&zone, "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n");
+
+    let ask = Ask::a(server.dns(), "ns.later.test");
+    wait::until("the mended zone to be served", SOON, || !ask.expect().addresses().is_empty());
+    wait::until("the alarm to end", SOON, || server.metrics().sum("dnsrouter_alarms") == 0.0);
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_refused_by_name() {
+    let scratch = Scratch::new("fixed");
+    let authority = Authority::create(&scratch, "pki");
+    let mut server = plan().start(&scratch, &authority);
+    let toml = read(server.config());
+    let rejected = failures(&server);
+    write(server.config(), &toml.replace("name = \"ns1\"", "name = \"ns2\""));
+    wait::until("the change to be counted", SOON, || failures(&server) > rejected);
+    let log = server.process().log();
+    assert!(log.contains("[node] changed; it is set up at start"), "{log}");
+    assert!(server.metrics().sum("dnsrouter_alarms") > 0.0);
+    write(server.config(), &toml);
+    wait::until("the alarm to end", SOON, || server.metrics().sum("dnsrouter_alarms") == 0.0);
 }
 
 /// A name server with one service, whose regions need no GeoPing, and one explicit network.
@@ -333,9 +369,9 @@ fn failures(server: &NameServer) -> f64 {
     server.metrics().labelled("dnsrouter_config_reloads_total", &["result=\"rejected\""])
 }
 
+/// The kept state; what is still being written beside it is not kept yet.
 fn on_disk(state: &Path) -> String {
-    let entries = std::fs::read_dir(state).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect()
+    std::fs::read_to_string(state.join("state.json")).unwrap_or_default()
 }
 
 fn read(file: &Path) -> String {

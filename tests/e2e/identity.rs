@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tests::artifact;
 use tests::authority::{Authority, Odd};
 use tests::geoip::Geoip;
 use tests::region::{Region, RegionPlan};
@@ -174,6 +175,35 @@ fn replacing_papers_under_load_fails_no_call() {
     let answered = lines.lines().filter(|line| line.contains("\"region\":\"us-central1\"")).count();
     let summary = lines.lines().last();
     assert_eq!((answered, printed.status.code()), (600, Some(0)), "none was lost: {summary:?}");
+}
+
+#[test]
+fn a_node_renews_its_own_papers_in_time() {
+    let scratch = Scratch::new("renewal");
+    let authority = Authority::create(&scratch, "pki");
+    let papers = authority.region("us-central1");
+    // Valid since a minute ago and for another: a few seconds from now more than half is over.
+    authority.renew_for(&papers, Duration::from_secs(60));
+    let command = [
+        artifact::program("geoip").display().to_string(),
+        "pki".to_owned(),
+        "renew".to_owned(),
+        "--dir".to_owned(),
+        scratch.join("pki").display().to_string(),
+        "--lifetime".to_owned(),
+        "1h".to_owned(),
+        papers.certificate.display().to_string(),
+    ];
+    let more = format!("[tls.renew]\ncommand = {command:?}\nat = 0.53\n");
+    let region = RegionPlan::new("us-central1").papers(papers).more(&more);
+    let region = region.start(&scratch, &authority);
+    let short = expiry(&region);
+
+    wait::until("the node to have renewed its papers", Duration::from_secs(30), || {
+        expiry(&region) > short + 1800.0
+    });
+
+    welcome(&authority, &scratch, &region);
 }
 
 #[test]

@@ -116,9 +116,14 @@ impl Authority {
 
     /// Replaces papers by fresh ones for the same identity, good for so many hours.
     pub fn renew(&self, papers: &Papers, hours: u32) {
+        self.renew_for(papers, HOUR * hours);
+    }
+
+    /// Replaces papers by fresh ones for the same identity, good for so long.
+    pub fn renew_for(&self, papers: &Papers, lifetime: Duration) {
         let target = Target { cert: papers.certificate.clone(), key: papers.key.clone() };
         self.folder
-            .renew(&target, Some(HOUR * hours), SystemTime::now())
+            .renew(&target, Some(lifetime), SystemTime::now())
             .unwrap_or_else(|error| panic!("not renewed: {error}"));
     }
 

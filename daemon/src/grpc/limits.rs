@@ -68,7 +68,7 @@ impl Default for Limits {
             error_resets: 64,
             keepalive_interval: seconds(30),
             keepalive_timeout: seconds(10),
-            connection_age: seconds(3600),
+            connection_age: seconds(300),
             connection_grace: seconds(60),
             drain_wait: seconds(5),
             drain_deadline: seconds(20),

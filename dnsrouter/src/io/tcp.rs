@@ -1,14 +1,22 @@
 //! DNS over TCP (RFC 7766): length-prefixed messages, several to a connection.
 //!
-//! A connection is a task; it can be slow or silent without anybody else noticing. What it may
-//! hold is bounded: connections in all and per client, time for a message to arrive, time for an
-//! answer to be taken, idle time.
+//! A connection is a task; it can be slow, silent or endless without anybody else noticing:
+//!
+//! ```text
+//!  accept ─▶ Table: a seat ─▶ wait for a query ─▶ whole within `slow` ─▶ answer ─▶ taken within `slow`
+//!              │ full: the         │ silent for the idle time,                         │
+//!              ▼ idlest leaves     ▼ too old, asked too often: end ◀──────────────────┘
+//! ```
+//!
+//! While it waits it holds its socket and little else: the large buffer that an answer is made in
+//! is on loan for the making alone, so there are as many as threads and not as connections.
 
-use std::collections::HashMap;
+mod table;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,17 +28,51 @@ use tokio_util::task::TaskTracker;
 use crate::answer::{Query, Reply, Transport, Worker, answer_or_servfail};
 use crate::plan::Published;
 
-/// Connections of one listener.
-const MAX_CONNECTIONS: usize = 4096;
-/// Connections from one address: several resolvers behind one NAT, not one attacker.
-const MAX_PER_CLIENT: usize = 128;
-/// A connection without a query for so long is closed (RFC 7766 §6.2.3: "of the order of a few
-/// seconds").
-const IDLE: Duration = Duration::from_secs(10);
-/// A query must have arrived whole, and an answer must have been taken, within this.
-const SLOW: Duration = Duration::from_secs(5);
+use table::{Seat, Table};
+
+/// After so many answers in a row a connection lets the others of its thread go first. Pipelined
+/// queries are always ready, so it would not wait on its own.
+const YIELD_EVERY: u32 = 16;
+/// What stays allocated between two queries of a connection: an ordinary query is smaller.
+const KEPT_FOR_QUERY: usize = 512;
 /// After the system refused to accept (no descriptors left): pause, then try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the connections of one listener may hold (RFC 9210 §4.2 names these limits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all. One more, and the idlest is closed for it.
+    pub connections: usize,
+    /// Connections of one client, which is an IPv4 address or an IPv6 /56: several resolvers
+    /// behind one NAT, not one attacker. More are closed at once.
+    pub per_client: usize,
+    /// How long a connection may be silent while there is room (RFC 7766 §6.2.3: "of the order of
+    /// a few seconds").
+    pub idle: Duration,
+    /// How long when there is none; between the two it shrinks in proportion. Also how often a
+    /// silent connection is looked at.
+    pub least_idle: Duration,
+    /// Within this a query must have arrived whole, and an answer must have been taken.
+    pub slow: Duration,
+    /// Queries of one connection: as many as there are message ids, a minute of a busy resolver.
+    pub queries: u32,
+    /// How long a connection lasts at most, so that nobody owns a place.
+    pub lifetime: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            per_client: 128,
+            idle: Duration::from_secs(10),
+            least_idle: Duration::from_secs(1),
+            slow: Duration::from_secs(5),
+            queries: 1 << 16,
+            lifetime: Duration::from_secs(300),
+        }
+    }
+}
 
 /// Accepts until told to stop, then lets running answers finish.
 ///
@@ -40,14 +82,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn run(
     listener: TcpListener,
     plan: Arc<Published>,
-    new_worker: impl Fn() -> Worker,
+    new_worker: impl Fn() -> Worker + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let clients = Arc::new(Clients::default());
+    run_within(Limits::default(), listener, plan, new_worker, stop).await
+}
+
+/// [`run`] with limits of one's own.
+///
+/// # Errors
+///
+/// As there.
+pub async fn run_within(
+    limits: Limits,
+    listener: TcpListener,
+    plan: Arc<Published>,
+    new_worker: impl Fn() -> Worker + Send + Sync + 'static,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let table = Table::new(limits, Instant::now());
+    let desks = Arc::new(Desks { free: Mutex::default(), new_worker });
     let tasks = TaskTracker::new();
-    // Workers are reused, so that counters grow with concurrency and not with connections.
-    let workers = Arc::new(Mutex::new(Vec::new()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -57,22 +113,30 @@ pub async fn run(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting failed; going on");
+                if is_out_of_descriptors(&error) {
+                    table.make_room();
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // Over a limit the connection is closed at once: the resolver tries another server.
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let Some(guest) = clients.admit(peer.ip()) else { continue };
-        let mut worker = pop(&workers).unwrap_or_else(&new_worker);
-        let (plan, stop, workers) = (Arc::clone(&plan), stop.clone(), Arc::clone(&workers));
+        // Over its share a client is turned away at once: the resolver tries another server.
+        let Some(seat) = table.admit(peer.ip(), Instant::now()) else { continue };
+        // Whoever had to leave for it is gone in a moment; until then nobody else is accepted.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = stop.cancelled() => break,
+        };
+        let (plan, stop, desks) = (Arc::clone(&plan), stop.clone(), Arc::clone(&desks));
         tasks.spawn(async move {
-            let served = serve(stream, peer, &plan, &mut worker, &stop).await;
-            if let Err(error) = served {
-                tracing::debug!(%peer, %error, "connection ended");
+            let leave = seat.leave();
+            let conversation = Conversation { stream, peer, plan, desks, seat, limits, stop };
+            match leave.run_until_cancelled(conversation.run()).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::debug!(%peer, %error, "connection ended"),
+                None => tracing::debug!(%peer, "connection closed in favour of a newcomer"),
             }
-            workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-            drop((place, guest));
+            drop(place);
         });
     }
     tasks.close();
@@ -80,86 +144,134 @@ pub async fn run(
     Ok(())
 }
 
-fn pop(workers: &Mutex<Vec<Worker>>) -> Option<Worker> {
-    workers.lock().unwrap_or_else(PoisonError::into_inner).pop()
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-async fn serve(
-    mut stream: TcpStream,
+/// One connection, from its first query to its last.
+struct Conversation<F> {
+    stream: TcpStream,
     peer: SocketAddr,
-    plan: &Published,
-    worker: &mut Worker,
-    stop: &CancellationToken,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    let mut query = Vec::new();
-    // Length and message go out in one write.
-    let mut answer = vec![0; 2 + usize::from(u16::MAX)];
-    loop {
-        let first = tokio::select! {
-            first = timeout(IDLE, stream.read_u8()) => first,
-            () = stop.cancelled() => return Ok(()),
-        };
-        let Ok(Ok(first)) = first else { return Ok(()) };
-        timeout(SLOW, async {
-            let length = u16::from_be_bytes([first, stream.read_u8().await?]);
-            query.resize(usize::from(length), 0);
-            stream.read_exact(&mut query).await
-        })
-        .await??;
-        let reply = {
+    plan: Arc<Published>,
+    desks: Arc<Desks<F>>,
+    seat: Seat,
+    limits: Limits,
+    stop: CancellationToken,
+}
+
+impl<F: Fn() -> Worker> Conversation<F> {
+    async fn run(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        let local = self.stream.local_addr()?;
+        let born = Instant::now();
+        let mut query = Vec::new();
+        for asked in 1..=self.limits.queries {
+            if born.elapsed() >= self.limits.lifetime || self.stop.is_cancelled() {
+                return Ok(());
+            }
+            let mut prefix = [0; 2];
+            let got = self.wait_for_query(&mut prefix).await?;
+            if got == 0 {
+                return Ok(());
+            }
+            let whole = read_query(&mut self.stream, prefix, got, &mut query);
+            timeout(self.limits.slow, whole).await??;
+            self.seat.touch(Instant::now());
+            let Some(untaken) = self.answer(&query, local)? else { return Ok(()) };
+            if !untaken.is_empty() {
+                timeout(self.limits.slow, self.stream.write_all(&untaken)).await??;
+                self.seat.touch(Instant::now());
+            }
+            query.clear();
+            query.shrink_to(KEPT_FOR_QUERY);
+            if asked % YIELD_EVERY == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first octets of a query, how many; 0 when none is to be waited for any longer.
+    async fn wait_for_query(&mut self, prefix: &mut [u8; 2]) -> io::Result<usize> {
+        let since = Instant::now();
+        loop {
+            tokio::select! {
+                read = timeout(self.limits.least_idle, self.stream.read(prefix)) => match read {
+                    Ok(got) => return got,
+                    // What it may wait is looked up only now, and again each time: it shrinks
+                    // when others come.
+                    Err(_) if since.elapsed() < self.seat.idle_time() => {}
+                    Err(_) => return Ok(0),
+                },
+                () = self.stop.cancelled() => return Ok(0),
+            }
+        }
+    }
+
+    /// Answers, and sends what the peer takes at once; returns the rest, or none to hang up.
+    fn answer(&self, query: &[u8], local: SocketAddr) -> io::Result<Option<Vec<u8>>> {
+        self.desks.lend(|Desk { worker, answer }| {
             let asked = Query {
-                bytes: &query,
-                peer,
+                bytes: query,
+                peer: self.peer,
                 local,
                 transport: Transport::Tcp,
                 now: SystemTime::now(),
             };
-            answer_or_servfail(&plan.load(), worker, asked, &mut answer[2..])
-        };
-        match reply {
-            Reply::Bytes(length) => {
-                let prefix = u16::try_from(length).map_err(io::Error::other)?;
-                answer[..2].copy_from_slice(&prefix.to_be_bytes());
-                timeout(SLOW, stream.write_all(&answer[..2 + length])).await??;
+            let reply = answer_or_servfail(&self.plan.load(), worker, asked, &mut answer[2..]);
+            let Reply::Bytes(length) = reply else { return Ok(None) };
+            let prefix = u16::try_from(length).map_err(io::Error::other)?;
+            // Length and message go out in one write.
+            answer[..2].copy_from_slice(&prefix.to_be_bytes());
+            let whole = &answer[..2 + length];
+            match self.stream.try_write(whole) {
+                Ok(taken) => Ok(Some(whole[taken..].to_vec())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(whole.to_vec())),
+                Err(error) => Err(error),
             }
-            Reply::Drop => return Ok(()),
-        }
+        })
     }
 }
 
-/// Who is connected how often.
-#[derive(Debug, Default)]
-struct Clients(Mutex<HashMap<IpAddr, usize>>);
-
-/// Counts a connection off when it ends.
-struct Guest {
-    clients: Arc<Clients>,
-    address: IpAddr,
+/// Reads the rest of a message of which `got` octets of the length are there. The buffer grows as
+/// octets come, not as the length promises.
+async fn read_query(
+    stream: &mut TcpStream,
+    mut prefix: [u8; 2],
+    got: usize,
+    query: &mut Vec<u8>,
+) -> io::Result<()> {
+    stream.read_exact(&mut prefix[got..]).await?;
+    let length = usize::from(u16::from_be_bytes(prefix));
+    query.reserve(length.min(KEPT_FOR_QUERY));
+    let arrived = stream.take(length as u64).read_to_end(query).await?;
+    if arrived < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
-impl Clients {
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
-        let address = address.to_canonical();
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let connections = clients.entry(address).or_default();
-        if *connections >= MAX_PER_CLIENT {
-            return None;
-        }
-        *connections += 1;
-        Some(Guest { clients: Arc::clone(self), address })
-    }
+/// What it takes to make an answer: counters, randomness, and room for the longest message.
+struct Desk {
+    worker: Worker,
+    answer: Vec<u8>,
 }
 
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut clients = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connections) = clients.get_mut(&self.address) {
-            *connections -= 1;
-            if *connections == 0 {
-                clients.remove(&self.address);
-            }
-        }
+/// Desks nobody sits at. One is held without an `await`, so there are no more than threads, and
+/// counters grow with threads too.
+struct Desks<F> {
+    free: Mutex<Vec<Desk>>,
+    new_worker: F,
+}
+
+impl<F: Fn() -> Worker> Desks<F> {
+    fn lend<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> T {
+        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = free().pop();
+        let mut desk = taken.unwrap_or_else(|| Desk {
+            worker: (self.new_worker)(),
+            answer: vec![0; 2 + usize::from(u16::MAX)],
+        });
+        let result = work(&mut desk);
+        free().push(desk);
+        result
     }
 }

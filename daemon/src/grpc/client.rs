@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use pki::{Identity, IdentityError};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
@@ -30,6 +31,11 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest header list accepted from a server, in bytes.
 const HEADER_LIST: u32 = 16 * 1024;
+
+/// Names that are resolved at once. The system's resolver blocks a thread until it gives up, however
+/// long ago whoever asked has stopped waiting; a few dozen serve thousands of names where resolving
+/// works, and leave most of the runtime's 512 blocking threads to the disk where it does not.
+static RESOLVER: Resolver = Resolver(Semaphore::const_new(32));
 
 /// Where a server is: `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -223,7 +229,7 @@ impl Dialer {
     async fn tcp(&self) -> Result<(TcpStream, SocketAddr), ConnectError> {
         let Endpoint { host, port } = &self.endpoint;
         let resolve = |cause| ConnectError::Resolve { endpoint: self.endpoint.clone(), cause };
-        let addresses = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(resolve)?;
+        let addresses = RESOLVER.resolve(host, *port, system_addresses).await.map_err(resolve)?;
         let mut last = resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
         for address in addresses {
             match TcpStream::connect(address).await {
@@ -286,6 +292,35 @@ impl Dialer {
     }
 }
 
+/// Bounds how many names are resolved at once.
+struct Resolver(Semaphore);
+
+impl Resolver {
+    /// The addresses of a host. One that is an address itself waits for nobody.
+    async fn resolve(
+        &'static self,
+        host: &str,
+        port: u16,
+        lookup: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    ) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let place = self.0.acquire().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let blocking = tokio::task::spawn_blocking(move || {
+            // The thread holds the place, not whoever waits for it: they may be gone long before.
+            let _place = place;
+            lookup(&host, port)
+        });
+        blocking.await.map_err(io::Error::other)?
+    }
+}
+
+fn system_addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
 
@@ -337,7 +372,51 @@ impl<'de> serde::Deserialize<'de> for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// Longer than it takes, shorter than anybody waits.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A resolver that hangs until told, at the one place there is: those who stopped waiting
+    /// still have their thread, so nobody may get another.
+    #[tokio::test]
+    async fn a_hanging_resolver_costs_no_more_threads_than_there_are_places() {
+        static ONE: Resolver = Resolver(Semaphore::const_new(1));
+        let (go, told) = mpsc::channel::<()>();
+        let (start, mut started) = tokio::sync::mpsc::unbounded_channel();
+        let first = tokio::spawn(ONE.resolve("hanging", 1, move |_, _| {
+            let _ = start.send(());
+            let _ = told.recv();
+            Ok(Vec::new())
+        }));
+        tokio::time::timeout(DEADLINE, started.recv()).await.unwrap().unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+
+        let found = SocketAddr::from(([192, 0, 2, 1], 7));
+        let mut second = Box::pin(ONE.resolve("works", 7, move |_, _| Ok(vec![found])));
+        assert!(ready(&mut second).is_none(), "the hanging thread has the place");
+        for literal in ["192.0.2.1", "::1"] {
+            let resolving = ONE.resolve(literal, 7, |_, _| unreachable!("an address is no name"));
+            let address = SocketAddr::new(literal.parse().unwrap(), 7);
+            let resolved = ready(&mut Box::pin(resolving));
+            assert_eq!(resolved.expect("it waits for nobody").unwrap(), [address]);
+        }
+        go.send(()).unwrap();
+        let resolved = tokio::time::timeout(DEADLINE, second).await.unwrap();
+        assert_eq!(resolved.unwrap(), [found]);
+    }
+
+    /// What a future is ready with, when it is.
+    fn ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
+    }
 
     #[test]
     fn endpoints_parse_and_print() {

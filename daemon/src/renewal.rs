@@ -13,13 +13,12 @@
 //! # }
 //! ```
 
+mod command;
+
 use std::future::Future;
 use std::pin::pin;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-use tokio::process::Command;
 
 use crate::config::Renew;
 use crate::tls::{Reloaded, Tls};
@@ -35,9 +34,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Between two warnings about the same certificate.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
-
-/// How much of what a failed command said goes into the log, in bytes.
-const MAX_SAID: usize = 1024;
 
 /// Runs until `shutdown`: renews at `renew.at` of the lifetime, with back-off when that fails,
 /// and warns when less than a sixth of the lifetime is left (also without a `renew`).
@@ -146,7 +142,7 @@ fn warn_when_late(schedule: &mut Schedule, lifetime: &Lifetime, now: SystemTime)
 /// Runs the command and reloads; whether there is a new certificate.
 async fn renew_once(renew: &Renew, tls: &Tls) -> bool {
     let before = tls.not_after();
-    let outcome = match run_command(renew).await {
+    let outcome = match command::run(renew).await {
         Ok(()) => match tls.reload() {
             Ok(Reloaded::Changed) | Ok(Reloaded::Unchanged) if tls.not_after() > before => Ok(()),
             Ok(_) => Err("the command succeeded, but the certificate is the same".to_owned()),
@@ -167,24 +163,6 @@ async fn renew_once(renew: &Renew, tls: &Tls) -> bool {
             false
         }
     }
-}
-
-async fn run_command(renew: &Renew) -> Result<(), String> {
-    let [program, arguments @ ..] = renew.command.as_slice() else {
-        return Err("[tls.renew] command is empty".to_owned());
-    };
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(renew.timeout, command.output())
-        .await
-        .map_err(|_| format!("{program} took longer than {:?} and was ended", renew.timeout))?
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = &said[..said.floor_char_boundary(MAX_SAID)];
-    Err(format!("{program} failed with {}: {}", output.status, said.trim()))
 }
 
 #[cfg(test)]
@@ -259,22 +237,5 @@ mod tests {
         assert_eq!(late(30), Some(true), "over, too");
         assert_eq!(late(1), None, "renewed, or a clock set back");
         assert_eq!(late(23), Some(true));
-    }
-
-    #[tokio::test]
-    async fn a_failing_command_is_told_with_its_words() {
-        let run = |command: &[&str], timeout| {
-            let command = command.iter().map(|&word| word.to_owned()).collect();
-            async move { run_command(&Renew { command, at: 0.5, timeout }).await }
-        };
-        let long = Duration::from_secs(60);
-        assert_eq!(run(&["true"], long).await, Ok(()));
-        let failed = run(&["sh", "-c", "echo no such authority >&2; exit 3"], long).await;
-        assert_eq!(failed, Err("sh failed with exit status: 3: no such authority".to_owned()));
-        let missing = run(&["/nonexistent/renew"], long).await.unwrap_err();
-        assert!(missing.starts_with("cannot run /nonexistent/renew: "), "{missing}");
-        assert!(run(&[], long).await.is_err());
-        let slow = run(&["sleep", "60"], Duration::from_millis(10)).await.unwrap_err();
-        assert_eq!(slow, "sleep took longer than 10ms and was ended");
     }
 }

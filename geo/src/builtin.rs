@@ -70,10 +70,10 @@ mod tests {
             assert_eq!(hit.source, Source::BuiltIn);
             assert!(place.point.is_none() && place.point().is_some(), "countries have centres");
         }
-        for private in ["10.0.0.1", "fd00::1", "240.0.0.1"] {
-            let hit = table.lookup_subnet(private.parse::<IpAddr>().unwrap());
-            assert_eq!(hit.source, Source::None, "{private}");
-        }
+        let source = |address: &str| table.lookup_subnet(address.parse().unwrap()).source;
+        assert_eq!(source("10.0.0.1"), Source::Special);
+        assert_eq!(source("fd00::1"), Source::Special);
+        assert_eq!(source("240.0.0.1"), Source::None);
     }
 
     #[test]

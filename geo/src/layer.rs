@@ -29,10 +29,11 @@ impl Layer {
 
     /// Puts the addresses of a prefix (its host bits are ignored) into a place.
     ///
-    /// An unknown place in a layer of networks says that nothing shall be known of them; a
-    /// database that says so has nothing to say, and other sources fill the gap.
+    /// An unknown place in a layer of networks says that nothing shall be known of them, and
+    /// special ones are nowhere; a database that says so has nothing to say, and other sources
+    /// fill the gap.
     pub fn insert(&mut self, prefix: IpNet, place: Place) {
-        if place.is_unknown() && self.source != Source::Network {
+        if place.is_unknown() && !matches!(self.source, Source::Network | Source::Special) {
             return;
         }
         let place = self.intern(place);

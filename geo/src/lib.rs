@@ -29,7 +29,8 @@
 //! **The scope is the point.** An answer that depends on where the client is may be cached for a
 //! whole network (RFC 7871), so a lookup must say for which network it holds. A [`Table`] divides
 //! the address space into disjoint leaves without gaps: nested prefixes are de-aggregated,
-//! unknown space has leaves too, nothing is finer than the [`ScopeCap`], and every address of
+//! unknown space has leaves too, private and loopback blocks ([`Source::Special`]) have leaves of
+//! their own, nothing is finer than the [`ScopeCap`], and every address of
 //! `address/scope` gets the same [`Hit`].
 //!
 //! ```
@@ -62,6 +63,7 @@ mod point;
 mod ranking;
 pub mod regions;
 mod runs;
+mod special;
 mod table;
 
 pub use country::{Country, CountryError};

@@ -33,7 +33,7 @@ mod tree;
 mod writer;
 
 /// The largest file that is read: larger ones hold more than places, and a server should not
-/// lose its memory to a wrong file name. It also keeps place numbers below 2³⁰.
+/// lose its memory to a wrong file name. It also keeps place numbers below 2²⁹.
 pub const MAX_BYTES: usize = 1 << 30;
 
 /// Which fields of a record hold what, for files of an unknown schema. What is absent is looked

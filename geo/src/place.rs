@@ -59,6 +59,9 @@ impl PlaceId {
 pub enum Source {
     /// A network that the configuration places explicitly.
     Network,
+    /// Private, shared, loopback or link-local (RFC 6890): the same addresses are in use all over
+    /// the world, so they are nowhere, and the place is unknown.
+    Special,
     /// A database file.
     Database,
     /// The built-in country database.
@@ -68,12 +71,13 @@ pub enum Source {
 }
 
 impl Source {
-    /// The inverse of `as u8`, of which only the lowest two bits count.
+    /// The inverse of `as u8`, of which only the lowest three bits count.
     pub(crate) fn from_bits(bits: u32) -> Source {
-        match bits & 3 {
+        match bits & 7 {
             0 => Source::Network,
-            1 => Source::Database,
-            2 => Source::BuiltIn,
+            1 => Source::Special,
+            2 => Source::Database,
+            3 => Source::BuiltIn,
             _ => Source::None,
         }
     }

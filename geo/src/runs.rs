@@ -82,13 +82,13 @@ impl Value {
     /// Nothing covers the address.
     pub(crate) const NONE: Value = Value::new(PlaceId::UNKNOWN, Source::None);
 
-    /// Two bits go to the source, so places are numbered below 2³⁰: the layers see to that.
+    /// Three bits go to the source, so places are numbered below 2²⁹: the layers see to that.
     pub(crate) const fn new(place: PlaceId, source: Source) -> Value {
-        Value(place.0 << 2 | source as u32)
+        Value(place.0 << 3 | source as u32)
     }
 
     pub(crate) fn place(self) -> PlaceId {
-        PlaceId(self.0 >> 2)
+        PlaceId(self.0 >> 3)
     }
 
     pub(crate) fn source(self) -> Source {
@@ -97,6 +97,12 @@ impl Value {
 
     pub(crate) fn bits(self) -> u32 {
         self.0
+    }
+}
+
+impl Default for Value {
+    fn default() -> Value {
+        Value::NONE
     }
 }
 
@@ -169,7 +175,8 @@ impl<K: Key> Runs<K> {
 
     /// Cuts the space into blocks of a prefix length, each of one value: the place that covers
     /// most of the block's known addresses (at a tie the first by number), from the best source
-    /// that named it. A block stays unknown only where nothing in it is known.
+    /// that named it. Where nothing in a block is known, it is special if any of it is, else
+    /// unknown.
     pub(crate) fn collapse(self, cap: u8) -> Runs<K> {
         let host = K::host_mask(cap);
         let mut coarse = Runs::empty(self.0.len());
@@ -280,26 +287,33 @@ impl<K: Key> Runs<K> {
 
 /// How many addresses of one block each place covers.
 #[derive(Default)]
-struct Tally(Vec<(PlaceId, Source, u128)>);
+struct Tally {
+    places: Vec<(PlaceId, Source, u128)>,
+    /// Stands if no place does.
+    otherwise: Value,
+}
 
 impl Tally {
     fn clear(&mut self) {
-        self.0.clear();
+        self.places.clear();
+        self.otherwise = Value::NONE;
     }
 
     fn add(&mut self, value: Value, addresses: u128) {
-        if value == Value::NONE {
+        if matches!(value.source(), Source::Special | Source::None) {
+            self.otherwise = self.otherwise.min(value);
             return;
         }
         let (place, source) = (value.place(), value.source());
-        match self.0.iter_mut().find(|entry| entry.0 == place) {
+        match self.places.iter_mut().find(|entry| entry.0 == place) {
             Some(entry) => *entry = (place, source.min(entry.1), entry.2 + addresses),
-            None => self.0.push((place, source, addresses)),
+            None => self.places.push((place, source, addresses)),
         }
     }
 
     fn winner(&self) -> Value {
-        let best = self.0.iter().max_by_key(|&&(place, _, addresses)| (addresses, Reverse(place)));
-        best.map_or(Value::NONE, |&(place, source, _)| Value::new(place, source))
+        let counted = self.places.iter();
+        let best = counted.max_by_key(|&&(place, _, addresses)| (addresses, Reverse(place)));
+        best.map_or(self.otherwise, |&(place, source, _)| Value::new(place, source))
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! Layer (mmdb file) ─┐
 //! Layer (mmdb file) ─┼─▶ TableBuilder ──freeze──▶ Table ──lookup──▶ Hit { place, scope, source }
+//! special blocks ────┤
 //! networks (config) ─┘
 //! ```
 
@@ -19,7 +20,7 @@ use siphasher::sip::SipHasher24;
 use crate::layer::Layer;
 use crate::partition::Partition;
 use crate::runs::{Key, Leaf, Runs, Value};
-use crate::{Country, Place, PlaceId, Source};
+use crate::{Country, Place, PlaceId, Source, special};
 
 #[cfg(test)]
 mod tests;
@@ -80,13 +81,20 @@ pub enum TableError {
 pub struct TableBuilder {
     cap: ScopeCap,
     databases: Vec<Layer>,
+    special: Layer,
     networks: BTreeMap<IpNet, Place>,
 }
 
 impl TableBuilder {
-    /// An empty builder: frozen as it is, its table knows nothing.
+    /// An empty builder: frozen as it is, its table tells only special blocks from the rest.
     pub fn new(cap: ScopeCap) -> TableBuilder {
-        TableBuilder { cap, databases: Vec::new(), networks: BTreeMap::new() }
+        TableBuilder::with_special(cap, &special::BLOCKS)
+    }
+
+    /// With other blocks than the special ones, for tests of all else.
+    pub(crate) fn with_special(cap: ScopeCap, blocks: &[IpNet]) -> TableBuilder {
+        let special = special::layer(blocks);
+        TableBuilder { cap, databases: Vec::new(), special, networks: BTreeMap::new() }
     }
 
     /// Adds a database behind those added before: it counts only where none of them has data.
@@ -96,9 +104,9 @@ impl TableBuilder {
 
     /// Places a network explicitly; its host bits are ignored.
     ///
-    /// Networks win over every database, the longest prefix wins among networks, and the order
-    /// of the calls means nothing. One that is finer than the cap serves only queries without
-    /// a client subnet, see [`Table::lookup_source`].
+    /// Networks win over every database and over the special blocks, the longest prefix wins
+    /// among networks, and the order of the calls means nothing. One that is finer than the cap
+    /// serves only queries without a client subnet, see [`Table::lookup_source`].
     pub fn network(&mut self, prefix: IpNet, place: Place) -> Result<(), TableError> {
         let prefix = prefix.trunc();
         if self.networks.contains_key(&prefix) {
@@ -111,18 +119,20 @@ impl TableBuilder {
     /// Resolves precedence and publishes the result.
     ///
     /// Each block of the cap's size gets one place: the one that covers most of its known
-    /// addresses. Nothing known is no place, so it is outvoted by any.
+    /// addresses. Nothing known is no place, and nowhere is none, so any outvotes them; a block
+    /// with special addresses and none that is known is special.
     pub fn freeze(self) -> Table {
-        let TableBuilder { cap, mut databases, networks: explicit } = self;
+        let TableBuilder { cap, databases, special, networks: explicit } = self;
         let mut networks = Layer::new(Source::Network);
         explicit.into_iter().for_each(|(prefix, place)| networks.insert(prefix, place));
 
-        let places = canonical(databases.iter().chain([&networks]));
-        databases.iter_mut().chain([&mut networks]).for_each(|layer| layer.renumber(&places));
+        let mut others: Vec<_> = std::iter::once(special).chain(databases).collect();
+        let places = canonical(others.iter().chain([&networks]));
+        others.iter_mut().chain([&mut networks]).for_each(|layer| layer.renumber(&places));
 
         let (coarse_v4, fine_v4) = split(networks.v4, cap.v4);
         let (coarse_v6, fine_v6) = split(networks.v6, cap.v6);
-        let (v4, v6): (Vec<_>, Vec<_>) = databases.into_iter().map(Layer::into_leaves).unzip();
+        let (v4, v6): (Vec<_>, Vec<_>) = others.into_iter().map(Layer::into_leaves).unzip();
         // One family after the other: the runs of a city database take hundreds of megabytes.
         let v4 = Partition::new(&resolve(coarse_v4, v4, cap.v4).map(key_v4), cap.v4);
         // The cap is at most 64, so the lower half of each start is zero.
@@ -159,11 +169,11 @@ fn split<K: Key>(leaves: Vec<Leaf<K>>, cap: u8) -> (Vec<Leaf<K>>, Vec<Leaf<K>>) 
     leaves.into_iter().partition(|leaf| leaf.len <= cap)
 }
 
-/// Networks over databases in their order, cut to the cap.
-fn resolve<K: Key>(networks: Vec<Leaf<K>>, databases: Vec<Vec<Leaf<K>>>, cap: u8) -> Runs<K> {
-    databases
+/// Networks over the others in their order, cut to the cap.
+fn resolve<K: Key>(networks: Vec<Leaf<K>>, others: Vec<Vec<Leaf<K>>>, cap: u8) -> Runs<K> {
+    others
         .into_iter()
-        .fold(Runs::flatten(networks), |runs, database| runs.overlay(Runs::flatten(database)))
+        .fold(Runs::flatten(networks), |runs, other| runs.overlay(Runs::flatten(other)))
         .collapse(cap)
 }
 
@@ -191,8 +201,8 @@ impl Hit {
 /// The frozen table. Lookups take no lock and allocate nothing.
 ///
 /// Conceptually a trie of disjoint leaves that covers both address families without a gap;
-/// addresses of which nothing is known have leaves too, of [`PlaceId::UNKNOWN`]. Leaves that
-/// could be joined are.
+/// addresses of which nothing is known have leaves too, of [`PlaceId::UNKNOWN`], and special
+/// blocks have others. Leaves of one place and source that could be joined are.
 #[derive(Debug)]
 pub struct Table {
     cap: ScopeCap,
@@ -262,7 +272,7 @@ impl Table {
         self.leaves
     }
 
-    /// Whether no lookup finds anything.
+    /// Whether no lookup finds a place.
     pub fn is_empty(&self) -> bool {
         self.places.len() == 1
     }

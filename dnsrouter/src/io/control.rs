@@ -186,6 +186,7 @@ fn candidate(considered: Considered) -> wire::Candidate {
 fn source(source: Source) -> &'static str {
     match source {
         Source::Network => "network",
+        Source::Special => "special",
         Source::Database => "database",
         Source::BuiltIn => "built-in",
         Source::None => "none",

@@ -17,8 +17,8 @@ fn networks_win_over_databases_and_cut_them() {
     assert_eq!(found(&table, "192.0.1.9"), ("US".into(), 23, Source::Database));
     assert_eq!(found(&table, "192.0.128.9"), ("US".into(), 17, Source::Database));
     assert_eq!(found(&table, "193.0.0.1"), ("?".into(), 8, Source::None));
-    assert_eq!(found(&table, "10.0.0.1"), ("?".into(), 1, Source::None));
-    assert_eq!(found(&table, "2001:db8::1"), ("?".into(), 0, Source::None));
+    assert_eq!(found(&table, "64.0.0.1"), ("?".into(), 3, Source::None));
+    assert_eq!(found(&table, "2001:db8::1"), ("?".into(), 3, Source::None));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn equal_neighbours_are_one_leaf() {
         ("10.128.0.0/10", "US"),
         ("10.192.0.0/10", "US"),
     ];
-    let mut builder = TableBuilder::new(ScopeCap::default());
+    let mut builder = TableBuilder::with_special(ScopeCap::default(), &[]);
     builder.database(database(&quarters));
     let table = builder.freeze();
     assert_eq!(found(&table, "10.77.0.1"), ("US".into(), 8, Source::Database));
@@ -121,8 +121,50 @@ fn what_is_wrong_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn an_empty_table_is_one_leaf_per_family() {
+fn special_blocks_are_leaves_of_their_own() {
     let table = TableBuilder::new(ScopeCap::default()).freeze();
+    let special = table.leaves().filter(|leaf| leaf.2 == Source::Special);
+    assert_eq!(special.map(|leaf| leaf.0).collect::<Vec<_>>(), special::BLOCKS);
+    assert!(table.leaves().all(|leaf| leaf.1 == PlaceId::UNKNOWN));
+    assert!(table.is_empty());
+    let shared = [("192.168.255.255", true), ("192.169.0.0", false), ("100.128.0.0", false)];
+    for (address, is_special) in shared {
+        let hit = table.lookup_source(address.parse().unwrap());
+        assert_eq!(hit.source == Source::Special, is_special, "{address}");
+    }
+}
+
+#[test]
+fn special_blocks_win_over_databases_and_networks_over_both() {
+    let mut builder = TableBuilder::new(ScopeCap::default());
+    builder.database(database(&[("10.0.0.0/7", "US"), ("fd00::/8", "US")]));
+    builder.network(net("10.1.0.0/16"), place("SG")).unwrap();
+    builder.network(net("10.2.0.128/25"), place("DE")).unwrap();
+    let table = builder.freeze();
+    assert_eq!(found(&table, "11.0.0.1"), ("US".into(), 8, Source::Database));
+    assert_eq!(found(&table, "10.1.0.1"), ("SG".into(), 16, Source::Network));
+    assert_eq!(found(&table, "10.0.0.1"), ("?".into(), 16, Source::Special));
+    assert_eq!(found(&table, "10.128.0.1"), ("?".into(), 9, Source::Special));
+    assert_eq!(found(&table, "fd00::1"), ("?".into(), 7, Source::Special));
+    let source = |address: &str| table.lookup_source(address.parse().unwrap()).source;
+    assert_eq!(source("10.2.0.129"), Source::Network);
+    assert_eq!(source("10.2.0.1"), Source::Special);
+}
+
+#[test]
+fn below_the_cap_what_is_known_outvotes_special_blocks() {
+    let mut builder = TableBuilder::new(ScopeCap::new(8, 16).unwrap());
+    builder.database(database(&[("192.0.2.0/24", "US")]));
+    let table = builder.freeze();
+    assert_eq!(found(&table, "192.168.0.1"), ("US".into(), 8, Source::Database));
+    assert_eq!(found(&table, "172.16.0.1"), ("?".into(), 8, Source::Special));
+    assert_eq!(found(&table, "172.0.0.1"), ("?".into(), 8, Source::Special));
+    assert_eq!(found(&table, "::1"), ("?".into(), 16, Source::Special));
+}
+
+#[test]
+fn without_any_leaf_there_is_one_per_family() {
+    let table = TableBuilder::with_special(ScopeCap::default(), &[]).freeze();
     let leaves: Vec<_> = table.leaves().collect();
     let none = |prefix: &str| (net(prefix), PlaceId::UNKNOWN, Source::None);
     assert_eq!(leaves, [none("0.0.0.0/0"), none("::/0")]);
@@ -225,6 +267,7 @@ struct World {
     base: IpNet,
     cap: ScopeCap,
     databases: Vec<Vec<(IpNet, &'static str)>>,
+    special: Vec<IpNet>,
     networks: Vec<(IpNet, &'static str)>,
 }
 
@@ -238,7 +281,7 @@ type Seen = (String, Source);
 
 impl World {
     fn table(&self) -> Table {
-        let mut builder = TableBuilder::new(self.cap);
+        let mut builder = TableBuilder::with_special(self.cap, &self.special);
         for leaves in &self.databases {
             builder.database(database(leaves));
         }
@@ -294,8 +337,8 @@ impl World {
         (subnets, sources)
     }
 
-    /// A single unit: the longest of the networks that `eligible` lets pass, else the first
-    /// database's longest prefix.
+    /// A single unit: the longest of the networks that `eligible` lets pass, else special if a
+    /// special block holds it, else the first database's longest prefix.
     fn of_unit(&self, unit: u32, eligible: impl Fn(&IpNet) -> bool) -> Seen {
         let address = self.address(unit);
         let longest = |leaves: &[(IpNet, &'static str)], eligible: &dyn Fn(&IpNet) -> bool| {
@@ -307,17 +350,23 @@ impl World {
         if let Some(name) = longest(&self.networks, &eligible) {
             return (name, Source::Network);
         }
+        if self.special.iter().any(|block| block.contains(&address)) {
+            return ("?".into(), Source::Special);
+        }
         let database = self.databases.iter().find_map(|leaves| longest(leaves, &|_| true));
         database.map_or(("?".into(), Source::None), |name| (name, Source::Database))
     }
 }
 
-/// The most frequent known place of a block, the first by name if several are.
+/// The most frequent known place of a block, the first by name if several are; else special if
+/// any of it is.
 fn most_frequent(block: &[Seen]) -> Seen {
-    let known = || block.iter().filter(|unit| unit.1 != Source::None);
+    let placed = |unit: &&Seen| matches!(unit.1, Source::Network | Source::Database);
+    let known = || block.iter().filter(placed);
     let count = |name: &str| known().filter(|unit| unit.0 == name).count();
     let best = known().max_by_key(|unit| (count(&unit.0), std::cmp::Reverse(&unit.0)));
-    best.cloned().unwrap_or(("?".into(), Source::None))
+    let special = || block.iter().find(|unit| unit.1 == Source::Special);
+    best.or_else(special).cloned().unwrap_or(("?".into(), Source::None))
 }
 
 fn world() -> impl Strategy<Value = World> {
@@ -332,9 +381,11 @@ fn world() -> impl Strategy<Value = World> {
     prop_oneof![v4, v6].prop_flat_map(|(base, cap)| {
         let leaf = (any::<u32>(), 0..=UNIT_BITS, prop::sample::select(&NAMES[..]));
         let leaves = prop::collection::vec(leaf, 0..16);
-        (prop::collection::vec(leaves.clone(), 0..3), leaves).prop_map(
-            move |(databases, networks)| {
-                let mut world = World { base, cap, databases: vec![], networks: vec![] };
+        let special = prop::collection::vec((any::<u32>(), 0..=UNIT_BITS), 0..4);
+        (prop::collection::vec(leaves.clone(), 0..3), special, leaves).prop_map(
+            move |(databases, special, networks)| {
+                let mut world =
+                    World { base, cap, databases: vec![], special: vec![], networks: vec![] };
                 let placed = |leaves: Vec<(u32, u8, &'static str)>| -> Vec<(IpNet, &'static str)> {
                     let prefix = |unit: u32, len| world.prefix(unit % world.units(), len);
                     leaves.into_iter().map(|(unit, len, name)| (prefix(unit, len), name)).collect()
@@ -343,7 +394,10 @@ fn world() -> impl Strategy<Value = World> {
                 networks.sort_unstable();
                 networks.dedup_by_key(|network| network.0);
                 let databases = databases.into_iter().map(placed).collect();
+                let block = |(unit, len)| world.prefix(unit % world.units(), len);
+                let special = special.into_iter().map(block).collect();
                 world.networks = networks;
+                world.special = special;
                 world.databases = databases;
                 world
             },

@@ -12,8 +12,12 @@
 //!
 //! The last line deserves its reason. A private address says nothing about a place, so it is
 //! ignored; but a scope of /0 would let the resolver reuse the answer, which was made for *its*
-//! place, for every client in the world. The scope of the special block is both true (every address
-//! in it gets this answer) and harmless.
+//! place, for every client in the world. The scope of the special block, a leaf of the address
+//! table like any other, is both true (every address in it gets this answer) and harmless.
+//!
+//! A weighted draw is as binding as a place: wherever a scope goes out with the answer, it is made
+//! from a prefix and the time, so that a second query from inside the scope is answered alike. Only
+//! who asks for itself gets a fresh one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -36,36 +40,39 @@ pub struct Asker {
 enum Basis {
     /// The client subnet; its scope is the answer's.
     Subnet,
-    /// The resolver itself; the scope is this, whatever the answer.
-    Resolver { scope: u8 },
+    /// The resolver, for itself: nobody else is promised the answer.
+    Resolver,
+    /// The resolver, for the special block of this length that holds the client subnet.
+    Block { scope: u8 },
 }
 
 impl Asker {
     /// Looks up who a query is asked for. `subnet` is the option's address and SOURCE length.
     pub fn of_query(geo: &Geo, resolver: IpAddr, subnet: Option<(IpAddr, u8)>) -> Self {
-        let scope = match subnet {
-            None | Some((_, 0)) => 0,
+        let basis = match subnet {
+            None | Some((_, 0)) => Basis::Resolver,
             Some((address, _)) => {
                 let hit = geo.table.lookup_subnet(address);
-                match special_block(address) {
-                    Some(block) if hit.source != Source::Network => block.max(hit.scope),
-                    _ => return Self { address, hit, basis: Basis::Subnet },
+                if hit.source != Source::Special {
+                    return Self { address, hit, basis: Basis::Subnet };
                 }
+                Basis::Block { scope: hit.scope }
             }
         };
         let address = resolver.to_canonical();
         let hit = geo.table.lookup_source(address);
-        Self { address, hit, basis: Basis::Resolver { scope } }
+        Self { address, hit, basis }
     }
 
     /// As a service's route sees it. `fresh` is a new random number for each query and `now` the
     /// time in seconds, of which draws for subnets use the slot of one TTL: an answer for a subnet
-    /// must be the same for every address inside its scope, for as long as it may be cached.
+    /// must be the same for every address inside its scope, for as long as it may be cached. In a
+    /// special block that is the draw of the resolver's own prefix.
     pub fn client<'a>(&self, geo: &'a Geo, policy: &Policy, now: u64, fresh: u64) -> Client<'a> {
         let cap = cap_of(geo.cap, self.address);
         let draw = match self.basis {
-            Basis::Resolver { .. } => fresh,
-            Basis::Subnet => {
+            Basis::Resolver => fresh,
+            Basis::Subnet | Basis::Block { .. } => {
                 let slot = now / u64::from(policy.ttl().max(1));
                 subnet_draw(policy.key(), truncate(self.address, cap), slot)
             }
@@ -77,7 +84,8 @@ impl Asker {
     pub fn scope(&self, policy: &Policy, family: Family, client: &Client<'_>) -> u8 {
         match self.basis {
             Basis::Subnet => policy.scope(family, client),
-            Basis::Resolver { scope } => scope,
+            Basis::Resolver => 0,
+            Basis::Block { scope } => scope,
         }
     }
 }
@@ -101,27 +109,6 @@ pub fn truncate(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
-/// The length of the block of private, shared, loopback or link-local addresses that holds this
-/// one (RFC 6890), if any does.
-fn special_block(address: IpAddr) -> Option<u8> {
-    match address {
-        IpAddr::V4(v4) => match v4.octets() {
-            [0 | 10 | 127, ..] => Some(8),
-            [172, 16..=31, ..] => Some(12),
-            [192, 168, ..] | [169, 254, ..] => Some(16),
-            [100, 64..=127, ..] => Some(10),
-            _ => None,
-        },
-        IpAddr::V6(v6) => match v6.segments() {
-            [0xfc00..=0xfdff, ..] => Some(7),
-            [0xfe80..=0xfebf, ..] => Some(10),
-            // ::1 and its neighbours, v4-mapped ones among them: nothing here is routed.
-            [0, 0, 0, ..] => Some(48),
-            _ => None,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,20 +121,5 @@ mod tests {
         assert_eq!(cut("203.0.113.77", 0), "0.0.0.0");
         assert_eq!(cut("2001:db8:1:2::3", 48), "2001:db8:1::");
         assert_eq!(cut("2001:db8::", 0), "::");
-    }
-
-    #[test]
-    fn special_blocks() {
-        let block = |address: &str| special_block(address.parse().unwrap());
-        assert_eq!(block("10.9.8.7"), Some(8));
-        assert_eq!(block("172.31.0.1"), Some(12));
-        assert_eq!(block("172.32.0.1"), None);
-        assert_eq!(block("192.168.1.1"), Some(16));
-        assert_eq!(block("100.100.0.1"), Some(10));
-        assert_eq!(block("8.8.8.8"), None);
-        assert_eq!(block("fd00::1"), Some(7));
-        assert_eq!(block("fe80::1"), Some(10));
-        assert_eq!(block("::1"), Some(48));
-        assert_eq!(block("2001:db8::1"), None);
     }
 }

@@ -139,8 +139,8 @@ pub struct Client<'a> {
     pub leaf: u8,
     /// Prefix length at which draws are made, and the finest scope.
     pub cap: u8,
-    /// What a draw is made from: equal for every address inside a prefix of `cap` length when the
-    /// answer is for a client subnet, fresh for each query when it is for the one who asks.
+    /// What a draw is made from: equal for every address inside the scope when the answer is for a
+    /// client subnet, fresh for each query when it is for the one who asks.
     pub draw: u64,
 }
 

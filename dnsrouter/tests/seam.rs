@@ -5,16 +5,17 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::health::State;
 use dnsrouter::io::load::Loader;
-use dnsrouter::plan::{Generation, Published, Refused, Snapshot};
+use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
 use dnsrouter::policy::Health;
 use dnsrouter::random::Random;
+use geo::{Layer, Place, Ranking, ScopeCap, Source, TableBuilder};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -33,6 +34,8 @@ mail    A   192.0.2.25
 ";
 
 /// Three regions over the built-in country database, with networks nested in it and each other.
+/// The resolver that asks is placed, and not where what is unknown is sent: else nobody could tell
+/// an answer for the resolver from one for a place that nobody knows.
 const CONFIG: &str = r#"
 [node]
 name = "ns1"
@@ -45,6 +48,7 @@ cert = "unused"
 key = "unused"
 ca = "unused"
 [geo.networks]
+"198.51.100.0/24" = { region = "europe-west3" }
 "10.1.0.0/16" = { region = "asia-southeast1" }
 "8.8.0.0/16" = { region = "europe-west3" }
 "8.8.8.0/25" = { region = "asia-southeast1" }
@@ -84,6 +88,11 @@ weight = 3
 [[service.endpoint]]
 region = "europe-west3"
 addresses = ["203.0.113.21"]
+weight = 1
+[[service.endpoint]]
+region = "europe-west3"
+addresses = ["203.0.113.22"]
+weight = 3
 "#;
 
 fn published(config: &str) -> Published {
@@ -224,6 +233,49 @@ fn source_0_is_answered_for_the_resolver_with_scope_0() {
 }
 
 #[test]
+fn a_private_subnet_is_answered_for_the_resolver_within_its_block() {
+    let published = published(CONFIG);
+    let snapshot = published.load();
+    let near = |client| nearest(&snapshot, "geo.test-net.io.", client);
+    let resolvers_own = ["203.0.113.20".parse::<IpAddr>().unwrap()];
+    for (client, scope) in [
+        ("127.0.0.0/24", 8),
+        ("172.20.0.0/24", 12),
+        ("192.168.7.0/24", 16),
+        ("10.200.0.0/24", 9),
+        ("10.0.0.0/24", 16),
+        ("fd00::/48", 7),
+        ("fe80::/64", 10),
+        ("::/56", 48),
+    ] {
+        let (addresses, seen) = near(client);
+        assert_eq!(addresses, resolvers_own, "{client}");
+        assert_eq!(seen, scope, "{client}: its block, less the network in it");
+    }
+    // What nobody knows is no private block, and its scope holds none.
+    for (client, scope) in [("8000::/16", 2), ("1::/16", 16)] {
+        let (addresses, seen) = near(client);
+        assert_ne!(addresses, resolvers_own, "{client}");
+        assert_eq!(seen, scope, "{client}");
+    }
+}
+
+#[test]
+fn a_private_subnets_draw_holds_within_its_scope() {
+    let published = published(CONFIG);
+    let snapshot = published.load();
+    let draw = |client: [u8; 4], seed| {
+        let bytes = query("drawn.test-net.io.", RecordType::A, Some((client.into(), 24)));
+        let reply = ask(&snapshot, &bytes, Transport::Udp, seed);
+        (addresses(&reply), scope(&reply))
+    };
+    let first = draw([127, 0, 0, 0], 0);
+    for seed in 1..100 {
+        assert_eq!(draw([127, seed, 0, 0], seed.into()), first);
+    }
+}
+
+#[test]
 fn udp_and_tcp_say_the_same() {
     let published = published(CONFIG);
     let snapshot = published.load();
@@ -236,13 +288,10 @@ fn udp_and_tcp_say_the_same() {
 
 #[test]
 fn a_resolver_without_subnet_gets_fresh_draws_that_meet_the_weights() {
-    let published = published(&CONFIG.replace(
-        "\"10.1.0.0/16\"",
-        "\"198.51.100.0/24\" = { region = \"us-central1\" }\n\"10.1.0.0/16\"",
-    ));
+    let published = published(CONFIG);
     let snapshot = published.load();
     let bytes = query("drawn.test-net.io.", RecordType::A, None);
-    let heavy: IpAddr = "203.0.113.12".parse().unwrap();
+    let heavy: IpAddr = "203.0.113.22".parse().unwrap();
     let hits = (0..4000_u64)
         .filter(|seed| addresses(&ask(&snapshot, &bytes, Transport::Udp, seed * 7919)) == [heavy])
         .count();
@@ -281,39 +330,59 @@ fn equal_inputs_give_equal_plans() {
     assert_ne!(a.load().inputs.fingerprint, other.load().inputs.fingerprint);
 }
 
+/// Where answers change: the edges of explicit networks and of blocks that are located by the
+/// resolver, each with its prefix length.
+const EDGES: [(&str, u8); 17] = [
+    ("8.8.0.0", 16),
+    ("8.8.8.0", 25),
+    ("10.1.0.0", 16),
+    ("0.0.0.0", 8),
+    ("10.0.0.0", 8),
+    ("100.64.0.0", 10),
+    ("127.0.0.0", 8),
+    ("169.254.0.0", 16),
+    ("172.16.0.0", 12),
+    ("192.168.0.0", 16),
+    ("2001:db8::", 32),
+    ("2001:db8:1::", 48),
+    ("::", 48),
+    ("::ffff:0:0", 96),
+    ("fc00::", 7),
+    ("fe80::", 10),
+    ("2a00::", 11),
+];
+
+/// Anybody, somebody in a block of the edges, or its first or last address and the ones beside
+/// these; with any source length.
 fn any_client() -> impl Strategy<Value = (IpAddr, u8)> {
-    // Half anywhere, half around the explicit networks' edges.
-    let near = prop_oneof![
-        Just("8.8.8.0"),
-        Just("8.8.8.128"),
-        Just("8.7.255.255"),
-        Just("8.9.0.0"),
-        Just("10.1.0.0"),
-        Just("10.0.255.255"),
-        Just("10.200.0.0"),
-        Just("127.0.0.1"),
+    let anywhere = prop_oneof![
+        any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
+        any::<u128>().prop_map(|bits| IpAddr::V6(bits.into())),
     ];
-    let v4 = prop_oneof![
-        any::<u32>().prop_map(Ipv4Addr::from_bits),
-        (near, any::<u8>()).prop_map(|(a, jitter)| {
-            Ipv4Addr::from_bits(Ipv4Addr::from_str(a).unwrap().to_bits() ^ u32::from(jitter))
-        }),
-    ];
-    let v6 = prop_oneof![
-        any::<u128>().prop_map(Ipv6Addr::from_bits),
-        any::<[u16; 2]>().prop_map(|[a, b]| Ipv6Addr::new(0x2001, 0xdb8, a & 3, b, 0, 0, 0, 1)),
-        any::<[u16; 2]>().prop_map(|[a, b]| Ipv6Addr::new(
-            0x2a00 | (a & 0xff),
-            b,
-            0,
-            0,
-            0,
-            0,
-            0,
-            1
-        )),
-    ];
-    prop_oneof![(v4.prop_map(IpAddr::V4), 0_u8..=32), (v6.prop_map(IpAddr::V6), 0_u8..=128),]
+    let block = || proptest::sample::select(&EDGES[..]);
+    let within = (block(), any::<u128>())
+        .prop_map(|((start, length), noise)| inside(start.parse().unwrap(), length, noise));
+    let beside =
+        (block(), any::<bool>(), -1_i8..=1).prop_map(
+            |((start, length), last, offset)| match inside(
+                start.parse().unwrap(),
+                length,
+                if last { u128::MAX } else { 0 },
+            ) {
+                IpAddr::V4(v4) => {
+                    IpAddr::V4(v4.to_bits().wrapping_add_signed(offset.into()).into())
+                }
+                IpAddr::V6(v6) => {
+                    IpAddr::V6(v6.to_bits().wrapping_add_signed(offset.into()).into())
+                }
+            },
+        );
+    (prop_oneof![anywhere, within, beside], 0_u8..=128)
+        .prop_map(|(address, source)| (address, source % (bits(address) + 1)))
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }
 
 fn masked(address: IpAddr, length: u8) -> IpAddr {
@@ -334,9 +403,45 @@ fn inside(prefix: IpAddr, length: u8, noise: u128) -> IpAddr {
     }
 }
 
-thread_local! {
-    static PUBLISHED: Published = published(CONFIG);
+/// The scope caps of IPv4 and IPv6, and whether the table is [`sparse`].
+const TABLES: [(u8, u8, bool); 7] = [
+    (24, 48, false),
+    (24, 48, true),
+    (8, 16, false),
+    (8, 16, true),
+    (12, 32, true),
+    (17, 40, false),
+    (28, 64, false),
+];
+
+fn published_with((v4, v6, is_sparse): (u8, u8, bool)) -> Published {
+    let geo = format!("[geo]\nscope_v4 = {v4}\nscope_v6 = {v6}\n[geo.networks]");
+    let published = published(&CONFIG.replace("[geo.networks]", &geo));
+    if is_sparse { sparse(&published, ScopeCap::new(v4, v6).unwrap()) } else { published }
 }
+
+/// The same services over a table that knows the resolver, one network in a private block, and
+/// two small networks of a database: all else is unknown, in leaves as wide as they get.
+fn sparse(published: &Published, cap: ScopeCap) -> Published {
+    let place = |region| Place::from(geo::regions::find(region).unwrap().point);
+    let mut database = Layer::new(Source::Database);
+    for network in ["1.0.0.0/24", "2a00::/32"] {
+        database.insert(network.parse().unwrap(), place("asia-southeast1"));
+    }
+    let mut builder = TableBuilder::new(cap);
+    builder.database(database);
+    builder.network("198.51.100.0/24".parse().unwrap(), place("europe-west3")).unwrap();
+    builder.network("10.1.0.0/16".parse().unwrap(), place("asia-southeast1")).unwrap();
+    let table = Arc::new(builder.freeze());
+    let mut inputs = published.load().inputs.clone();
+    let points: Vec<_> = inputs.services.locations.iter().map(|place| place.point).collect();
+    let ranking = Ranking::build(&table, &points);
+    inputs.geo = Arc::new(Geo { table, ranking, cap, description: String::new() });
+    Published::new(inputs, Health::default())
+}
+
+static PUBLISHED: LazyLock<[Published; TABLES.len()]> =
+    LazyLock::new(|| TABLES.map(published_with));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
@@ -347,58 +452,58 @@ proptest! {
     #[test]
     fn everyone_inside_a_scope_gets_the_same_answer(
         (client, source) in any_client(),
+        table in 0..TABLES.len(),
+        (other, other_source) in any_client(),
         noise: u128,
-        other_source: u8,
-        seed: u64,
+        seeds: [u64; 2],
         drawn: bool,
         some_dead: bool,
     ) {
-        PUBLISHED.with(|published| {
-            down(published, if some_dead { &["203.0.113.10"] } else { &[] });
-            let snapshot = published.load();
-            let name = if drawn { "drawn.test-net.io." } else { "geo.test-net.io." };
-            let client = masked(client, source);
-            let bytes = query(name, RecordType::A, Some((client, source)));
-            let first = ask(&snapshot, &bytes, Transport::Udp, seed);
-            prop_assert!(!addresses(&first).is_empty());
-            let scope = scope(&first);
-            if source == 0 {
-                prop_assert_eq!(scope, 0);
-                return Ok(());
-            }
-            let bits: u8 = if client.is_ipv4() { 32 } else { 128 };
-            let other = inside(client, scope, noise);
-            // A shorter source would ask for another client: the one at the prefix's start.
-            let length = scope.max(other_source % (bits + 1)).max(1);
-            let other = masked(other, length);
-            let bytes = query(name, RecordType::A, Some((other, length)));
-            let second = ask(&snapshot, &bytes, Transport::Udp, seed);
-            prop_assert_eq!(
-                addresses(&first), addresses(&second),
-                "{}/{} gave scope {}; {}/{} got another answer", client, source, scope, other, length
-            );
-            Ok(())
-        })?;
+        let published = &PUBLISHED[table];
+        down(published, if some_dead { &["203.0.113.10"] } else { &[] });
+        let snapshot = published.load();
+        let name = if drawn { "drawn.test-net.io." } else { "geo.test-net.io." };
+        let client = masked(client, source);
+        let bytes = query(name, RecordType::A, Some((client, source)));
+        let first = ask(&snapshot, &bytes, Transport::Udp, seeds[0]);
+        prop_assert!(!addresses(&first).is_empty());
+        let scope = scope(&first);
+        if source == 0 {
+            prop_assert_eq!(scope, 0);
+            return Ok(());
+        }
+        // Somebody inside: anybody, or one at an edge if that is inside.
+        let shares = |other: &IpAddr| {
+            other.is_ipv4() == client.is_ipv4() && masked(*other, scope) == masked(client, scope)
+        };
+        let other = Some(other).filter(shares).unwrap_or_else(|| inside(client, scope, noise));
+        // A shorter source would ask for another client: the one at the prefix's start.
+        let length = scope.max(other_source % (bits(other) + 1)).max(1);
+        let other = masked(other, length);
+        let bytes = query(name, RecordType::A, Some((other, length)));
+        let second = ask(&snapshot, &bytes, Transport::Udp, seeds[1]);
+        prop_assert_eq!(
+            addresses(&first), addresses(&second),
+            "{}/{} gave scope {}; {}/{} got another answer with {:?}",
+            client, source, scope, other, length, TABLES[table]
+        );
     }
 
     /// Arbitrary bytes get an answer that parses, or silence; never a panic.
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
-        PUBLISHED.with(|published| {
-            let mut worker = Worker::with_random(Arc::default(), Random::from_seed(1));
-            let query = Query {
-                bytes: &bytes,
-                peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
-                local: SocketAddr::from(([127, 0, 0, 1], 53)),
-                transport: Transport::Udp,
-                now: SystemTime::UNIX_EPOCH,
-            };
-            let mut out = [0; 1232];
-            if let Reply::Bytes(length) = answer(&published.load(), &mut worker, query, &mut out) {
-                prop_assert!(length >= 12 && out[2] & 0x80 != 0);
-            }
-            Ok(())
-        })?;
+        let mut worker = Worker::with_random(Arc::default(), Random::from_seed(1));
+        let query = Query {
+            bytes: &bytes,
+            peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+            local: SocketAddr::from(([127, 0, 0, 1], 53)),
+            transport: Transport::Udp,
+            now: SystemTime::UNIX_EPOCH,
+        };
+        let mut out = [0; 1232];
+        if let Reply::Bytes(length) = answer(&PUBLISHED[0].load(), &mut worker, query, &mut out) {
+            prop_assert!(length >= 12 && out[2] & 0x80 != 0);
+        }
     }
 }
 

@@ -13,8 +13,17 @@ use crate::args::Args;
 
 mod args;
 
-fn main() -> anyhow::Result<ExitCode> {
-    let args = Args::parse();
+/// The system refused something, a port for example (EX_OSERR of sysexits.h).
+const EXIT_SYSTEM: u8 = 71;
+
+fn main() -> ExitCode {
+    serve(&Args::parse()).unwrap_or_else(|error| {
+        eprintln!("geoping: {error:#}");
+        ExitCode::from(EXIT_SYSTEM)
+    })
+}
+
+fn serve(args: &Args) -> anyhow::Result<ExitCode> {
     if args.die_with_parent {
         daemon::ready::die_with_parent().context("--die-with-parent")?;
     }
@@ -34,7 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let bound = prepared.bind()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(bound, origin, metrics, &args))
+    runtime.block_on(run(bound, origin, metrics, args))
 }
 
 async fn run(

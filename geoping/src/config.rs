@@ -42,13 +42,14 @@
 //! request_timeout    = "30s"
 //! keepalive_interval = "30s"
 //! keepalive_timeout  = "10s"
-//! connection_age     = "1h"             # then callers connect anew, with today's certificates
+//! connection_age     = "5m"             # then callers connect anew, with today's certificates
 //! connection_grace   = "1m"
 //! ```
 //!
 //! Paths count from the file's own folder. On SIGHUP and when a file changes, `[node] capacity`,
-//! `[backend]`, `[geo]`, `[[region]]` and the contents of the `[tls]` files are read again, all or
-//! nothing; a change of anything else is refused until the next start ([`Config::fixed_change`]).
+//! `[backend]`, `[geo]` and `[[region]]` are read again, all or nothing; a change of anything else
+//! is refused until the next start ([`Config::fixed_change`]). The contents of the `[tls]` files
+//! are read again before all that and wait for none of it.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::service::Clock;
 
 pub mod backend;
+pub mod certificate;
 pub mod cpu;
 pub mod health;
 pub mod program;

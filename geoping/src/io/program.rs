@@ -34,6 +34,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::certificate::Certificate;
 use super::reload::Reload;
 use super::{backend, cpu, health};
 use crate::backend::Condition;
@@ -204,11 +205,20 @@ impl Bound {
         let grace = limits.drain_wait + limits.drain_deadline + SLACK;
         let signals = Signals::new()?;
         let asked = checks.subscribe();
-        let reload = Reload::new(origin, config, Arc::clone(&tls), service.clone(), checks)?;
+        let readiness = Readiness::new();
+        let certificate = Certificate::new(Arc::clone(&tls), readiness.condition("certificate"));
+        certificate.look();
+        let reload = Reload::new(
+            origin,
+            config,
+            Arc::clone(&tls),
+            service.clone(),
+            checks,
+            certificate.clone(),
+        )?;
         let supervisor = Supervisor::new(Intensity::default(), stop.clone());
         let mut tasks = Tasks { supervisor, stop, served: CancellationToken::new() };
 
-        let readiness = Readiness::new();
         let reporter = HealthReporter::new();
         let routes = routes(&service, &reporter);
         tasks.serve_grpc(grpc, routes, &tls, limits);
@@ -220,6 +230,7 @@ impl Bound {
         tasks.watch_backend(asked, Arc::clone(&tls), told);
         tasks.tell_health(service.clone(), reporter);
         tasks.sample_cpu(service.load().clone());
+        tasks.look_at_certificate(certificate);
         tasks.renew(tls, renew);
         tasks.drain(signals, service, readiness);
         tasks.reload(reload);
@@ -308,9 +319,13 @@ impl Tasks {
         self.until_served("cpu", move || cpu::sample(load.clone(), cpu::PROC_STAT.as_ref()));
     }
 
+    fn look_at_certificate(&mut self, certificate: Certificate) {
+        self.until_served("certificate", move || certificate.clone().follow());
+    }
+
     fn renew(&mut self, tls: Arc<Tls>, renew: Option<Renew>) {
         let served = self.served.clone();
-        self.until_served("certificate", move || {
+        self.until_served("renewal", move || {
             let shutdown = served.clone().cancelled_owned();
             let renewing = daemon::renewal::run(Arc::clone(&tls), renew.clone(), shutdown);
             async move {

@@ -1,29 +1,32 @@
-//! Reads the configuration and what it names again, all or nothing, without losing a call.
+//! Reads the certificates, then the configuration and what it names again, without losing a call.
 //!
 //! ```text
-//!  SIGHUP, file changed ─▶ config ─▶ databases ─▶ certificates ─▶ swap facts, swap checks
-//!                             │          │             │
-//!                             └──────────┴─────────────┴──▶ refused: everything stays as it was
+//!  SIGHUP, file changed ─▶ certificates ─▶ config ─▶ databases ─▶ swap facts, swap checks
+//!                          (used at once)    │           │
+//!                             └──────────────┴───────────┴──▶ refused: the rest stays as it was
 //! ```
 //!
-//! Certificates come last because reading them is what puts them to use; nothing after them can
-//! fail.
+//! Certificates come first, and what is right about them is used whatever comes after: who was
+//! revoked must not get in for as long as there is a typing error in the configuration. They are
+//! all or nothing in themselves, and so is the rest, which waits for them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use daemon::config::ConfigError;
 use daemon::reload::{Trigger, Watch, WatchError};
-use daemon::tls::{Tls, TlsError};
+use daemon::tls::{Reloaded, Tls, TlsError};
 use tokio::sync::watch;
 
+use super::certificate::Certificate;
 use super::program::Origin;
 use crate::check::Checks;
 use crate::config::Config;
 use crate::pings;
 use crate::service::{Facts, Service};
 
-/// Why a reload was refused. Nothing has changed.
+/// Why a reload was refused. The configuration and the databases are as they were; so are the
+/// certificates with [`Refused::Tls`], otherwise they are up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The new configuration, or a database it names, is wrong.
@@ -48,12 +51,13 @@ pub struct Reload {
     tls: Arc<Tls>,
     service: Service,
     checks: watch::Sender<Checks>,
+    certificate: Certificate,
     watch: Watch,
 }
 
 impl Reload {
     /// Starts out from what is being served: `current`, read from `origin`. From now on a SIGHUP
-    /// is noticed, and acted on by [`Reload::run`].
+    /// is noticed, and acted on by [`Reload::run`]. `certificate` is looked at after each.
     ///
     /// # Errors
     ///
@@ -64,9 +68,10 @@ impl Reload {
         tls: Arc<Tls>,
         service: Service,
         checks: watch::Sender<Checks>,
+        certificate: Certificate,
     ) -> Result<Reload, WatchError> {
         let watch = Watch::new(files(&origin, &tls, &current))?;
-        Ok(Reload { origin, current, tls, service, checks, watch })
+        Ok(Reload { origin, current, tls, service, checks, certificate, watch })
     }
 
     /// Reloads whenever there is reason to, until dropped.
@@ -85,7 +90,7 @@ impl Reload {
                     "applied"
                 }
                 Err(refused) => {
-                    tracing::error!(%trigger, "reload refused, serving on as before: {refused}");
+                    tracing::error!(%trigger, "reload refused, the configuration stays as before: {refused}");
                     "refused"
                 }
             };
@@ -102,8 +107,13 @@ impl Reload {
     ///
     /// # Errors
     ///
-    /// [`Refused`]; everything stays as it was.
+    /// [`Refused`] says what stays as it was.
     pub async fn apply(&mut self, trigger: &Trigger) -> Result<(), Refused> {
+        let certificates = self.tls.reload();
+        self.certificate.look();
+        if certificates? == Reloaded::Changed {
+            tracing::info!(%trigger, "certificates and revocation list reloaded");
+        }
         let new = self.origin.config()?;
         if let Some(section) = self.current.fixed_change(&new) {
             return Err(Refused::Fixed(section));
@@ -112,7 +122,6 @@ impl Reload {
             true => Some(Arc::new(read_places(new.clone()).await?)),
             false => self.service.facts().places.clone(),
         };
-        self.tls.reload()?;
         self.service.set_facts(Facts { capacity: new.capacity, places });
         self.checks.send_if_modified(|checks| {
             let changed = *checks != new.checks;

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use daemon::grpc::{self, Timeouts};
 use daemon::tls::{Caller, Credentials, Expect, Tls, system_clock};
-use pki::{Authority, Extra, Identity, Program, TrustDomain, Validity};
+use pki::authority::Revoked;
+use pki::{Authority, Extra, Identity, Program, Serial, TrustDomain, Validity};
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use proto::geoping::v1::{RegionRequest, ServerStatusReply};
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,12 +87,32 @@ impl Site {
         self.issue_for(name, identity, Validity::default().leaf);
     }
 
-    /// As [`Site::issue`], valid for `lifetime`.
-    pub(crate) fn issue_for(&self, name: &str, identity: &str, lifetime: Duration) {
+    /// As [`Site::issue`], valid for `lifetime`. Returns its number.
+    pub(crate) fn issue_for(&self, name: &str, identity: &str, lifetime: Duration) -> Serial {
+        self.issue_at(name, identity, lifetime, now())
+    }
+
+    /// As [`Site::issue_for`], with that clock.
+    pub(crate) fn issue_at(
+        &self,
+        name: &str,
+        identity: &str,
+        lifetime: Duration,
+        at: SystemTime,
+    ) -> Serial {
         let identity: Identity = identity.parse().unwrap();
-        let issued = self.authority.issue(&identity, &Extra::default(), lifetime, now()).unwrap();
+        let issued = self.authority.issue(&identity, &Extra::default(), lifetime, at).unwrap();
         self.write(&format!("{name}.crt"), &issued.cert_pem);
         self.write(&format!("{name}.key"), &issued.key_pem);
+        issued.serial
+    }
+
+    /// Writes ca.crl, the list with that `number` and these certificates on it.
+    pub(crate) fn revoke(&self, number: u64, serials: &[Serial]) {
+        let lines: Vec<Revoked> =
+            serials.iter().map(|&serial| Revoked { serial, at: now(), reason: None }).collect();
+        let list = self.authority.crl_pem(&lines, number, Validity::default().crl, now());
+        self.write("ca.crl", list.unwrap());
     }
 
     /// Writes a file whole, in one step, as configurations are deployed.
@@ -178,6 +199,14 @@ impl Site {
         let (cert, key) = (self.path("caller.crt"), self.path("caller.key"));
         let pair = identity.map(|_| (cert.as_path(), key.as_path()));
         Caller::load(&self.path("ca.crt"), pair, system_clock()).unwrap()
+    }
+
+    /// What `identity` presents, and the number of that certificate.
+    pub(crate) fn caller_and_serial(&self, identity: &str) -> (Arc<Caller>, Serial) {
+        let serial = self.issue_for("caller", identity, Validity::default().leaf);
+        let (cert, key) = (self.path("caller.crt"), self.path("caller.key"));
+        let caller = Caller::load(&self.path("ca.crt"), Some((&cert, &key)), system_clock());
+        (caller.unwrap(), serial)
     }
 
     /// A connection to `node` as `identity`.

@@ -1,11 +1,16 @@
 //! Reloads: all or nothing, and no call is lost.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use daemon::tls::Caller;
 use pki::Validity;
+use proto::geoping::v1::RegionRequest;
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 
-use crate::harness::{ADA, NODE, Node, Site, config, eventually, status};
+use crate::harness::{ADA, NODE, Node, Site, config, connect, eventually, status, within};
 
 #[tokio::test]
 async fn what_may_change_changes_while_calls_go_on() {
@@ -106,6 +111,62 @@ async fn a_bad_key_keeps_the_old_certificate_and_a_good_one_is_used() {
     let reply = status(&mut before).await;
     assert_eq!((&*reply.status, reply.capacity), ("OK", 2), "no call is lost");
     assert_eq!(site.status(&node).await.status, "OK");
+}
+
+#[tokio::test]
+async fn who_is_revoked_is_refused_however_wrong_the_configuration_is() {
+    let site = Site::new();
+    site.revoke(1, &[]);
+    let right = |capacity| {
+        config(&format!("capacity = {capacity}"), "", "")
+            .replace("'ca.crt'", "'ca.crt'\ncrl = 'ca.crl'")
+    };
+    site.write("geoping.toml", right(1));
+    let node = site.start().await;
+    let (ada, _) = site.caller_and_serial(ADA);
+    let (eve, serial) = site.caller_and_serial("spiffe://test-net.io/user/eve");
+    assert!(answered(&node, &ada).await && answered(&node, &eve).await);
+
+    site.write("geoping.toml", "[node");
+    reloads(&node, "refused", 1.0).await;
+    site.revoke(2, &[serial]);
+    eventually("the revoked caller is refused", async || {
+        (!answered(&node, &eve).await).then_some(())
+    })
+    .await;
+    assert!(answered(&node, &ada).await, "and only that one");
+    assert_eq!(site.status(&node).await.capacity, 1, "the rest is as it was");
+    site.write("geoping.toml", right(2));
+    reloads(&node, "applied", 1.0).await;
+    assert_eq!(site.status(&node).await.capacity, 2);
+    assert!(!answered(&node, &eve).await);
+}
+
+#[tokio::test]
+async fn readiness_ends_with_the_certificate_and_comes_back_with_a_new_one() {
+    let site = Site::new();
+    site.configure("", "", "");
+    // The shortest there is, with little of it left.
+    let (lifetime, left) = (Duration::from_secs(60), Duration::from_secs(2));
+    site.issue_at("node", NODE, lifetime, SystemTime::now() - (lifetime - left));
+    let node = site.start().await;
+    eventually("the certificate has expired", async || {
+        let (status, body) = node.get("/readyz").await;
+        (status == 503 && body.starts_with("certificate: expired at ")).then_some(())
+    })
+    .await;
+    site.issue("node", NODE);
+    eventually("ready with the new certificate", async || {
+        (node.get("/readyz").await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+/// Whether a new connection of `caller` gets an answer. With TLS 1.3 a client may learn only at
+/// the first call that it is refused.
+async fn answered(node: &Node, caller: &Arc<Caller>) -> bool {
+    let Ok(channel) = connect(node.grpc, caller).await else { return false };
+    within(GeoPingClient::new(channel).status(RegionRequest::default())).await.is_ok()
 }
 
 /// Waits until so many reloads had this result.

@@ -4,11 +4,14 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use daemon::grpc::{self, ConnectError, Endpoint, Timeouts};
 use daemon::tls::{self, Caller, Expect};
+use rustls::ClientConfig;
+use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use crate::contexts::Context;
@@ -85,6 +88,46 @@ impl Credentials {
     }
 }
 
+/// How far a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Connecting,
+    Handshake,
+    Call,
+}
+
+impl Phase {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Handshake => "in the TLS handshake",
+            Self::Call => "no reply to the call",
+        }
+    }
+}
+
+/// Our credentials, and whether they were asked for: that is when a handshake begins.
+struct Asked {
+    tls: Arc<Caller>,
+    asked: AtomicBool,
+}
+
+impl Asked {
+    fn phase(&self) -> Phase {
+        match self.asked.load(Ordering::Relaxed) {
+            true => Phase::Handshake,
+            false => Phase::Connecting,
+        }
+    }
+}
+
+impl tls::Credentials for Asked {
+    fn client_config(&self, expect: &Expect) -> Arc<ClientConfig> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.tls.client_config(expect)
+    }
+}
+
 /// Why a call got no answer, in words that name the cause. The place is for the caller to add.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -97,7 +140,7 @@ impl NoAnswer {
             ConnectError::Resolve { cause, .. } => format!("the name has no address: {cause}"),
             ConnectError::Refused { .. } => "connection refused: nothing listens there".to_owned(),
             ConnectError::Unreachable { cause, .. } => one_line(&format!("unreachable: {cause}")),
-            ConnectError::TimedOut { after, .. } => return Self::timed_out(*after),
+            ConnectError::TimedOut { after, .. } => return Self::timed_out(*after, None),
             // The alert comes only to those who presented none.
             ConnectError::Tls { words, .. } if words.contains("certificate_required") => {
                 one_line(&format!("TLS: {words}; give --cert and --key"))
@@ -112,8 +155,13 @@ impl NoAnswer {
         })
     }
 
-    pub(crate) fn timed_out(after: Duration) -> Self {
-        Self(format!("timed out after {}", humantime::format_duration(after)))
+    /// In that phase, if it is known.
+    pub(crate) fn timed_out(after: Duration, phase: Option<Phase>) -> Self {
+        let after = humantime::format_duration(after);
+        Self(match phase {
+            Some(phase) => format!("timed out after {after}, {}", phase.words()),
+            None => format!("timed out after {after}"),
+        })
     }
 }
 
@@ -129,10 +177,15 @@ pub(crate) async fn connect(
 ) -> Result<Channel, NoAnswer> {
     let endpoint = Endpoint { host: to.host().to_owned(), port: to.port() };
     let timeouts = Timeouts { connect: patience, request: patience };
-    let (channel, _peer) = grpc::connect(&endpoint, tls, expect, &timeouts)
-        .await
-        .map_err(|error| NoAnswer::of(&error))?;
-    Ok(channel)
+    let tls = Arc::new(Asked { tls: Arc::clone(tls), asked: AtomicBool::new(false) });
+    // Its own time-outs are for each part of the way; this one is for all of it.
+    match timeout(patience, grpc::connect(&endpoint, &tls, expect, &timeouts)).await {
+        Ok(Ok((channel, _peer))) => Ok(channel),
+        Ok(Err(ConnectError::TimedOut { .. })) | Err(_) => {
+            Err(NoAnswer::timed_out(patience, Some(tls.phase())))
+        }
+        Ok(Err(error)) => Err(NoAnswer::of(&error)),
+    }
 }
 
 /// Causes of causes that are looked at.
@@ -149,7 +202,9 @@ pub(crate) fn cause(status: &tonic::Status, patience: Duration) -> NoAnswer {
         tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
             NoAnswer(format!("permission denied: {}", one_line(status.message())))
         }
-        tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => NoAnswer::timed_out(patience),
+        tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
+            NoAnswer::timed_out(patience, Some(Phase::Call))
+        }
         tonic::Code::Unimplemented => {
             NoAnswer("the server answers, but does not offer this service".to_owned())
         }
@@ -190,6 +245,9 @@ mod tests {
             "permission denied: user/dev may not call this"
         );
         let late = tonic::Status::deadline_exceeded("x");
-        assert_eq!(cause(&late, Duration::from_secs(5)).to_string(), "timed out after 5s");
+        assert_eq!(
+            cause(&late, Duration::from_secs(5)).to_string(),
+            "timed out after 5s, no reply to the call"
+        );
     }
 }

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::args::Invocation;
 use crate::dns::exchange::{Reply, ask};
-use crate::dns::lookup::{Family, Resolver};
+use crate::dns::lookup::{Family, Resolver, WITHIN};
 use crate::dns::resolv_conf;
 use crate::exit::{Exit, usage};
 use crate::output::{self, Format};
@@ -106,7 +106,7 @@ async fn servers(
     let mut servers = match server {
         Server::Address(address) => vec![*address],
         Server::Host { host, port } => {
-            let found = Resolver::System.addresses(host, family).await;
+            let found = Resolver::System.addresses(host, family, WITHIN).await;
             let found = found.with_context(|| format!("name server {host}"))?;
             found.into_iter().map(|address| SocketAddr::new(address, *port)).collect()
         }

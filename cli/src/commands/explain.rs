@@ -88,7 +88,9 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
                 return Ok(Exit::Ok);
             }
             Ok(Err(cause)) => last = anyhow::anyhow!("{server}: {cause}"),
-            Err(_elapsed) => last = anyhow::anyhow!("{server}: {}", NoAnswer::timed_out(PATIENCE)),
+            Err(_elapsed) => {
+                last = anyhow::anyhow!("{server}: {}", NoAnswer::timed_out(PATIENCE, None));
+            }
         }
     }
     Err(last)

@@ -23,7 +23,7 @@ use crate::dns::parse_subnet;
 use crate::endpoint::HostPort;
 use crate::exit::{Exit, usage};
 use crate::output::{self, Format};
-use crate::rpc::{self, CredentialFlags, NoAnswer};
+use crate::rpc::{self, CredentialFlags, NoAnswer, Phase};
 use statistics::Statistics;
 use text::Answer;
 
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Time from one ping to the next: 0.5, 200ms, 2s [default: 1s with -c]
     #[arg(short, long, value_name = "INTERVAL", value_parser = parse_interval)]
     interval: Option<Duration>,
-    /// How long to wait for each address's answer
+    /// How long to wait for the name's addresses, and for each address's answer
     #[arg(short = 'W', long, value_name = "TIMEOUT", default_value = "5s", value_parser = parse_wait)]
     timeout: Duration,
     /// Only the statistics at the end
@@ -201,7 +201,7 @@ fn blame(plan: &Plan, cause: &str) -> anyhow::Error {
 
 async fn resolve(plan: &Plan) -> Result<Vec<IpAddr>, String> {
     plan.resolver
-        .addresses(plan.target.host(), plan.family)
+        .addresses(plan.target.host(), plan.family, plan.patience)
         .await
         .map_err(|error| error.to_string())
 }
@@ -309,11 +309,7 @@ impl Pinger {
         }
         let expect = Expect::program(Program::Geoping);
         let to = rpc::at(address);
-        let made = rpc::connect(&to, &self.tls, &expect, self.patience);
-        let made = match timeout(self.patience, made).await {
-            Ok(made) => made?,
-            Err(_elapsed) => return Err(NoAnswer::timed_out(self.patience)),
-        };
+        let made = rpc::connect(&to, &self.tls, &expect, self.patience).await?;
         self.call(address, made).await
     }
 
@@ -323,7 +319,7 @@ impl Pinger {
         let asked = timeout(self.patience, client.status(RegionRequest::default())).await;
         let rtt = started.elapsed();
         match asked {
-            Err(_elapsed) => Err(NoAnswer::timed_out(self.patience)),
+            Err(_elapsed) => Err(NoAnswer::timed_out(self.patience, Some(Phase::Call))),
             Ok(Err(status)) => Err(rpc::cause(&status, self.patience)),
             Ok(Ok(reply)) => {
                 if self.channels.len() < MAX_CHANNELS {

@@ -78,7 +78,7 @@ async fn ask_all(servers: Vec<HostPort>, tls: &Arc<Caller>) -> Vec<Node> {
         tasks.spawn(async move {
             let outcome = match timeout(PATIENCE, ask(&server, &tls)).await {
                 Ok(outcome) => outcome.map_err(|cause| cause.to_string()),
-                Err(_elapsed) => Err(NoAnswer::timed_out(PATIENCE).to_string()),
+                Err(_elapsed) => Err(NoAnswer::timed_out(PATIENCE, None).to_string()),
             };
             (index, Node { server, outcome })
         });

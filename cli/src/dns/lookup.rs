@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use ipnet::IpNet;
 use thiserror::Error;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exchange::{AskError, Patience, ask};
 use super::{Question, parse_name, text};
@@ -17,8 +18,12 @@ const MAX_ALIASES: usize = 8;
 /// Addresses that are tried in turn; a name with more has them for other reasons.
 pub(crate) const MAX_ADDRESSES: usize = 16;
 
-/// getaddrinfo(3) has time-outs of its own, which resolv.conf(5) may stretch to minutes.
-const SYSTEM_WITHIN: Duration = Duration::from_secs(10);
+/// How long a look-up may take in all when nobody says. getaddrinfo(3) has time-outs of its own,
+/// which resolv.conf(5) may stretch to minutes.
+pub(crate) const WITHIN: Duration = Duration::from_secs(10);
+
+/// A try that is shorter gives up answers that are only slow: rather fewer tries than that.
+const SHORTEST_TRY: Duration = Duration::from_millis(500);
 
 /// Which kinds of addresses are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,6 +78,12 @@ pub(crate) enum LookupError {
     AliasLoop,
     #[error("{0}")]
     BadName(String),
+    #[error(
+        "no DNS answer from {} within {} in all",
+        listed(asked),
+        humantime::format_duration(*within)
+    )]
+    TimedOut { asked: Vec<SocketAddr>, within: Duration },
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error("the machine's resolver says: {0}")]
@@ -81,6 +92,10 @@ pub(crate) enum LookupError {
 
 fn says(by: Option<&SocketAddr>) -> String {
     by.map(|server| format!(", says {server}")).unwrap_or_default()
+}
+
+fn listed(servers: &[SocketAddr]) -> String {
+    servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn kind(family: Family) -> &'static str {
@@ -93,7 +108,8 @@ fn kind(family: Family) -> &'static str {
 
 impl Resolver {
     /// Addresses in the order in which they are to be tried, at least one, at most
-    /// [`MAX_ADDRESSES`]. A host that is an address is its own answer.
+    /// [`MAX_ADDRESSES`], looked up `within` that time in all. A host that is an address is its
+    /// own answer.
     ///
     /// # Errors
     /// [`LookupError`] says why there is no address.
@@ -101,12 +117,13 @@ impl Resolver {
         &self,
         host: &str,
         family: Family,
+        within: Duration,
     ) -> Result<Vec<IpAddr>, LookupError> {
         let mut found = match (host.parse::<IpAddr>(), self) {
             (Ok(address), _) => vec![address],
-            (Err(_), Self::System) => system(host).await?,
+            (Err(_), Self::System) => system(host, within).await?,
             (Err(_), Self::Servers { servers, subnet }) => {
-                from_servers(servers, *subnet, host, family).await?
+                from_servers(servers, *subnet, host, family, within).await?
             }
         };
         found.retain(|address| family.admits(*address));
@@ -118,10 +135,10 @@ impl Resolver {
     }
 }
 
-async fn system(host: &str) -> Result<Vec<IpAddr>, LookupError> {
-    let looked_up = tokio::time::timeout(SYSTEM_WITHIN, tokio::net::lookup_host((host, 0))).await;
+async fn system(host: &str, within: Duration) -> Result<Vec<IpAddr>, LookupError> {
+    let looked_up = timeout(within, tokio::net::lookup_host((host, 0))).await;
     let Ok(looked_up) = looked_up else {
-        let told = format!("nothing within {}", humantime::format_duration(SYSTEM_WITHIN));
+        let told = format!("nothing within {}", humantime::format_duration(within));
         return Err(LookupError::System(told));
     };
     match looked_up {
@@ -146,61 +163,89 @@ async fn from_servers(
     subnet: Option<IpNet>,
     host: &str,
     family: Family,
+    within: Duration,
 ) -> Result<Vec<IpAddr>, LookupError> {
     let name = parse_name(host).map_err(LookupError::BadName)?;
+    let patience = share(within, servers.len());
+    let deadline = Instant::now() + within;
     let mut last = LookupError::System("no server to ask".to_owned());
     for &server in servers {
-        match from_server(server, subnet, &name, family).await {
+        let lookup = Lookup { server, subnet, patience, deadline };
+        match lookup.addresses(&name, family).await {
             // Only a server that says nothing is worth asking another: an answer is an answer.
             Err(error @ LookupError::Ask(_)) => last = error,
             settled => return settled,
         }
     }
-    Err(last)
-}
-
-async fn from_server(
-    server: SocketAddr,
-    subnet: Option<IpNet>,
-    name: &Name,
-    family: Family,
-) -> Result<Vec<IpAddr>, LookupError> {
-    let mut found = Vec::new();
-    for &record_type in family.record_types() {
-        match of_type(server, subnet, name, record_type).await {
-            Ok(addresses) => found.extend(addresses),
-            // One family is enough to go on with.
-            Err(_) if !found.is_empty() => break,
-            Err(error) => return Err(error),
+    match last {
+        LookupError::Ask(AskError::TimedOut { .. }) => {
+            let each = patience.per_try * u32::from(patience.tries);
+            let all = each.saturating_mul(u32::try_from(servers.len()).unwrap_or(u32::MAX));
+            Err(LookupError::TimedOut { asked: servers.to_vec(), within: all.min(within) })
         }
-    }
-    match found.is_empty() {
-        true => Err(LookupError::NoAddress { family, by: Some(server) }),
-        false => Ok(found),
+        other => Err(other),
     }
 }
 
-async fn of_type(
+/// How long to wait for each try, so that all tries of so many silent servers fit into `within`.
+fn share(within: Duration, servers: usize) -> Patience {
+    let usual = Patience::default();
+    let each = within / u32::try_from(servers.max(1)).unwrap_or(u32::MAX);
+    let tries = (1..=usual.tries).rev().find(|tries| each / u32::from(*tries) >= SHORTEST_TRY);
+    let tries = tries.unwrap_or(1);
+    Patience { per_try: usual.per_try.min(each / u32::from(tries)), tries }
+}
+
+/// One server, asked until it has said everything or the time is up.
+struct Lookup {
     server: SocketAddr,
     subnet: Option<IpNet>,
-    name: &Name,
-    record_type: RecordType,
-) -> Result<Vec<IpAddr>, LookupError> {
-    let mut name = name.clone();
-    for _ in 0..=MAX_ALIASES {
-        let question = Question { subnet, ..Question::new(name.clone(), record_type) };
-        let reply = ask(server, &question, Patience::default(), false).await?;
-        match reply.message.metadata.response_code {
-            ResponseCode::NoError => {}
-            ResponseCode::NXDomain => return Err(LookupError::NoSuchName { by: Some(server) }),
-            code => return Err(LookupError::Code { by: server, code }),
+    patience: Patience,
+    deadline: Instant,
+}
+
+impl Lookup {
+    async fn addresses(&self, name: &Name, family: Family) -> Result<Vec<IpAddr>, LookupError> {
+        let mut found = Vec::new();
+        for &record_type in family.record_types() {
+            let asked = timeout_at(self.deadline, self.of_type(name, record_type)).await;
+            let Patience { per_try, tries } = self.patience;
+            let late = |_| Err(AskError::TimedOut { server: self.server, per_try, tries }.into());
+            match asked.unwrap_or_else(late) {
+                Ok(addresses) => found.extend(addresses),
+                // One family is enough to go on with.
+                Err(_) if !found.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
-        match follow(&reply.message, &name) {
-            Step::Addresses(found) => return Ok(found),
-            Step::Alias(target) => name = target,
+        match found.is_empty() {
+            true => Err(LookupError::NoAddress { family, by: Some(self.server) }),
+            false => Ok(found),
         }
     }
-    Err(LookupError::AliasLoop)
+
+    async fn of_type(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+    ) -> Result<Vec<IpAddr>, LookupError> {
+        let (server, subnet) = (self.server, self.subnet);
+        let mut name = name.clone();
+        for _ in 0..=MAX_ALIASES {
+            let question = Question { subnet, ..Question::new(name.clone(), record_type) };
+            let reply = ask(server, &question, self.patience, false).await?;
+            match reply.message.metadata.response_code {
+                ResponseCode::NoError => {}
+                ResponseCode::NXDomain => return Err(LookupError::NoSuchName { by: Some(server) }),
+                code => return Err(LookupError::Code { by: server, code }),
+            }
+            match follow(&reply.message, &name) {
+                Step::Addresses(found) => return Ok(found),
+                Step::Alias(target) => name = target,
+            }
+        }
+        Err(LookupError::AliasLoop)
+    }
 }
 
 /// What one answer section says about a name.
@@ -300,9 +345,32 @@ mod tests {
     #[tokio::test]
     async fn an_address_needs_no_look_up_but_must_fit_the_family() {
         let nobody = Resolver::Servers { servers: vec![], subnet: None };
-        let found = nobody.addresses("192.0.2.1", Family::Any).await.unwrap();
+        let found = nobody.addresses("192.0.2.1", Family::Any, WITHIN).await.unwrap();
         assert_eq!(found, [ip(1)]);
-        let error = nobody.addresses("192.0.2.1", Family::V6).await.unwrap_err();
+        let error = nobody.addresses("192.0.2.1", Family::V6, WITHIN).await.unwrap_err();
         assert_eq!(error.to_string(), "the name exists but has no AAAA address");
+    }
+
+    #[test]
+    fn all_tries_fit_into_the_time() {
+        let ms = Duration::from_millis;
+        let patience = |per_try, tries| Patience { per_try, tries };
+        assert_eq!(share(ms(60_000), 1), Patience::default());
+        assert_eq!(share(ms(3000), 1), patience(ms(1000), 3));
+        assert_eq!(share(ms(3000), 3), patience(ms(500), 2));
+        assert_eq!(share(ms(1000), 1), patience(ms(500), 2));
+        assert_eq!(share(ms(300), 1), patience(ms(300), 1));
+        assert_eq!(share(ms(300), 3), patience(ms(100), 1));
+    }
+
+    #[tokio::test]
+    async fn silent_servers_take_no_longer_than_asked_for() {
+        let silent = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let servers = silent.each_ref().map(|socket| socket.local_addr().unwrap()).to_vec();
+        let shown = format!("{}, {}", servers[0], servers[1]);
+        let resolver = Resolver::Servers { servers, subnet: None };
+        let within = Duration::from_millis(100);
+        let error = resolver.addresses("a.example", Family::Any, within).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no DNS answer from {shown} within 100ms in all"));
     }
 }

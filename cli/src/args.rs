@@ -5,7 +5,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{completions, context, dev, dig, explain, ping, pki, status};
-use crate::contexts::{Context, Contexts};
+use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
 use crate::surroundings::Surroundings;
 
@@ -70,6 +70,13 @@ impl Invocation {
     /// The output format, text unless told otherwise.
     pub(crate) fn format(&self) -> Format {
         self.global.output.unwrap_or_default()
+    }
+
+    /// Whether the chosen context is that of `geoip dev up`; not when that cannot be known.
+    pub(crate) fn in_dev(&self) -> bool {
+        let contexts = Contexts::load(&self.surroundings.contexts);
+        let current = contexts.ok().and_then(|contexts| contexts.current);
+        self.global.context.as_ref().or(current.as_ref()).is_some_and(|name| name == DEV)
     }
 
     /// The chosen context; an empty one if there is none.

@@ -13,15 +13,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::HostPort;
+use crate::whole_file;
+
+/// The context that `geoip dev up` writes.
+pub(crate) const DEV: &str = "dev";
 
 /// A file larger than this is not one of ours.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -82,20 +85,7 @@ impl Contexts {
             fs::create_dir_all(parent).with_context(failed)?;
         }
         let text = toml::to_string(self)?;
-        let temporary = file.with_extension(format!("toml.{}", std::process::id()));
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut out| out.write_all(text.as_bytes()).and_then(|()| out.sync_all()))
-            .and_then(|()| fs::rename(&temporary, file));
-        if written.is_err() {
-            // Only tidying up: the first error is the one to tell.
-            let _ = fs::remove_file(&temporary);
-        }
-        written.with_context(failed)
+        whole_file::write(file, text.as_bytes(), 0o600).with_context(failed)
     }
 
     /// The context to work in: the one asked for by `--context`, else the current one, else an

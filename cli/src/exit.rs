@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Failed,
     /// `geoip status`: at least one name server could not be asked.
     Unreachable,
+    /// `geoip dev up`: a second signal ended it at once; 128 and the signal's number.
+    Signalled(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -20,6 +22,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Failed => 1,
             Exit::Unreachable => 3,
+            Exit::Signalled(status) => status,
         })
     }
 }
@@ -44,12 +47,25 @@ pub(crate) fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(Usage(message.into()).into())
 }
 
-/// Prints the error's chain as exactly one line and chooses the exit code.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("geoip: {}", one_line(&format!("{error:#}")));
+/// Where it is read that nothing listens. Causes are text when they get here: those of several
+/// addresses are one line.
+const NOTHING_LISTENS: &str = "connection refused";
+
+/// Prints the error's chain as exactly one line and chooses the exit code. `dev`: the command
+/// worked in the context of `geoip dev up`.
+pub(crate) fn report(error: &anyhow::Error, dev: bool) -> ExitCode {
+    eprintln!("geoip: {}", line(error, dev));
     match error.downcast_ref::<Usage>() {
         Some(_) => ExitCode::from(USAGE),
         None => Exit::Failed.into(),
+    }
+}
+
+fn line(error: &anyhow::Error, dev: bool) -> String {
+    let line = one_line(&format!("{error:#}"));
+    match dev && line.contains(NOTHING_LISTENS) {
+        true => format!("{line}; is `geoip dev up` running?"),
+        false => line,
     }
 }
 
@@ -67,6 +83,16 @@ pub(crate) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_development_system_may_not_be_running() {
+        let refused = anyhow::anyhow!("connection refused: nothing listens there");
+        let refused = refused.context("127.0.0.21:7443");
+        let told = "127.0.0.21:7443: connection refused: nothing listens there";
+        assert_eq!(line(&refused, false), told);
+        assert_eq!(line(&refused, true), format!("{told}; is `geoip dev up` running?"));
+        assert_eq!(line(&anyhow::anyhow!("timed out"), true), "timed out");
+    }
 
     #[test]
     fn one_line_defuses_control_characters() {

@@ -24,6 +24,7 @@ mod exit;
 mod output;
 mod rpc;
 mod surroundings;
+mod whole_file;
 
 use std::process::ExitCode;
 
@@ -35,25 +36,30 @@ use exit::Exit;
 use surroundings::Surroundings;
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let Args { global, command } = Args::parse();
+    let surroundings = match Surroundings::read() {
+        Ok(surroundings) => surroundings,
+        Err(error) => return exit::report(&error, false),
+    };
+    let invocation = Invocation { global, surroundings };
+    match run(&invocation, command) {
         Ok(exit) => exit.into(),
-        Err(error) => exit::report(&error),
+        Err(error) => exit::report(&error, invocation.in_dev()),
     }
 }
 
-fn run(args: Args) -> anyhow::Result<Exit> {
-    let invocation = Invocation { global: args.global, surroundings: Surroundings::read()? };
+fn run(invocation: &Invocation, command: Command) -> anyhow::Result<Exit> {
     // One thread: children of `dev up` are bound to the thread that started them, and it must
     // live as long as the process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = match args.command {
-        Command::Ping(args) => runtime.block_on(ping::run(&invocation, args)),
-        Command::Dig(args) => runtime.block_on(dig::run(&invocation, args)),
-        Command::Explain(args) => runtime.block_on(explain::run(&invocation, args)),
-        Command::Status(args) => runtime.block_on(status::run(&invocation, args)),
-        Command::Context(args) => context::run(&invocation, args),
-        Command::Pki(args) => pki::run(&invocation, args),
-        Command::Dev(args) => runtime.block_on(dev::run(&invocation, args)),
+    let exit = match command {
+        Command::Ping(args) => runtime.block_on(ping::run(invocation, args)),
+        Command::Dig(args) => runtime.block_on(dig::run(invocation, args)),
+        Command::Explain(args) => runtime.block_on(explain::run(invocation, args)),
+        Command::Status(args) => runtime.block_on(status::run(invocation, args)),
+        Command::Context(args) => context::run(invocation, args),
+        Command::Pki(args) => pki::run(invocation, args),
+        Command::Dev(args) => runtime.block_on(dev::run(invocation, args)),
         Command::Completions(args) => completions::run(&args),
     };
     // A look-up by the machine's resolver cannot be called off; nobody waits for it here.

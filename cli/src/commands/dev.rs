@@ -1,11 +1,13 @@
 //! `geoip dev`: a whole system on this machine, and failures at will.
 
 mod child;
+mod claim;
 mod control;
 mod files;
 mod fleet;
 mod layout;
 mod papers;
+mod signals;
 mod tour;
 mod up;
 
@@ -43,7 +45,8 @@ pub(crate) struct Args {
 enum Action {
     /// Start it, show what it answers, and keep it until ^C
     ///
-    /// Writes the context `dev` and makes it the current one, so that no command needs flags.
+    /// Writes the context `dev` and makes it the current one while it runs, so that no command needs
+    /// flags.
     Up(UpArgs),
     /// Kill the GeoPing of a region, as if its machine lost power
     Kill { region: String },

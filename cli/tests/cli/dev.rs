@@ -2,17 +2,26 @@
 //! real ones is shown where all of them are built.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::home::Home;
+use crate::home::{ClosedPort, Home};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// Writes down its process id, leaves on SIGTERM, and never gets ready.
 const WAITS: &str = "#!/bin/sh
 trap 'exit 0' TERM
+echo $$ > \"$(dirname \"$2\")/$(basename \"$0\").pid\"
+while :; do sleep 0.05; done
+";
+
+/// As [`WAITS`], and does not leave; what it writes to its ready file is not whole.
+const STAYS: &str = "#!/bin/sh
+trap '' TERM
+echo '{' > \"$4\"
 echo $$ > \"$(dirname \"$2\")/$(basename \"$0\").pid\"
 while :; do sleep 0.05; done
 ";
@@ -37,7 +46,7 @@ fn programs(home: &Home, geoping: &str, dnsrouter: &str) -> String {
 
 /// Five ports that no other test of this machine takes at the same time.
 fn port_base(test: u32) -> String {
-    (20_000 + std::process::id() % 2_000 * 20 + test * 5).to_string()
+    (20_000 + std::process::id() % 1_600 * 25 + test * 5).to_string()
 }
 
 /// Polls until it is so, and fails loudly when it never is.
@@ -127,6 +136,60 @@ fn a_signal_ends_everything_and_leaves_nothing() {
         assert!(test_kill_process(pid).is_err(), "{pid:?} still runs");
     }
     assert_eq!(left_behind(&home.path("dev")), Vec::<String>::new());
+}
+
+#[test]
+fn a_second_signal_ends_everything_at_once_and_leaves_nothing() {
+    let home = Home::new();
+    let bin = programs(&home, STAYS, STAYS);
+    let base = port_base(3);
+    let one = ["--region", "us-central1", "--port-base", &base];
+    let words = [["dev", "up", "--dir", "dev", "--bin-dir", &bin].as_slice(), &one].concat();
+    let mut up: Child = home.command(&words).spawn().unwrap();
+    let pids = ["geoping", "dnsrouter"].map(|name| {
+        let file = home.path(&format!("dev/us-central1/{name}.pid"));
+        wait_until("the program runs", || pid_in(&file))
+    });
+    assert_eq!(left_behind(&home.path("dev")).len(), 3, "two ready files and the socket");
+    let pid = Pid::from_raw(up.id().try_into().unwrap()).unwrap();
+    let asked = Instant::now();
+    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let status = wait_until("geoip leaves", || up.try_wait().unwrap());
+    assert!(matches!(status.code(), Some(130 | 143)), "{status}");
+    assert!(asked.elapsed() < Duration::from_secs(7), "it waited for those that stay");
+    for pid in pids {
+        assert!(test_kill_process(pid).is_err(), "{pid:?} still runs");
+    }
+    assert_eq!(left_behind(&home.path("dev")), Vec::<String>::new());
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_nothing() {
+    let home = Home::new();
+    let bin = programs(&home, WAITS, WAITS);
+    let base = port_base(4);
+    let _taken = TcpListener::bind(format!("127.0.0.11:{base}")).unwrap();
+    let words = ["dev", "up", "--dir", "new/dev", "--bin-dir", &bin, "--port-base", &base];
+    let run = home.run(&words);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains(&format!("port {base} is taken")), "{}", run.stderr);
+    assert!(!home.path("new").exists());
+}
+
+#[test]
+fn where_nothing_listens_the_development_system_is_asked_about() {
+    let home = Home::with_credentials();
+    let closed = ClosedPort::new();
+    let files = ["--cert", "pki/ada.crt", "--key", "pki/ada.key", "--ca", "pki/ca.crt"];
+    home.ok(&[["context", "add", "dev"].as_slice(), &files].concat());
+    let ping = ["ping", "-u", &closed.to_string()];
+    let hint = "is `geoip dev up` running?\n";
+    assert!(!home.run(&ping).stderr.contains(hint), "another context is in use");
+    home.ok(&["context", "use", "dev"]);
+    let run = home.run(&ping);
+    assert!(run.stderr.ends_with(hint), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
 }
 
 #[test]

@@ -225,11 +225,14 @@ impl Fleet {
         members.into_iter().map(Member::status).collect()
     }
 
-    /// Ends all: SIGTERM, and SIGKILL to what is left after the deadline. Returns what had to be
-    /// killed.
-    pub(crate) async fn stop(&mut self) -> Vec<String> {
+    /// Ends all: SIGTERM, and SIGKILL to what is left after the deadline or when `hurry` is ready.
+    /// Returns what had to be killed.
+    pub(crate) async fn stop(&mut self, hurry: impl Future<Output = ()>) -> Vec<String> {
         self.end_all(End::Gracefully);
-        self.wait_until_gone(Instant::now() + END_WITHIN).await;
+        tokio::select! {
+            () = self.wait_until_gone(Instant::now() + END_WITHIN) => {}
+            () = hurry => {}
+        }
         let stubborn = self.end_all(End::AtOnce);
         self.wait_until_gone(Instant::now() + KILL_WITHIN).await;
         for member in self.members.values() {

@@ -1,29 +1,26 @@
 //! `geoip dev up`: from nothing to a running system, and back to nothing.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use daemon::shutdown;
 use daemon::tls::Caller;
 use pki::Program;
 
+use super::claim::Claim;
 use super::control::{Control, Reply, Request};
 use super::fleet::{BinDir, Death, Fleet};
-use super::layout::{DEFAULT_REGIONS, Layout, Listen, Node, marker, socket};
+use super::layout::{DEFAULT_REGIONS, Layout, Listen, Node, socket};
+use super::signals::Signals;
 use super::{UpArgs, files, papers, table, tour};
 use crate::args::Invocation;
-use crate::contexts::{Context, Contexts};
+use crate::contexts::{Context, Contexts, DEV};
 use crate::exit::{Exit, usage};
 use crate::output;
 use crate::rpc::{self, Credentials};
-
-/// The context that `dev up` writes and uses.
-const CONTEXT: &str = "dev";
 
 pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> anyhow::Result<Exit> {
     let dir = std::path::absolute(dir)?;
@@ -36,19 +33,23 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
         Err(error) => return usage(error.to_string()),
     };
     let bin = bin_dir(args.bin_dir)?;
-    let stop = shutdown::on_signals()?;
+    let mut signals = Signals::new()?;
     // Held until the end of this function, so that no other system starts in the directory.
-    let _lock = claim(&dir)?;
-    for node in layout.nodes() {
-        node.listens.iter().try_for_each(|listen| free(node, listen))?;
-    }
+    let claim = Claim::of(&dir)?;
+    let mut control = match listen(&layout) {
+        Ok(control) => control,
+        Err(refused) => {
+            claim.give_up();
+            return Err(refused);
+        }
+    };
     let dev = prepare(&layout)?;
-    let mut control = Control::bind(&socket(&dir))?;
     let mut fleet = Fleet::new(&layout, bin);
+    let mut before = None;
     let up = async {
         output::print(&format!("starting {} processes …\n", layout.nodes().count()))?;
         fleet.start().await?;
-        write_context(invocation, &layout, &dev)?;
+        before = use_context(&invocation.surroundings.contexts, &layout, &dev)?;
         show(&layout, &fleet, &dev.load()?, &invocation.surroundings.dev).await?;
         if args.once {
             return Ok(());
@@ -58,14 +59,19 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
     };
     let outcome = tokio::select! {
         biased;
-        () = stop.cancelled() => anyhow::Ok(()),
+        _ = signals.next() => anyhow::Ok(()),
         outcome = up => outcome,
     };
     if !args.once && outcome.is_ok() {
-        output::print("ending …\n")?;
+        // Whoever read this far may be gone, and everything must be ended all the same.
+        let _ = output::print("ending …\n");
     }
-    for stubborn in fleet.stop().await {
-        eprintln!("geoip: {stubborn} did not leave in time and was killed");
+    let impatient = end(&mut fleet, &mut signals).await;
+    if let Some(before) = before {
+        restore_context(&invocation.surroundings.contexts, before)?;
+    }
+    if let Some(status) = impatient {
+        return Ok(Exit::Signalled(status));
     }
     match outcome.map_err(anyhow::Error::downcast::<Death>) {
         Ok(()) => Ok(Exit::Ok),
@@ -75,6 +81,27 @@ pub(crate) async fn run(invocation: &Invocation, dir: &Path, args: UpArgs) -> an
         }
         Err(Err(other)) => Err(other),
     }
+}
+
+/// Ends all, at once when one more signal comes: its exit status.
+async fn end(fleet: &mut Fleet, signals: &mut Signals) -> Option<u8> {
+    let mut impatient = None;
+    let again = async { impatient = Some(signals.next().await) };
+    let stubborn = fleet.stop(again).await;
+    if impatient.is_none() {
+        for name in stubborn {
+            eprintln!("geoip: {name} did not leave in time and was killed");
+        }
+    }
+    impatient
+}
+
+/// Makes sure that all ports are free, and takes the socket for `geoip dev kill` and the like.
+fn listen(layout: &Layout) -> anyhow::Result<Control> {
+    for node in layout.nodes() {
+        node.listens.iter().try_for_each(|listen| free(node, listen))?;
+    }
+    Control::bind(&socket(&layout.dir))
 }
 
 /// What died, and below it the end of its log.
@@ -118,7 +145,7 @@ async fn show(
 ) -> anyhow::Result<()> {
     output::print(&format!("\n{}\n", table(&fleet.status())))?;
     output::print(&format!(
-        "certificates  {}\nlogs          {}\ncontext       {CONTEXT}, in use from now on\n\n",
+        "certificates  {}\nlogs          {}\ncontext       {DEV}, in use until this ends\n\n",
         layout.pki().display(),
         layout.dir.join("logs").display(),
     ))?;
@@ -170,38 +197,6 @@ fn bin_dir(given: Option<PathBuf>) -> anyhow::Result<BinDir> {
     Ok(bin)
 }
 
-/// Makes the directory ours, and ours alone. The marker says that its files may be overwritten.
-fn claim(dir: &Path) -> anyhow::Result<File> {
-    let shown = dir.display();
-    let file = marker(dir);
-    let used = match fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        Err(error) => return Err(error).with_context(|| format!("{shown}")),
-    };
-    if used && !file.exists() {
-        bail!("{shown} has files in it and was not made by `geoip dev up`: choose another --dir");
-    }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(0o700)))
-        .with_context(|| format!("{shown}: cannot make it"))?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
-    let lock = lock.with_context(|| format!("{}: cannot write it", file.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => bail!(
-            "a system runs in {shown} already: `geoip dev status` shows it; end it by ^C there, \
-             or choose another --dir"
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{}: cannot lock it", file.display()))
-        }
-    }
-}
-
 /// Binds and lets go, so that a taken port is named before anything has started.
 fn free(node: &Node, listen: &Listen) -> anyhow::Result<()> {
     let tcp = TcpListener::bind(listen.at).map(drop);
@@ -244,12 +239,8 @@ fn prepare(layout: &Layout) -> anyhow::Result<Credentials> {
     Ok(dev)
 }
 
-fn write_context(
-    invocation: &Invocation,
-    layout: &Layout,
-    dev: &Credentials,
-) -> anyhow::Result<()> {
-    let file = &invocation.surroundings.contexts;
+/// Writes the context and makes it the current one. Returns which was current before.
+fn use_context(file: &Path, layout: &Layout, dev: &Credentials) -> anyhow::Result<Option<String>> {
     let mut contexts = Contexts::load(file)?;
     let (pair, ca) = dev.clone().into_files();
     let (cert, key) = pair.unzip();
@@ -260,8 +251,20 @@ fn write_context(
         key,
         ca: Some(ca),
     };
-    contexts.context.insert(CONTEXT.to_owned(), context);
-    contexts.current = Some(CONTEXT.to_owned());
+    contexts.context.insert(DEV.to_owned(), context);
+    let before = contexts.current.replace(DEV.to_owned());
+    contexts.save(file)?;
+    Ok(before)
+}
+
+/// Makes `before` the current context again, unless it is gone or another one was chosen since.
+fn restore_context(file: &Path, before: String) -> anyhow::Result<()> {
+    let mut contexts = Contexts::load(file)?;
+    let ours = contexts.current.as_deref() == Some(DEV);
+    if before == DEV || !ours || !contexts.context.contains_key(&before) {
+        return Ok(());
+    }
+    contexts.current = Some(before);
     contexts.save(file)
 }
 
@@ -296,23 +299,32 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_somebody_else_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("thesis.tex"), "").unwrap();
-        let error = claim(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("was not made by `geoip dev up`"), "{error}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
+    fn the_context_that_was_current_is_so_again() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("contexts.toml");
+        let layout = layout(&["us-central1"], None).unwrap();
+        let dev = Credentials::new("/c".as_ref(), "/k".as_ref(), "/a".as_ref());
+        assert_eq!(use_context(&file, &layout, &dev).unwrap(), None);
+        let current = || Contexts::load(&file).unwrap().current.unwrap();
+        let mut contexts = Contexts::load(&file).unwrap();
+        for name in ["prod", "staging"] {
+            contexts.context.insert(name.to_owned(), Context::default());
+        }
+        contexts.current = Some("prod".to_owned());
+        contexts.save(&file).unwrap();
 
-    #[test]
-    fn a_directory_is_claimed_once_at_a_time_and_private() {
-        let parent = tempfile::tempdir().unwrap();
-        let dir = parent.path().join("a/b");
-        let lock = claim(&dir).unwrap();
-        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
-        let error = claim(&dir).unwrap_err().to_string();
-        assert!(error.contains("runs in"), "{error}");
-        drop(lock);
-        assert!(claim(&dir).is_ok());
+        let before = use_context(&file, &layout, &dev).unwrap().unwrap();
+        assert_eq!((before.as_str(), current().as_str()), ("prod", DEV));
+        restore_context(&file, "removed".to_owned()).unwrap();
+        assert_eq!(current(), DEV);
+        restore_context(&file, before.clone()).unwrap();
+        assert_eq!(current(), "prod");
+        assert!(Contexts::load(&file).unwrap().get(DEV).is_ok(), "it stays defined");
+
+        let mut contexts = Contexts::load(&file).unwrap();
+        contexts.current = Some("staging".to_owned());
+        contexts.save(&file).unwrap();
+        restore_context(&file, before).unwrap();
+        assert_eq!(current(), "staging", "what was chosen meanwhile stays");
     }
 }

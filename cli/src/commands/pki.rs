@@ -1,8 +1,10 @@
 //! `geoip pki`: the private authority and what it issued.
 
+mod copies;
 mod find;
 mod print;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,6 +18,7 @@ use pki::{Extra, Folder, Identity, Program, Reason, TrustDomain};
 use crate::args::Invocation;
 use crate::exit::{Exit, usage};
 use crate::output::{self, Format};
+use copies::Missing;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +31,8 @@ Examples:
   geoip pki show pki/ada.crt
 
 A certificate carries exactly one identity, spiffe://TRUST-DOMAIN/…, and no rights: what its holder
-may call is decided where it calls. Copy ca.crt and ca.crl to every node; ca.key stays.";
+may call is decided where it calls. Every node needs ca.crt and ca.crl too: `issue --out` puts
+copies beside the certificate, and `renew` keeps them up to date. ca.key stays.";
 
 /// Make a private authority; issue, renew, revoke and show certificates
 #[derive(Debug, clap::Args)]
@@ -73,7 +77,8 @@ enum Action {
 struct IssueArgs {
     #[command(flatten)]
     who: Who,
-    /// Where NAME.crt and NAME.key go; made if missing [default: the authority's folder]
+    /// Where NAME.crt and NAME.key go, and copies of ca.crt and ca.crl; made if missing [default:
+    /// the authority's folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// How long it is valid, for example 24h or 7d [default: 24h]
@@ -231,7 +236,9 @@ fn issue(dir: &Path, args: IssueArgs, format: Format, now: SystemTime) -> anyhow
     let target = Target::named(&out, find::name(&identity));
     let extra = Extra { dns: args.dns, ip: args.ip };
     let entry = folder.issue(&identity, &extra, args.lifetime, &target, now)?;
-    told("issued", &[entry], format, now)
+    told("issued", &[entry], format, now)?;
+    let written = copies::refresh(&folder, &out, Missing::Make)?;
+    told_copies(&written, format)
 }
 
 fn identity(who: Who, ours: &TrustDomain) -> Result<Identity, String> {
@@ -265,7 +272,14 @@ fn renew(dir: &Path, args: &RenewArgs, format: Format, now: SystemTime) -> anyho
         let within = humantime::format_duration(args.within);
         return output::print(&format!("nothing to renew: no certificate ends within {within}\n"));
     }
-    told("renewed", &renewed, format, now)
+    told("renewed", &renewed, format, now)?;
+    let mut written = Vec::new();
+    let beside: BTreeSet<&Path> =
+        targets.iter().filter_map(|target| target.cert.parent()).collect();
+    for dir in beside {
+        written.extend(copies::refresh(&folder, dir, Missing::Leave)?);
+    }
+    told_copies(&written, format)
 }
 
 fn revoke(
@@ -299,6 +313,17 @@ fn told(verb: &str, entries: &[Entry], format: Format, now: SystemTime) -> anyho
         Format::Json => output::pretty(&entries)?,
         Format::Text => entries.iter().map(|entry| print::line(verb, entry, now)).collect(),
     })
+}
+
+/// For people only: programs read what was issued.
+fn told_copies(written: &[PathBuf], format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => Ok(()),
+        Format::Text => {
+            let line = |copy: &PathBuf| format!("  {}  a copy, for the node\n", copy.display());
+            output::print(&written.iter().map(line).collect::<String>())
+        }
+    }
 }
 
 #[cfg(test)]

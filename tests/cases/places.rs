@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use tests::artifact;
 use tests::authority::Authority;
+use tests::figures;
 use tests::name_server::{Endpoint, NameServer, NameServerPlan, Service};
 use tests::query::Ask;
 use tests::scratch::Scratch;
@@ -77,7 +78,7 @@ fn replay(kind: &str, databases: &[PathBuf], miss: fn(&Case) -> Option<&str>) {
             }
         }
     }
-    println!("{kind}: the nearest region for {hits} of {} addresses", cases.len());
+    figures::show(&format!("{kind}: the nearest region for {hits} of {} addresses", cases.len()));
     assert!(wrong.is_empty(), "{kind}:\n{}", wrong.join("\n"));
 }
 

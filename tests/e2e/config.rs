@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tests::artifact;
 use tests::authority::Authority;
 use tests::canary::Canary;
+use tests::figures;
 use tests::name_server::{NameServer, NameServerPlan, Probe, ZONE};
 use tests::query::Ask;
 use tests::region::RegionPlan;
@@ -269,7 +270,7 @@ fn a_restart_without_any_peer_gives_the_last_good_answers_at_once() {
     server.revive();
     let first = ask.expect();
 
-    println!("restarted and answered after {:.2?}", started.elapsed());
+    figures::show(&format!("restarted and answered after {:.2?}", started.elapsed()));
     assert_eq!(first.bytes_but_id(), good.bytes_but_id(), "the first answer is the last good one");
     // What comes later is the fail-open answer, and never an empty one.
     let canary = Canary::start("dnsrouter", ask);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tests::canary::Canary;
+use tests::figures;
 use tests::name_server::Probe;
 use tests::query::Ask;
 use tests::relay::Mode;
@@ -133,9 +134,9 @@ fn trial(death: &str, world: &mut World, die: impl Fn(&mut World), live: impl Fn
         cached.back(&behind, dying, lives);
     }
     let asked: usize = canaries.into_iter().chain([behind]).map(Canary::stop).sum();
-    println!("{death}, {runs} runs, {asked} questions answered, none in vain:");
-    println!("  at the name servers  {direct}");
-    println!("  through unbound      {cached}");
+    figures::show(&format!("{death}, {runs} runs, {asked} questions, none in vain:"));
+    figures::show(&format!("  at the name servers  {direct}"));
+    figures::show(&format!("  through unbound      {cached}"));
     direct.judge();
     cached.judge();
 }

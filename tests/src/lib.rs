@@ -21,6 +21,7 @@
 //! | have a certificate nobody should accept | [`authority::Authority`] |
 //! | show a server those papers as they are | [`stranger::Stranger`] |
 //! | read a metric | [`scrape::Metrics`] |
+//! | show what was measured, also after success | [`figures::show`] |
 //! | wait for something | [`wait::until`], never a sleep |
 //!
 //! Every folder a test writes is a [`scratch::Scratch`]: gone after success, kept and named after
@@ -32,6 +33,7 @@
 pub mod artifact;
 pub mod authority;
 pub mod canary;
+pub mod figures;
 pub mod geoip;
 pub mod name_server;
 pub mod process;

@@ -10,11 +10,13 @@ use rustix::process::Signal;
 use tests::artifact;
 use tests::authority::{Authority, Odd};
 use tests::geoip::Geoip;
+use tests::name_server::{Endpoint, NameServerPlan, Service};
 use tests::region::{Region, RegionPlan};
 use tests::scrape::Metrics;
 use tests::scratch::Scratch;
 use tests::stranger::{Refusal, Stranger};
 use tests::wait;
+use tests::world::NAME;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -145,6 +147,37 @@ fn a_client_does_not_believe_a_server_that_is_somebody_else() {
 
         assert_eq!(region.requests(), 0.0, "{name}: nothing was asked");
     }
+}
+
+#[test]
+fn a_region_that_answers_for_another_is_never_up() {
+    let scratch = Scratch::new("wrong-region");
+    let authority = Authority::create(&scratch, "pki");
+    let region = RegionPlan::new("us-central1").start(&scratch, &authority);
+    let endpoint = Endpoint {
+        region: "europe-west3".to_owned(),
+        addresses: vec![region.address()],
+        ping: Some(region.grpc()),
+    };
+    let service = Service {
+        name: NAME.to_owned(),
+        ttl: 1,
+        route: "[\"healthy\", \"nearest\"]".to_owned(),
+        endpoints: vec![endpoint],
+    };
+    let server = NameServerPlan::new("ns1").service(service).start(&scratch, &authority);
+    let papers = authority.user("ada");
+    let geoip = Geoip::new(&scratch, "ada", &authority, Some(&papers));
+    let geoip = geoip.asking(&[server.control()], &[server.dns()]);
+
+    wait::until("the status to say who answers there", SOON, || {
+        let printed = geoip.run(["status"]);
+        printed.code == Some(1)
+            && printed.stdout.contains("spiffe://test-net.io/region/us-central1/geoping")
+    });
+
+    assert_eq!(server.metrics().sum("dnsrouter_target_up"), 0.0);
+    assert_eq!(region.requests(), 0.0, "nothing was asked of it");
 }
 
 #[test]

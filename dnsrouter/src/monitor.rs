@@ -1,9 +1,15 @@
 //! What this node knows of every target: one health machine each, and the last ping's details.
 //!
-//! Pure: the prober shell feeds outcomes in, and takes transitions, verdicts and a form for the
-//! disk out.
+//! Pure: the prober shell feeds outcomes in, and takes transitions, verdicts, a form for the disk
+//! and one for metrics out.
+//!
+//! A verdict is good for as long as its last report says. When the next one does not come, not
+//! even that of a failure, nobody looks any more, and the target becomes unknown: an old verdict
+//! must not pass for a present one. Time without reports is counted in steps by whoever owns the
+//! monitor, so that a clock that leaps, or a process that was halted, ages nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::health::{Machine, Outcome, State, Thresholds, Transition};
 use crate::policy::Health;
 use crate::service::Target;
+
+/// How long the verdicts of the last run, and of nobody yet, wait for a first report. It comes
+/// within the first ping's time-out, whatever the interval.
+const FIRST_REPORT: Duration = Duration::from_secs(300);
 
 /// One ping, as the prober saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub struct Report {
     pub rtt: Option<Duration>,
     /// Why it was not a success, in words; empty for a success.
     pub detail: String,
+    /// Without another report within this, nobody looks any more.
+    pub good_for: Duration,
 }
 
 /// What is known of one target.
@@ -32,6 +44,10 @@ pub struct Entry {
     pub rtt: Option<Duration>,
     /// The last failure in words; empty after a success.
     pub detail: String,
+    /// Time since the last report.
+    unheard: Duration,
+    /// How much of it the verdict outlasts.
+    good_for: Duration,
 }
 
 /// All targets of the present plan, in their order there.
@@ -58,12 +74,13 @@ impl Monitor {
     /// Follows a new plan: keeps what is known of targets that stay, forgets those that went.
     /// A target that is new here begins with what `saved` says of it, else unknown.
     pub fn retarget(&mut self, targets: &[Target], saved: &[Saved], now: SystemTime) {
+        let saved: HashMap<_, _> =
+            saved.iter().map(|s| ((s.address.as_str(), s.region.as_str()), s)).collect();
         let mut old = std::mem::take(&mut self.entries);
         for target in targets {
             let entry = old.remove(target).unwrap_or_else(|| {
                 let address = target.ping.to_string();
-                let known =
-                    saved.iter().find(|s| s.address == address && s.region == target.region);
+                let known = saved.get(&(address.as_str(), target.region.as_str()));
                 Entry {
                     machine: known.map_or_else(
                         || Machine::new(now),
@@ -72,6 +89,8 @@ impl Monitor {
                     ),
                     rtt: None,
                     detail: String::new(),
+                    unheard: Duration::ZERO,
+                    good_for: FIRST_REPORT,
                 }
             });
             self.entries.insert(target.clone(), entry);
@@ -92,7 +111,25 @@ impl Monitor {
             entry.rtt = report.rtt;
         }
         entry.detail = report.detail;
+        entry.unheard = Duration::ZERO;
+        entry.good_for = report.good_for;
         entry.machine.observe(report.outcome, thresholds, now)
+    }
+
+    /// Lets time pass without reports; returns the targets that became unknown by it.
+    pub fn age(&mut self, by: Duration, now: SystemTime) -> Vec<Target> {
+        let mut expired = Vec::new();
+        for (target, entry) in &mut self.entries {
+            entry.unheard = entry.unheard.saturating_add(by);
+            if entry.unheard >= entry.good_for && entry.machine.state() != State::Unknown {
+                entry.machine = Machine::new(now);
+                entry.rtt = None;
+                let waited = humantime::format_duration(entry.unheard);
+                entry.detail = format!("nobody has reported on it for {waited}");
+                expired.push(target.clone());
+            }
+        }
+        expired
     }
 
     /// The verdicts in the order of `targets`.
@@ -105,6 +142,35 @@ impl Monitor {
     /// Every target with what is known of it.
     pub fn entries(&self) -> impl Iterator<Item = (&Target, &Entry)> {
         self.entries.iter()
+    }
+
+    /// What is known now, in Prometheus' text form: a target that went has no rows, and one that
+    /// nobody has seen is neither up nor not up.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let mut gauge = |name: &str, help: &str, row: fn(&Entry) -> Option<(String, f64)>| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+            for (target, entry) in &self.entries {
+                let Some((more, value)) = row(entry) else { continue };
+                let (ping, region) = (target.ping.to_string(), escape(&target.region));
+                let ping = escape(&ping);
+                let _ =
+                    writeln!(text, "{name}{{target=\"{ping}\",region=\"{region}\"{more}}} {value}");
+            }
+        };
+        gauge("dnsrouter_target_state", "1 at the state a target is in", |entry| {
+            Some((format!(",state=\"{}\"", entry.machine.state().word()), 1.0))
+        });
+        gauge("dnsrouter_target_up", "Whether a target is up; absent while unknown", |entry| {
+            let state = entry.machine.state();
+            let up = f64::from(u8::from(state == State::Up));
+            (state != State::Unknown).then(|| (String::new(), up))
+        });
+        gauge("dnsrouter_target_rtt_seconds", "Round trip of the last ping replied to", |entry| {
+            entry.rtt.map(|rtt| (String::new(), rtt.as_secs_f64()))
+        });
+        text
     }
 
     /// The form that goes to disk. What is unknown is not worth keeping.
@@ -120,6 +186,11 @@ impl Monitor {
             })
             .collect()
     }
+}
+
+/// A label's value as it stands between quotes.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// Milliseconds since 1970; 0 for a clock before that.
@@ -140,13 +211,18 @@ mod tests {
 
     const T: Thresholds = Thresholds { rise: NonZeroU32::MIN, fall: NonZeroU32::MIN };
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+    const GOOD_FOR: Duration = Duration::from_secs(60);
 
     fn target(host: &str) -> Target {
         Target { ping: Ping { host: host.into(), port: 443 }, region: "r".into() }
     }
 
+    fn report(outcome: Outcome, rtt: Option<Duration>) -> Report {
+        Report { outcome, rtt, detail: "refused".into(), good_for: GOOD_FOR }
+    }
+
     fn failure() -> Report {
-        Report { outcome: Outcome::Failure, rtt: None, detail: "refused".into() }
+        report(Outcome::Failure, None)
     }
 
     #[test]
@@ -184,5 +260,77 @@ mod tests {
         let mut monitor = Monitor::default();
         monitor.retarget(std::slice::from_ref(&a), &[saved], NOW);
         assert_eq!(monitor.entries().next().unwrap().1.machine.since(), NOW);
+    }
+
+    #[test]
+    fn a_verdict_that_nobody_renews_becomes_unknown() {
+        let (heard, unheard, never) = (target("heard"), target("unheard"), target("never"));
+        let targets = [heard.clone(), unheard.clone(), never];
+        let mut monitor = Monitor::default();
+        monitor.retarget(&targets, &[], NOW);
+        let second = Duration::from_secs(1);
+        monitor.observe(&unheard, failure(), T, NOW);
+        let mut passed = Duration::ZERO;
+        while passed < GOOD_FOR - second {
+            monitor.observe(&heard, failure(), T, NOW);
+            assert_eq!(monitor.age(second, NOW), [], "after {passed:?}");
+            passed += second;
+        }
+        assert_eq!(monitor.age(second, NOW + GOOD_FOR), std::slice::from_ref(&unheard));
+        assert_eq!(
+            monitor.health(&targets),
+            Health::new([State::Down, State::Unknown, State::Unknown])
+        );
+        assert_eq!(monitor.age(second, NOW), [], "it is told once");
+        assert!(monitor.observe(&unheard, failure(), T, NOW).is_some(), "and believed again");
+    }
+
+    #[test]
+    fn the_verdicts_of_the_last_run_expire_too() {
+        let a = target("a");
+        let address = a.ping.to_string();
+        let saved = Saved { address, region: "r".into(), state: State::Down, since_unix_ms: 0 };
+        let mut monitor = Monitor::default();
+        monitor.retarget(std::slice::from_ref(&a), &[saved], NOW);
+        assert_eq!(monitor.age(FIRST_REPORT - Duration::from_secs(1), NOW), []);
+        assert_eq!(monitor.age(Duration::from_secs(1), NOW), [a]);
+    }
+
+    #[test]
+    fn metrics_have_the_rows_of_present_targets_only() {
+        let (up, down, unknown) = (target("up"), target("down"), target("unknown"));
+        let mut monitor = Monitor::default();
+        monitor.retarget(&[up.clone(), down.clone(), unknown.clone()], &[], NOW);
+        monitor.observe(&up, report(Outcome::Success, Some(Duration::from_millis(12))), T, NOW);
+        monitor.observe(&down, failure(), T, NOW);
+        let rows = |monitor: &Monitor| {
+            let text = monitor.render();
+            let rows = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
+            rows.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            rows(&monitor),
+            [
+                r#"dnsrouter_target_state{target="down:443",region="r",state="down"} 1"#,
+                r#"dnsrouter_target_state{target="unknown:443",region="r",state="unknown"} 1"#,
+                r#"dnsrouter_target_state{target="up:443",region="r",state="up"} 1"#,
+                r#"dnsrouter_target_up{target="down:443",region="r"} 0"#,
+                r#"dnsrouter_target_up{target="up:443",region="r"} 1"#,
+                r#"dnsrouter_target_rtt_seconds{target="up:443",region="r"} 0.012"#,
+            ]
+        );
+        monitor.retarget(&[unknown], &[], NOW);
+        let left = r#"dnsrouter_target_state{target="unknown:443",region="r",state="unknown"} 1"#;
+        assert_eq!(rows(&monitor), [left]);
+    }
+
+    #[test]
+    fn labels_cannot_break_out_of_their_quotes() {
+        let mut odd = target("a\"b");
+        odd.region = "back\\slash\nline".into();
+        let mut monitor = Monitor::default();
+        monitor.retarget(&[odd], &[], NOW);
+        let row = r#"{target="a\"b:443",region="back\\slash\nline",state="unknown"} 1"#;
+        assert!(monitor.render().contains(row), "{}", monitor.render());
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{State, Thresholds};
@@ -20,8 +21,9 @@ use super::state;
 
 /// Reports that may wait; more make the prober wait.
 pub const MAX_WAITING: usize = 4096;
-/// How often replaced snapshots are looked at, so that none outlives its last reader by long.
-const COLLECT: Duration = Duration::from_secs(1);
+/// How often replaced snapshots and old verdicts are looked at, so that none outlives its last
+/// reader, or report, by long.
+const TICK: Duration = Duration::from_secs(1);
 /// A disk that refused is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -67,6 +69,11 @@ impl Shared {
     /// What is known of every target; hold it briefly.
     pub fn monitor(&self) -> MutexGuard<'_, Monitor> {
         self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of every target, in Prometheus' text form.
+    pub fn render(&self) -> String {
+        self.monitor().render()
     }
 
     /// What is wrong at the moment, in words.
@@ -115,17 +122,35 @@ impl Keeper {
     /// Publishes until told to stop.
     pub async fn run(&mut self, stop: &CancellationToken) {
         self.announce();
-        let mut collect = tokio::time::interval(COLLECT);
+        let mut tick = tokio::time::interval(TICK);
+        // After a halt one tick is one tick: time in which nobody could report ages no verdict.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((target, report)) = self.reports.recv() => self.take_reports(&target, report),
                 Some(apply) = self.inputs.recv() => self.apply(apply),
-                _ = collect.tick() => {
-                    let held = self.shared.plan.collect();
-                    metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
-                }
+                _ = tick.tick() => self.tick(),
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    fn tick(&mut self) {
+        let held = self.shared.plan.collect();
+        metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
+        // Reports that wait are not missing.
+        if !self.reports.is_empty() {
+            return;
+        }
+        let expired = self.shared.monitor().age(TICK, SystemTime::now());
+        for target in &expired {
+            tracing::warn!(
+                target = %target.ping, region = target.region,
+                "nobody reports on the target any more; it counts as unknown"
+            );
+        }
+        if !expired.is_empty() {
+            self.publish_health();
         }
     }
 
@@ -209,14 +234,6 @@ impl Keeper {
         let saved = self.shared.monitor().saved();
         self.state.send_replace(state::State::new(generation, saved));
         metrics::gauge!("dnsrouter_plan_generation").set(generation as f64);
-        for (target, entry) in self.shared.monitor().entries() {
-            let up = f64::from(u8::from(entry.machine.state() == State::Up));
-            metrics::gauge!(
-                "dnsrouter_target_up",
-                "target" => target.ping.to_string(), "region" => target.region.clone()
-            )
-            .set(up);
-        }
         let failing = services
             .services
             .iter()

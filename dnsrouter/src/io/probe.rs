@@ -2,12 +2,12 @@
 //!
 //! One task per target and one kept connection each, however many services share it. A ping is
 //! sent every `interval` plus a random part of `jitter`, counted from the start of the one before,
-//! so a slow failure does not slow the next ping down.
+//! so a slow failure does not slow the next ping down. A task that panics is started again: what
+//! it pinged would otherwise stay as it was last seen.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
-
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use daemon::grpc::{self, Endpoint, Timeouts};
 use daemon::tls::{Expect, Tls};
@@ -15,7 +15,8 @@ use pki::Program;
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use proto::geoping::v1::{RegionRequest, ServerStatusReply, State};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::config::Probe;
@@ -27,6 +28,12 @@ use crate::service::Target;
 /// The first ping of a new target comes within this: a node that starts should know soon, but a
 /// thousand targets should not be pinged in one instant.
 const FIRST: Duration = Duration::from_millis(250);
+/// A task that panicked pauses for so long: one that always does is a log line a second.
+const RESTART: Duration = Duration::from_secs(1);
+/// So many pings may go unreported before a verdict expires: on a busy machine some are late.
+const UNREPORTED: u32 = 10;
+/// However short the interval, a verdict is good for so long.
+const LEAST_GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// What every probe task needs.
 #[derive(Clone)]
@@ -49,40 +56,34 @@ impl Prober {
     /// None; it ends when stopped or when nobody publishes targets any more.
     pub async fn run(
         self,
-        mut targets: watch::Receiver<Arc<[Target]>>,
+        targets: watch::Receiver<Arc<[Target]>>,
         stop: CancellationToken,
     ) -> Result<(), std::convert::Infallible> {
-        let mut running: HashMap<Target, DropGuard> = HashMap::new();
-        loop {
-            let wanted = Arc::clone(&targets.borrow_and_update());
-            running.retain(|target, _| wanted.contains(target));
-            for target in wanted.iter() {
-                if !running.contains_key(target) {
-                    let end = stop.child_token();
-                    let probe = self.clone().probe(target.clone());
-                    tokio::spawn(end.clone().run_until_cancelled_owned(probe));
-                    running.insert(target.clone(), end.drop_guard());
-                }
-            }
-            tokio::select! {
-                changed = targets.changed() => if changed.is_err() { return Ok(()) },
-                () = stop.cancelled() => return Ok(()),
-            }
-        }
+        let probe = |target, pause| self.clone().probe(target, pause);
+        // Dropped when told to stop, and its tasks with it.
+        stop.run_until_cancelled(Probes::new(probe).follow(targets)).await;
+        Ok(())
     }
 
-    async fn probe(mut self, target: Target) {
+    /// Pings one target, after a pause, as long as somebody takes the reports.
+    async fn probe(mut self, target: Target, pause: Duration) {
         let mut random = Random::from_system();
         let mut kept = None;
-        tokio::time::sleep(random.up_to(FIRST)).await;
+        tokio::time::sleep(pause + random.up_to(FIRST)).await;
         loop {
             let settings = *self.settings.borrow_and_update();
             let started = Instant::now();
-            let report = self.ping(&target, settings.timeout, &mut kept).await;
-            if report.outcome == Outcome::Failure {
+            let seen = self.ping(&target, settings.timeout, &mut kept).await;
+            if seen.outcome == Outcome::Failure {
                 // The next ping connects anew: a connection that went silent stays silent.
                 kept = None;
             }
+            let report = Report {
+                outcome: seen.outcome,
+                rtt: seen.rtt,
+                detail: seen.detail,
+                good_for: good_for(&settings),
+            };
             if self.reports.send((target.clone(), report)).await.is_err() {
                 return;
             }
@@ -95,7 +96,7 @@ impl Prober {
         }
     }
 
-    async fn ping(&self, target: &Target, limit: Duration, kept: &mut Option<Channel>) -> Report {
+    async fn ping(&self, target: &Target, limit: Duration, kept: &mut Option<Channel>) -> Seen {
         let asked = tokio::time::timeout(limit, self.ask(target, limit, kept)).await;
         match asked {
             Ok(Ok((reply, rtt))) => judge(&reply, target, rtt),
@@ -132,8 +133,94 @@ impl Prober {
     }
 }
 
+/// The tasks that ping, one per target, made by `probe` from a target and a pause before it starts.
+struct Probes<F> {
+    probe: F,
+    tasks: JoinSet<()>,
+    running: HashMap<Target, AbortHandle>,
+    targets: HashMap<Id, Target>,
+}
+
+impl<F, P> Probes<F>
+where
+    F: Fn(Target, Duration) -> P,
+    P: Future<Output = ()> + Send + 'static,
+{
+    fn new(probe: F) -> Self {
+        let (running, targets) = (HashMap::new(), HashMap::new());
+        Self { probe, tasks: JoinSet::new(), running, targets }
+    }
+
+    /// Ends when nobody publishes targets, or takes reports, any more.
+    async fn follow(mut self, mut wanted: watch::Receiver<Arc<[Target]>>) {
+        wanted.mark_changed();
+        loop {
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = Arc::clone(&wanted.borrow_and_update());
+                    self.retarget(&now);
+                }
+                Some(ended) = self.tasks.join_next_with_id() => match ended {
+                    Ok((_, ())) => return,
+                    Err(error) => self.restart(&error),
+                },
+            }
+        }
+    }
+
+    fn retarget(&mut self, wanted: &[Target]) {
+        let wanted: HashSet<&Target> = wanted.iter().collect();
+        self.running.retain(|target, task| {
+            let stays = wanted.contains(target);
+            if !stays {
+                self.targets.remove(&task.id());
+                task.abort();
+            }
+            stays
+        });
+        for target in wanted {
+            if !self.running.contains_key(target) {
+                self.start(target.clone(), Duration::ZERO);
+            }
+        }
+    }
+
+    fn start(&mut self, target: Target, pause: Duration) {
+        let task = self.tasks.spawn((self.probe)(target.clone(), pause));
+        self.targets.insert(task.id(), target.clone());
+        self.running.insert(target, task);
+    }
+
+    /// Of a task whose target was not taken away, this is a panic.
+    fn restart(&mut self, error: &JoinError) {
+        let Some(target) = self.targets.remove(&error.id()) else { return };
+        metrics::counter!("dnsrouter_probe_panics_total").increment(1);
+        tracing::error!(
+            target = %target.ping, region = target.region, %error, pause = ?RESTART,
+            "pinging a target failed by a defect of ours, restarting"
+        );
+        self.start(target, RESTART);
+    }
+}
+
+/// One ping's result.
+struct Seen {
+    outcome: Outcome,
+    rtt: Option<Duration>,
+    detail: String,
+}
+
+/// How long a report is good for: the pings after it should have been reported by then.
+fn good_for(settings: &Probe) -> Duration {
+    let longest = settings.interval + settings.jitter + settings.timeout;
+    longest.saturating_mul(UNREPORTED).max(LEAST_GOOD_FOR)
+}
+
 /// What a reply says about its target.
-fn judge(reply: &ServerStatusReply, target: &Target, rtt: Duration) -> Report {
+fn judge(reply: &ServerStatusReply, target: &Target, rtt: Duration) -> Seen {
     if reply.region != target.region {
         return failure(format!("it says it is {:?}, not {:?}", reply.region, target.region));
     }
@@ -149,17 +236,86 @@ fn judge(reply: &ServerStatusReply, target: &Target, rtt: Duration) -> Report {
         Outcome::Success => String::new(),
         _ => format!("its status is {}: {}", reply.status, reply.detail),
     };
-    Report { outcome, rtt: Some(rtt), detail }
+    Seen { outcome, rtt: Some(rtt), detail }
 }
 
-fn failure(detail: String) -> Report {
-    Report { outcome: Outcome::Failure, rtt: None, detail }
+fn failure(detail: String) -> Seen {
+    Seen { outcome: Outcome::Failure, rtt: None, detail }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::service::Ping;
+
+    /// Longer than it takes, shorter than anybody waits.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    fn target(host: &str) -> Target {
+        Target { ping: Ping { host: host.into(), port: 443 }, region: "r".into() }
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_panics_is_started_again_and_only_it() {
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let probes = Probes::new(move |target: Target, pause| {
+            let started = started.clone();
+            async move {
+                started.send((target.ping.host.clone(), pause)).unwrap();
+                assert!(target.ping.host != "bad" || !pause.is_zero(), "a defect");
+                std::future::pending::<()>().await;
+            }
+        });
+        let (_publish, wanted) = watch::channel([target("bad"), target("good")].into());
+        let following = tokio::spawn(probes.follow(wanted));
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(tokio::time::timeout(DEADLINE, starts.recv()).await.unwrap().unwrap());
+        }
+        seen.sort();
+        let at_once = |host: &str| (host.to_owned(), Duration::ZERO);
+        assert_eq!(seen, [at_once("bad"), ("bad".to_owned(), RESTART), at_once("good")]);
+        assert!(!following.is_finished());
+    }
+
+    #[tokio::test]
+    async fn a_target_that_goes_is_pinged_no_more_and_may_come_back() {
+        // A probe that ends drops its part of the channel.
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let probes = Probes::new(move |target: Target, _| {
+            let (alive, dropped) = mpsc::channel::<()>(1);
+            started.send((target.ping.host, dropped)).unwrap();
+            async move {
+                std::future::pending::<()>().await;
+                drop(alive);
+            }
+        });
+        let (publish, wanted) = watch::channel(Arc::from([target("a")]));
+        let following = tokio::spawn(probes.follow(wanted));
+        for round in 0..3 {
+            let start = tokio::time::timeout(DEADLINE, starts.recv()).await.unwrap();
+            let (host, mut a) = start.unwrap();
+            assert_eq!(host, "a", "in round {round}");
+            publish.send_replace(Arc::from([]));
+            assert_eq!(tokio::time::timeout(DEADLINE, a.recv()).await, Ok(None));
+            publish.send_replace(Arc::from([target("a")]));
+        }
+        drop(publish);
+        tokio::time::timeout(DEADLINE, following).await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_report_outlasts_several_intervals() {
+        let rise_and_fall = std::num::NonZeroU32::MIN;
+        let settings = |interval| Probe {
+            interval,
+            timeout: Duration::from_secs(2),
+            jitter: Duration::from_secs(1),
+            thresholds: crate::health::Thresholds { rise: rise_and_fall, fall: rise_and_fall },
+        };
+        assert_eq!(good_for(&settings(Duration::from_secs(57))), Duration::from_secs(600));
+        assert_eq!(good_for(&settings(Duration::from_millis(100))), LEAST_GOOD_FOR);
+    }
 
     fn outcome(reply: &ServerStatusReply) -> Outcome {
         let ping = Ping { host: "h".into(), port: 1 };

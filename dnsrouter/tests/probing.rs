@@ -8,10 +8,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use dnsrouter::health::{Outcome, State, Thresholds};
-use dnsrouter::io::keeper::{Apply, Keeper, MAX_WAITING, Shared};
+use dnsrouter::io::keeper::{Apply, Keeper, MAX_WAITING, Shared, keep_on_disk};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::io::state;
-use dnsrouter::monitor::Report;
+use dnsrouter::monitor::{Report, Saved};
 use dnsrouter::plan::Generation;
 use dnsrouter::service::{Ping, Target};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -173,4 +173,36 @@ async fn metrics_forget_a_target_that_went() {
     let text = node.shared.render();
     assert!(text.contains(&row(here())), "{text}");
     assert!(!text.contains("203.0.113.20"), "{text}");
+}
+
+/// The last verdicts come together with the word to stop: whichever is seen first, they are kept.
+#[tokio::test]
+async fn what_came_last_is_on_disk_after_the_stop() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = state::Folder::open(place.path()).unwrap();
+    let state_of = |generation| {
+        let verdict = Saved {
+            address: "203.0.113.10:443".into(),
+            region: "us-central1".into(),
+            state: State::Down,
+            since_unix_ms: 1,
+        };
+        state::State::new(generation, vec![verdict])
+    };
+    for round in 0..16 {
+        let (first, last) = (state_of(2 * round + 1), state_of(2 * round + 2));
+        let (publish, newest) = watch::channel(first.clone());
+        let stop = CancellationToken::new();
+        let keeping = tokio::spawn(keep_on_disk(folder.clone(), newest, stop.clone()));
+        soon(async {
+            while folder.read() != first {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        publish.send_replace(last.clone());
+        stop.cancel();
+        soon(keeping).await.unwrap();
+        assert_eq!(folder.read(), last, "in round {round}");
+    }
 }

@@ -280,7 +280,7 @@ impl Alarms {
     }
 }
 
-/// Keeps the newest state on disk until told to stop, then once more.
+/// Keeps the newest state on disk until told to stop, then once more if there is anything newer.
 pub async fn keep_on_disk(
     folder: state::Folder,
     mut newest: watch::Receiver<state::State>,
@@ -288,25 +288,32 @@ pub async fn keep_on_disk(
 ) {
     loop {
         let state = newest.borrow_and_update().clone();
-        let to = folder.clone();
-        let written = tokio::task::spawn_blocking(move || to.write(&state)).await;
-        let failed = match written {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(panicked) => Some(panicked.to_string()),
-        };
-        metrics::gauge!("dnsrouter_state_unsaved").set(f64::from(u8::from(failed.is_some())));
-        let again = failed.map(|error| {
-            tracing::error!(
-                error,
-                "the state was not kept; serving goes on, a restart would lose it"
-            );
-            RETRY
-        });
+        let saved = save(&folder, state).await;
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => {}
-            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RETRY), if !saved => {}
+            () = stop.cancelled() => {
+                if !saved || newest.has_changed().unwrap_or(true) {
+                    let last = newest.borrow().clone();
+                    save(&folder, last).await;
+                }
+                return;
+            }
         }
     }
+}
+
+async fn save(folder: &state::Folder, state: state::State) -> bool {
+    let to = folder.clone();
+    let written = tokio::task::spawn_blocking(move || to.write(&state)).await;
+    let failed = match written {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panicked) => Some(panicked.to_string()),
+    };
+    metrics::gauge!("dnsrouter_state_unsaved").set(f64::from(u8::from(failed.is_some())));
+    if let Some(error) = &failed {
+        tracing::error!(error, "the state was not kept; serving goes on, a restart would lose it");
+    }
+    failed.is_none()
 }

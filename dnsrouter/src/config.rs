@@ -1,6 +1,6 @@
 //! `dnsrouter.toml`: what is written, checked, and turned into types that cannot be wrong.
 //!
-//! The raw forms ([`raw`]) mirror the file; [`Config::check`] looks at everything that needs no
+//! The raw forms (`raw`) mirror the file; `Config::check` looks at everything that needs no
 //! other file and points at the place of each mistake, all of them in one report. Zone files and
 //! databases are read by [`crate::io::load`].
 

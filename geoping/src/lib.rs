@@ -56,7 +56,7 @@
 //! | [`backend`] | condition of the backend from findings | [`io::backend`] | asks it |
 //! | [`check`] | what to ask and what answers mean | [`io::health`] | tells `grpc.health.v1` |
 //! | [`state`] | the word callers read | [`io::cpu`] | samples `/proc/stat` |
-//! | [`load`] | requests in flight, processors in use | [`io::places`] | reads geo databases |
+//! | [`load`] | requests in flight, processors in use | [`io::certificate`] | is it in date |
 //! | [`caller`] | who a caller seems to be | [`io::reload`] | reads the configuration again |
 //! | [`pings`] | names of metrics, bounded labels | [`io::program`] | binds, runs, leaves in order |
 //! | [`config`] | `geoping.toml`, checked | [`service`] | the tonic service |

@@ -32,8 +32,12 @@ those of /etc/resolv.conf.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// [@SERVER[:PORT]] NAME [TYPE] [+OPTION]…, in any order
-    #[arg(value_name = "WORD", required_unless_present = "reverse")]
+    /// The question in dig's words, in any order
+    #[arg(
+        help = "[@SERVER[:PORT]] NAME [TYPE] [+OPTION]…, in any order",
+        value_name = "WORD",
+        required_unless_present = "reverse"
+    )]
     words: Vec<String>,
     /// Name server to ask, as @SERVER
     #[arg(long, value_name = "ADDR:PORT")]

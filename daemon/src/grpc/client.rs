@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper_util::rt::TokioIo;
 use pki::{Identity, IdentityError};
+use rustix::io::Errno;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
@@ -120,6 +121,19 @@ pub enum ConnectError {
         /// What tonic says.
         cause: tonic::transport::Error,
     },
+}
+
+impl ConnectError {
+    /// Whether this machine is to blame: it lacks descriptors, ports or memory, which says nothing
+    /// about the server.
+    pub fn is_ours(&self) -> bool {
+        let (Self::Resolve { cause, .. } | Self::Unreachable { cause, .. }) = self else {
+            return false;
+        };
+        let Some(error) = Errno::from_io_error(cause) else { return false };
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL]
+            .contains(&error)
+    }
 }
 
 /// The text is no endpoint.
@@ -375,6 +389,18 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_server_s_fault() {
+        let endpoint: Endpoint = "https://192.0.2.1:443".parse().unwrap();
+        let unreachable = |error: Errno| {
+            let endpoint = endpoint.clone();
+            ConnectError::Unreachable { endpoint, cause: error.into() }.is_ours()
+        };
+        assert!(unreachable(Errno::MFILE) && unreachable(Errno::ADDRNOTAVAIL));
+        assert!(!unreachable(Errno::HOSTUNREACH) && !unreachable(Errno::NETUNREACH));
+        assert!(!ConnectError::Refused { endpoint }.is_ours());
+    }
 
     /// Longer than it takes, shorter than anybody waits.
     const DEADLINE: Duration = Duration::from_secs(30);

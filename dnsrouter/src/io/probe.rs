@@ -73,19 +73,20 @@ impl Prober {
         loop {
             let settings = *self.settings.borrow_and_update();
             let started = Instant::now();
-            let seen = self.ping(&target, settings.timeout, &mut kept).await;
-            if seen.outcome == Outcome::Failure {
-                // The next ping connects anew: a connection that went silent stays silent.
-                kept = None;
-            }
-            let report = Report {
-                outcome: seen.outcome,
-                rtt: seen.rtt,
-                detail: seen.detail,
-                good_for: good_for(&settings),
-            };
-            if self.reports.send((target.clone(), report)).await.is_err() {
-                return;
+            if let Some(seen) = self.ping(&target, settings.timeout, &mut kept).await {
+                if seen.outcome == Outcome::Failure {
+                    // The next ping connects anew: a connection that went silent stays silent.
+                    kept = None;
+                }
+                let report = Report {
+                    outcome: seen.outcome,
+                    rtt: seen.rtt,
+                    detail: seen.detail,
+                    good_for: good_for(&settings),
+                };
+                if self.reports.send((target.clone(), report)).await.is_err() {
+                    return;
+                }
             }
             let next = started + settings.interval + random.up_to(settings.jitter);
             tokio::select! {
@@ -96,12 +97,29 @@ impl Prober {
         }
     }
 
-    async fn ping(&self, target: &Target, limit: Duration, kept: &mut Option<Channel>) -> Seen {
+    /// One ping; `None` when it says nothing about the target.
+    async fn ping(
+        &self,
+        target: &Target,
+        limit: Duration,
+        kept: &mut Option<Channel>,
+    ) -> Option<Seen> {
         let asked = tokio::time::timeout(limit, self.ask(target, limit, kept)).await;
         match asked {
-            Ok(Ok((reply, rtt))) => judge(&reply, target, rtt),
-            Ok(Err(why)) => failure(why),
-            Err(_) => failure(format!("no reply within {}", humantime::format_duration(limit))),
+            Ok(Ok((reply, rtt))) => Some(judge(&reply, target, rtt)),
+            Ok(Err(NoReply::Theirs(why))) => Some(failure(why)),
+            Ok(Err(NoReply::Ours(why))) => {
+                metrics::counter!("dnsrouter_probe_own_failures_total").increment(1);
+                tracing::warn!(
+                    target = %target.ping, region = target.region, why,
+                    "no ping could be made; that says nothing about the target"
+                );
+                None
+            }
+            Err(_) => {
+                let limit = humantime::format_duration(limit);
+                Some(failure(format!("no reply within {limit}")))
+            }
         }
     }
 
@@ -110,27 +128,51 @@ impl Prober {
         target: &Target,
         limit: Duration,
         kept: &mut Option<Channel>,
-    ) -> Result<(ServerStatusReply, Duration), String> {
-        let channel = match kept.take() {
-            Some(channel) => channel,
-            None => self.connect(target, limit).await?,
-        };
+    ) -> Result<(ServerStatusReply, Duration), NoReply> {
+        if let Some(channel) = kept.take() {
+            match self.call(channel, kept).await {
+                // It never left: the kept connection was just ending. A new one will do.
+                Err(status) if grpc::unsent(&status) => {}
+                Err(status) => return Err(NoReply::Theirs(grpc::explain(&status))),
+                Ok(reply) => return Ok(reply),
+            }
+        }
+        let channel = self.connect(target, limit).await?;
+        let reply = self.call(channel, kept).await;
+        reply.map_err(|status| NoReply::Theirs(grpc::explain(&status)))
+    }
+
+    async fn call(
+        &self,
+        channel: Channel,
+        kept: &mut Option<Channel>,
+    ) -> Result<(ServerStatusReply, Duration), tonic::Status> {
         let started = Instant::now();
         let request = RegionRequest { region: self.region.clone() };
-        let reply = GeoPingClient::new(channel.clone()).status(request).await;
-        let reply = reply.map_err(|status| grpc::explain(&status))?;
+        let reply = GeoPingClient::new(channel.clone()).status(request).await?;
         *kept = Some(channel);
         Ok((reply.into_inner(), started.elapsed()))
     }
 
     /// Whoever answers must prove to be a GeoPing of the region the target is supposed to be in.
-    async fn connect(&self, target: &Target, limit: Duration) -> Result<Channel, String> {
+    async fn connect(&self, target: &Target, limit: Duration) -> Result<Channel, NoReply> {
         let endpoint = Endpoint { host: target.ping.host.clone(), port: target.ping.port };
         let expect = Expect::program(Program::Geoping).in_region(target.region.clone());
         let timeouts = Timeouts { connect: limit, request: limit };
-        let connected = grpc::connect(&endpoint, &self.tls, &expect, &timeouts).await;
-        connected.map(|(channel, _)| channel).map_err(|error| error.to_string())
+        match grpc::connect(&endpoint, &self.tls, &expect, &timeouts).await {
+            Ok((channel, _)) => Ok(channel),
+            Err(error) if error.is_ours() => Err(NoReply::Ours(error.to_string())),
+            Err(error) => Err(NoReply::Theirs(error.to_string())),
+        }
     }
+}
+
+/// Why a ping has no reply, and whose fault that is.
+enum NoReply {
+    /// The target's, or the network's on the way to it.
+    Theirs(String),
+    /// This machine's: it could not even ask.
+    Ours(String),
 }
 
 /// The tasks that ping, one per target, made by `probe` from a target and a pause before it starts.

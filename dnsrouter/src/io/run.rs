@@ -152,7 +152,7 @@ impl Node {
         node.dns(&sockets, &shared, tcp_runtime.handle())?;
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
-        node.admin(&sockets, metrics)?;
+        node.admin(&sockets, &shared, metrics)?;
         if let (Some(tls), Some((files, _))) = (tls, &config.tls) {
             node.renewal(tls, files.renew.clone());
         }
@@ -337,20 +337,25 @@ impl Wiring {
         Ok(())
     }
 
-    fn admin(&mut self, sockets: &Sockets, metrics: PrometheusHandle) -> Result<()> {
+    fn admin(
+        &mut self,
+        sockets: &Sockets,
+        shared: &Shared,
+        metrics: PrometheusHandle,
+    ) -> Result<()> {
         // Serving is decided before this: what is bound answers from a whole plan.
         self.readiness.condition("plan").set_ready();
         let Some(listener) = &sockets.admin else { return Ok(()) };
         let listener = listener.try_clone()?;
         let (readiness, registry) = (Arc::clone(&self.readiness), Arc::clone(&self.registry));
-        let stop = self.stop.clone();
+        let (shared, stop) = (shared.clone(), self.stop.clone());
         self.supervisor.spawn("admin", move || {
             let (listener, metrics) = (listener.try_clone(), metrics.clone());
             let (readiness, registry) = (Arc::clone(&readiness), Arc::clone(&registry));
-            let stop = stop.clone();
+            let (shared, stop) = (shared.clone(), stop.clone());
             async move {
                 let listener = TcpListener::from_std(listener?)?;
-                let extra = move || registry.render();
+                let extra = move || registry.render() + &shared.render();
                 admin::serve(listener, readiness, metrics, extra, stop.cancelled_owned()).await
             }
         });

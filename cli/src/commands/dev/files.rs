@@ -1,4 +1,4 @@
-//! The configuration files of a development system. The texts are pure; [`write`] puts them in
+//! The configuration files of a development system. The texts are pure; [`write()`] puts them in
 //! place.
 
 use std::fmt::Write as _;

@@ -17,6 +17,7 @@
 //! | serve or call gRPC over mutual TLS | [`grpc`] |
 //! | answer `/metrics`, `/livez`, `/readyz` | [`admin`] |
 //! | notice that a file changed | [`reload`] |
+//! | log what strangers can cause, without a flood | [`quiet`] |
 //!
 //! ```text
 //!  config ──▶ telemetry ──▶ tls ──▶ core ──▶ grpc ┐
@@ -31,7 +32,7 @@ pub mod config;
 pub mod descriptors;
 pub mod grpc;
 pub mod places;
-mod quiet;
+pub mod quiet;
 pub mod ready;
 pub mod reload;
 pub mod renewal;

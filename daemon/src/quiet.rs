@@ -1,4 +1,11 @@
 //! Log lines that strangers can cause, so many per window and no more.
+//!
+//! ```
+//! let quiet = daemon::quiet::Quiet::default();
+//! if let Some(suppressed) = quiet.pass() {
+//!     tracing::warn!(suppressed, "accepting failed; going on");
+//! }
+//! ```
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,9 +18,9 @@ const LINES: u32 = 20;
 /// The window.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lets [`LINES`] lines through per [`WINDOW`] and counts the rest.
+/// Lets 20 lines through in 10 s and counts the rest.
 #[derive(Debug, Default)]
-pub(crate) struct Quiet(Mutex<State>);
+pub struct Quiet(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -24,7 +31,7 @@ struct State {
 
 impl Quiet {
     /// Whether to log now; if so, how many lines were held back since the last one.
-    pub(crate) fn pass(&self) -> Option<u64> {
+    pub fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }
 

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use daemon::quiet::Quiet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -104,6 +105,7 @@ pub async fn run_within(
     let table = Table::new(limits, Instant::now());
     let desks = Arc::new(Desks { free: Mutex::default(), new_worker });
     let tasks = TaskTracker::new();
+    let quiet = Quiet::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -112,7 +114,9 @@ pub async fn run_within(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "accepting failed; going on");
+                if let Some(suppressed) = quiet.pass() {
+                    tracing::warn!(%error, suppressed, "accepting failed; going on");
+                }
                 if is_out_of_descriptors(&error) {
                     table.make_room();
                 }

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use daemon::quiet::Quiet;
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
 /// Answers until told to stop. Runs on a thread of its own.
 pub fn run(socket: &UdpSocket, plan: &Published, worker: &mut Worker, stop: &CancellationToken) {
     let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let quiet = Quiet::default();
     let mut query = [0; QUERY_SIZE];
     let mut answer = [0; ANSWER_SIZE];
     while !stop.is_cancelled() {
@@ -57,7 +59,9 @@ pub fn run(socket: &UdpSocket, plan: &Published, worker: &mut Worker, stop: &Can
             Err(error) => {
                 // What the system lacks (memory) it lacks for a while: no busy loop, no flood of
                 // log lines.
-                tracing::warn!(%local, %error, "receiving failed; going on");
+                if let Some(suppressed) = quiet.pass() {
+                    tracing::warn!(%local, %error, suppressed, "receiving failed; going on");
+                }
                 std::thread::sleep(LOOK_UP);
                 continue;
             }

@@ -10,13 +10,13 @@
 //!           or silence
 //! ```
 //!
-//! Nothing here waits or allocates. What would have to (signing, transfers, updates) will be
-//! further variants of [`Reply`], carried out elsewhere.
+//! Nothing here waits or allocates. What would have to (updates, signed messages; transfers and
+//! signing to come) is [`Reply::Deferred`], carried out elsewhere.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD};
 use dns::name::LowerName;
@@ -55,7 +55,10 @@ pub enum Transport {
     /// Datagrams: the source address may be forged, and the answer has to be short.
     Udp,
     /// A connection.
-    Tcp,
+    Tcp {
+        /// How long it may be silent, which the client is told if it asks (RFC 7828).
+        idle: Duration,
+    },
 }
 
 /// What becomes of a query.
@@ -65,6 +68,9 @@ pub enum Reply {
     Bytes(usize),
     /// Say nothing.
     Drop,
+    /// An update, or a message with a transaction signature: to be answered where one may wait
+    /// ([`crate::io::deferred`]).
+    Deferred,
 }
 
 /// What one thread answers with; nobody else touches it.
@@ -119,9 +125,10 @@ pub fn answer_or_servfail(
 pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &mut [u8]) -> Reply {
     worker.counters.count(match query.transport {
         Transport::Udp => Event::Udp,
-        Transport::Tcp => Event::Tcp,
+        Transport::Tcp { .. } => Event::Tcp,
     });
     match Request::parse(query.bytes) {
+        Ok(request) if is_signed(&request) => Reply::Deferred,
         Ok(request) => Answering { snapshot, query, request: &request }.reply(worker, out),
         Err(Malformed::Drop(_)) => {
             worker.counters.count(Event::Dropped);
@@ -131,10 +138,16 @@ pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &
     }
 }
 
+/// Whether a transaction signature has to be verified before anything else (RFC 8945 §5.2). A
+/// SIG(0) authenticates nobody here: its message is answered as if it had none.
+fn is_signed(request: &Request<'_>) -> bool {
+    request.signature.is_some_and(|signature| signature.rtype == Rtype::TSIG)
+}
+
 fn refuse(refusal: &Refusal<'_>, worker: &Worker, transport: Transport, out: &mut [u8]) -> Reply {
     let limit = match transport {
         Transport::Udp => out.len().min(usize::from(MIN_PAYLOAD)),
-        Transport::Tcp => out.len(),
+        Transport::Tcp { .. } => out.len(),
     };
     worker.counters.responded(refusal.rcode.0);
     match refusal.write(&mut out[..limit], PAYLOAD) {
@@ -158,8 +171,10 @@ impl Answering<'_> {
             // query without a question.
             return self.status(worker, out, Rcode::FORMERR, opt.as_ref());
         };
-        if self.request.header.opcode() != Opcode::QUERY {
-            return self.status(worker, out, Rcode::NOTIMP, opt.as_ref());
+        match self.request.header.opcode() {
+            Opcode::QUERY => {}
+            Opcode::UPDATE => return self.unsigned_update(worker, out, question, opt.as_ref()),
+            _ => return self.status(worker, out, Rcode::NOTIMP, opt.as_ref()),
         }
         if question.qclass != Class::IN || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
             extended(&mut opt, InfoCode::PROHIBITED);
@@ -173,6 +188,20 @@ impl Answering<'_> {
             extended(&mut opt, InfoCode::NOT_AUTHORITATIVE);
         }
         self.write(worker, out, question, &found, opt)
+    }
+
+    /// Nobody changes a zone without a key (RFC 2136 §3.1 and §3.3).
+    fn unsigned_update(
+        &self,
+        worker: &Worker,
+        out: &mut [u8],
+        zone: &Question<'_>,
+        opt: Option<&edns::Reply<'_>>,
+    ) -> Reply {
+        let mut name = LowerName::new();
+        name.read(zone.name);
+        let ours = self.snapshot.inputs.zones.zone_at(&name).is_some();
+        self.status(worker, out, if ours { Rcode::REFUSED } else { Rcode::NOTAUTH }, opt)
     }
 
     /// What our OPT record will say; none when the query had none.
@@ -192,7 +221,7 @@ impl Answering<'_> {
 
     fn limit(&self, out: &[u8]) -> usize {
         let most = match (self.query.transport, &self.request.edns) {
-            (Transport::Tcp, _) => usize::from(u16::MAX),
+            (Transport::Tcp { .. }, _) => usize::from(u16::MAX),
             (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(PAYLOAD)),
             (Transport::Udp, None) => usize::from(MIN_PAYLOAD),
         };

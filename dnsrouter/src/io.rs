@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "IO shell")]
 
 pub mod control;
+pub mod deferred;
 pub mod keeper;
 pub mod load;
 pub mod probe;

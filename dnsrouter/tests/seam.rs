@@ -282,7 +282,12 @@ fn udp_and_tcp_say_the_same() {
     for (name, rtype) in [("geo.test-net.io.", RecordType::A), ("test-net.io.", RecordType::SOA)] {
         let bytes = query(name, rtype, Some(([141, 2, 0, 0].into(), 24)));
         let udp = ask(&snapshot, &bytes, Transport::Udp, 1).to_vec().unwrap();
-        assert_eq!(udp, ask(&snapshot, &bytes, Transport::Tcp, 1).to_vec().unwrap());
+        assert_eq!(
+            udp,
+            ask(&snapshot, &bytes, Transport::Tcp { idle: Duration::from_secs(10) }, 1)
+                .to_vec()
+                .unwrap()
+        );
     }
 }
 

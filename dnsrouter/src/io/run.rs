@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::counters::Registry;
 use crate::plan::Generation;
 
+use super::deferred::Deferred;
 use super::keeper::{Keeper, MAX_WAITING, Shared};
 use super::load::{Loaded, Loader};
 use super::probe::Prober;
@@ -149,7 +150,8 @@ impl Node {
         let now = SystemTime::now();
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
-        node.dns(&sockets, &shared, tcp_runtime.handle())?;
+        let (deferred, _jobs) = Deferred::new();
+        node.dns(&sockets, &shared, &deferred, tcp_runtime.handle())?;
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
         node.admin(&sockets, &shared, metrics)?;
@@ -193,16 +195,17 @@ impl Wiring {
         &mut self,
         sockets: &Sockets,
         shared: &Shared,
+        deferred: &Deferred,
         tcp_runtime: &tokio::runtime::Handle,
     ) -> Result<()> {
         for socket in &sockets.udp {
             let socket = Arc::new(socket.try_clone()?);
             let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
-            let registry = Arc::clone(&self.registry);
+            let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
             self.supervisor.spawn("dns over udp", move || {
                 let (socket, plan, stop) = (Arc::clone(&socket), Arc::clone(&plan), stop.clone());
-                let worker = Worker::new(registry.worker());
-                async move { udp::supervised(socket, plan, worker, stop).await }
+                let (worker, deferred) = (Worker::new(registry.worker()), deferred.clone());
+                async move { udp::supervised(socket, plan, deferred, worker, stop).await }
             });
         }
         for listener in &sockets.tcp {

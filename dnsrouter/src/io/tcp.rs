@@ -220,7 +220,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
                 bytes: query,
                 peer: self.peer,
                 local,
-                transport: Transport::Tcp,
+                transport: Transport::Tcp { idle: self.seat.idle_time() },
                 now: SystemTime::now(),
             };
             let reply = answer_or_servfail(&self.plan.load(), worker, asked, &mut answer[2..]);

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Query, Reply, Transport, Worker, answer_or_servfail};
 use crate::plan::Published;
 
+use super::deferred::{Deferred, Job};
+
 /// No query is longer: the largest UDP payload we advertise, with room for padding options.
 const QUERY_SIZE: usize = 4096;
 /// The largest answer over UDP (RFC 9715 advises against fragments; `answer` stays below).
@@ -46,7 +48,13 @@ pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// Answers until told to stop. Runs on a thread of its own.
-pub fn run(socket: &UdpSocket, plan: &Published, worker: &mut Worker, stop: &CancellationToken) {
+pub fn run(
+    socket: &Arc<UdpSocket>,
+    plan: &Published,
+    deferred: &Deferred,
+    worker: &mut Worker,
+    stop: &CancellationToken,
+) {
     let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
     let quiet = Quiet::default();
     let mut query = [0; QUERY_SIZE];
@@ -66,18 +74,28 @@ pub fn run(socket: &UdpSocket, plan: &Published, worker: &mut Worker, stop: &Can
                 continue;
             }
         };
-        let query = Query {
-            bytes: &query[..length],
-            peer,
-            local,
-            transport: Transport::Udp,
-            now: SystemTime::now(),
-        };
+        let bytes = &query[..length];
+        let query = Query { bytes, peer, local, transport: Transport::Udp, now: SystemTime::now() };
         let reply = answer_or_servfail(&plan.load(), worker, query, &mut answer);
-        if let Reply::Bytes(length) = reply
-            && socket.send_to(&answer[..length], peer).is_err()
-        {
-            worker.send_failed();
+        match reply {
+            Reply::Bytes(length) => {
+                if socket.send_to(&answer[..length], peer).is_err() {
+                    worker.send_failed();
+                }
+            }
+            Reply::Drop => {}
+            Reply::Deferred => {
+                let socket = Arc::clone(socket);
+                let done = Box::new(move |reply: Vec<u8>| {
+                    // Who hears nothing asks again.
+                    let _ = socket.send_to(&reply, peer);
+                });
+                let bytes = bytes.into();
+                let job = Job { bytes, peer, local, transport: Transport::Udp, done };
+                if deferred.submit(job).is_err() {
+                    worker.send_failed();
+                }
+            }
         }
     }
 }
@@ -111,12 +129,13 @@ fn no_fragments(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
 pub async fn supervised(
     socket: Arc<UdpSocket>,
     plan: Arc<Published>,
+    deferred: Deferred,
     mut worker: Worker,
     stop: CancellationToken,
 ) -> Result<(), String> {
     let (done, ended) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("dns-udp".into()).spawn(move || {
-        run(&socket, &plan, &mut worker, &stop);
+        run(&socket, &plan, &deferred, &mut worker, &stop);
         let _ = done.send(());
     });
     thread.map_err(|error| format!("no thread: {error}"))?;

@@ -142,6 +142,7 @@ impl<'a> Request<'a> {
     fn read(&mut self) -> Result<(), Fault> {
         let opcode = self.header.opcode();
         if !matches!(opcode, Opcode::QUERY | Opcode::NOTIFY | Opcode::UPDATE) {
+            self.read_what_can_be();
             return Err(Fault::Opcode(opcode));
         }
         let [questions, answers, authorities, _] = self.header.counts;
@@ -163,6 +164,25 @@ impl<'a> Request<'a> {
         }
         self.read_records(at)?;
         self.check_question(opcode)
+    }
+
+    /// Reads question and OPT of a message whose opcode is unknown, so that the refusal can have
+    /// them too. What is not as in a query is no fault: the opcode may well give it another form,
+    /// as RFC 8490 §5.4 does.
+    fn read_what_can_be(&mut self) {
+        let mut at = HEADER_LEN;
+        match self.header.counts[0] {
+            0 => {}
+            1 => {
+                let Ok(question) = Question::read(&self.bytes[HEADER_LEN..]) else { return };
+                at += question.wire.len();
+                self.question = Some(question);
+            }
+            _ => return,
+        }
+        if !matches!(self.read_records(at), Ok(()) | Err(Fault::EdnsVersion(_))) {
+            self.edns = None;
+        }
     }
 
     fn read_records(&mut self, mut at: usize) -> Result<(), Fault> {

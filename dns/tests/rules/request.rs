@@ -85,7 +85,36 @@ fn unknown_opcodes_are_not_implemented() {
     for opcode in [1, 2, 3, 6, 7, 15] {
         let bytes = message(opcode << 11, [1, 0, 0, 0], &[QUESTION]);
         let expected = Fault::Opcode(Opcode(opcode as u8));
-        assert_eq!(fault(&bytes), (expected, Rcode::NOTIMP, false, false));
+        assert_eq!(fault(&bytes), (expected, Rcode::NOTIMP, true, false));
+        let bytes = message(opcode << 11, [1, 0, 0, 1], &[QUESTION, OPT]);
+        assert_eq!(fault(&bytes), (expected, Rcode::NOTIMP, true, true));
+        let bytes = message(opcode << 11, [0, 0, 0, 1], &[OPT]);
+        assert_eq!(fault(&bytes), (expected, Rcode::NOTIMP, false, true));
+    }
+}
+
+#[test]
+fn what_an_unknown_opcode_means_by_the_rest_is_no_format_error() {
+    let expected = (Fault::Opcode(Opcode::DSO), Rcode::NOTIMP);
+    let mut later = OPT.to_vec();
+    later[6] = 1;
+    let subnet = opt(b"\x00\x08\x00\x08\x00\x01\x18\x00\xc0\x00\x02\x01");
+    let parts: [&[u8]; 2] = [QUESTION, OPT];
+    for (counts, body, question, opt) in [
+        // RFC 8490 §5.4: counts of zero, then TLVs
+        ([0, 0, 0, 0], &[&b"\x00\x01\x00\x00"[..]][..], false, false),
+        ([1, 0, 0, 1], &[QUESTION, &later], true, true),
+        ([1, 0, 0, 2], &[QUESTION, OPT, OPT], true, false),
+        ([1, 0, 0, 1], &[QUESTION, &subnet], true, false),
+        ([1, 0, 0, 1], &[QUESTION, OPT, b"\x00"], true, false),
+        ([1, 0, 0, 1], &[QUESTION], true, false),
+        ([1, 0, 0, 1], &[b"\xc0\x0c\x00\x01\x00\x01", OPT], false, false),
+        ([2, 0, 0, 1], &parts, false, false),
+    ] {
+        let bytes = message(6 << 11, counts, body);
+        let (fault, rcode, has_question, has_opt) = fault(&bytes);
+        assert_eq!((fault, rcode), expected, "{bytes:02x?}");
+        assert_eq!((has_question, has_opt), (question, opt), "{bytes:02x?}");
     }
 }
 

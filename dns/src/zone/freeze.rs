@@ -5,7 +5,7 @@
 //!  2 fill     names between them, and up to the root, become nodes
 //!  3 walk     top down: which zone, what kind (data, cut, below cut, below DNAME, outside)
 //!  4 emit     names, slots and data into flat arrays; the hash index
-//!  5 link     targets of NS, MX, SRV to the nodes that hold their addresses
+//!  5 link     targets of NS, MX, SRV, SVCB, HTTPS to the nodes that hold their addresses
 //! ```
 
 use super::emit::Emit;
@@ -275,28 +275,49 @@ impl<'a> Draft<'a> {
         Some(emit.finish())
     }
 
-    /// Finds the addresses that go along with NS, MX and SRV records.
+    /// Finds the addresses that go along with NS, MX, SRV, SVCB and HTTPS records.
     fn link(&self, emit: &mut Emit) -> Option<()> {
         for (id, node) in self.nodes.values().enumerate() {
             let (id, name) = (NodeId(u32::try_from(id).ok()?), &node.name);
-            for (rtype, skip) in [(Rtype::NS, 0), (Rtype::MX, 2), (Rtype::SRV, 6)] {
+            for rtype in [Rtype::NS, Rtype::MX, Rtype::SRV, Rtype::SVCB, Rtype::HTTPS] {
                 let Some(set) = node.set(rtype) else { continue };
                 let referral = rtype == Rtype::NS && emit.kind(id) == Kind::Cut;
                 let (mut needed, mut optional) = (Vec::new(), Vec::new());
                 for record in set {
-                    let target = NameRef::parse(record.rdata.get(skip..)?).ok()?;
+                    let Some(target) = target(record) else { continue };
                     let below = referral && target.is_subdomain_of(name.as_name());
                     match emit.find_addresses(&target.to_name(), referral) {
                         Some(node) if below => needed.push(node),
-                        Some(node) => optional.push(node),
-                        None => {}
+                        // Several records may lead to one host.
+                        Some(node) if optional.contains(&node) => {}
+                        Some(node) if optional.len() < MAX_OPTIONAL => optional.push(node),
+                        _ => {}
                     }
                 }
-                optional.truncate(MAX_OPTIONAL);
                 emit.extras(id, rtype, &needed, &optional)?;
             }
         }
         Some(())
+    }
+}
+
+/// The host that a record leads to, if it says one.
+fn target(record: &Record) -> Option<NameRef<'_>> {
+    let skip = match record.rtype {
+        Rtype::NS => 0,
+        Rtype::MX | Rtype::SVCB | Rtype::HTTPS => 2,
+        Rtype::SRV => 6,
+        _ => return None,
+    };
+    let (fixed, rest) = record.rdata.split_at_checked(skip)?;
+    let target = NameRef::parse(rest).ok()?;
+    match record.rtype {
+        // RFC 9460 §2.5: the root stands for the owner, and with priority 0 for nothing. A
+        // wildcard's owner is whatever was asked for.
+        Rtype::SVCB | Rtype::HTTPS if target.is_root() => {
+            (*fixed != [0, 0] && !record.owner.is_wildcard()).then(|| record.owner.as_name())
+        }
+        _ => Some(target),
     }
 }
 

@@ -105,6 +105,43 @@ fn rfc8020_2_names_above_others_exist() {
 }
 
 #[test]
+fn rfc9460_4_1_service_bindings_bring_the_addresses_of_their_targets() {
+    let zones = example(
+        "@ A 192.0.2.1\n@ HTTPS 1 . alpn=h2\n@ HTTPS 2 pool alpn=h3\n@ HTTPS 3 pool port=8443\n\
+         pool A 192.0.2.2\npool AAAA 2001:db8::2\n\
+         alias HTTPS 0 pool\nalias A 192.0.2.3\n\
+         none HTTPS 0 .\nnone A 192.0.2.4\n\
+         away SVCB 1 pool.example.net.\n_dns SVCB 1 pool\n\
+         *.wild HTTPS 1 .\n*.wild A 192.0.2.5\n",
+    );
+    let additional = |name: &str, rtype| {
+        let lines = ask(&zones, name, rtype);
+        lines.into_iter().filter(|line| line.starts_with("ar ")).collect::<Vec<_>>()
+    };
+    let pool = ["ar pool.example. 300 A 192.0.2.2", "ar pool.example. 300 AAAA 16 octets"];
+    assert_eq!(
+        additional("example", Rtype::HTTPS),
+        ["ar example. 300 A 192.0.2.1", pool[0], pool[1]]
+    );
+    assert_eq!(additional("alias.example", Rtype::HTTPS), pool);
+    assert_eq!(additional("_dns.example", Rtype::SVCB), pool);
+    for (name, rtype) in [
+        ("none.example", Rtype::HTTPS),
+        ("away.example", Rtype::SVCB),
+        ("x.wild.example", Rtype::HTTPS),
+    ] {
+        assert!(additional(name, rtype).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_host_that_several_records_lead_to_goes_along_once() {
+    let zones = example("@ MX 10 mail\n@ MX 20 mail\nmail A 192.0.2.1\n");
+    let lines = ask(&zones, "example", Rtype::MX);
+    assert_eq!(lines[2..], ["ar mail.example. 300 A 192.0.2.1"]);
+}
+
+#[test]
 fn names_outside_the_zones_are_refused() {
     let zones = freeze(&[("a.example.", ""), ("b.example.", "")], &[]);
     for outside in ["example", ".", "c.example", "x.net", "xa.example", "x.c.example"] {

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | [`Edns`] | from the client | what one OPT record said, options parsed once |
 //! | [`ClientSubnet`] | both | RFC 7871; strict in, identical back out |
+//! | [`cookie::Secrets`] | both | RFC 9018: what a cookie proves, and the one to give |
 //! | [`Reply`] | to the client | what our OPT record will say; [`Reply::encoded_len`] is reserved up front |
 
+pub mod cookie;
 mod reply;
 mod subnet;
 

@@ -15,6 +15,7 @@
 //! | hold or compare a name | [`name::Name`], [`name::NameRef`], [`name::LowerName`] | 1035, 4343 |
 //! | read a query | [`wire::Request`] | 1035, 9619 |
 //! | read EDNS and client subnets | [`edns::Edns`], [`edns::ClientSubnet`] | 6891, 7871 |
+//! | make and judge server cookies | [`edns::cookie::Secrets`] | 7873, 9018 |
 //! | find what to answer | [`zone::Zones::resolve`] into a [`resolve::Resolution`] | 1034, 4592, 6672 |
 //! | write a reply | [`wire::Writer`], [`edns::Reply`] | 1035, 2181, 9471 |
 //! | load zones | [`zonefile::parse`], [`zone::ZoneData`], [`zone::Zones::freeze`] | 1035, 2181, 3597 |

@@ -16,10 +16,13 @@
 //!
 //! Files are not opened here: the caller hands in text, and a closure for `$INCLUDE`.
 
+mod apex;
 mod data;
 mod generate;
 mod lexer;
 mod reader;
+
+pub use apex::apex;
 
 use crate::name::Name;
 use crate::zone::{MAX_ERRORS, Position, ZoneData, ZoneError};

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use daemon::config::{ConfigError, Problem, Source};
+use daemon::config::{ConfigError, Problem};
 use daemon::places::Places;
 use dns::rr::Rtype;
-use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
-use dns::zonefile;
+use dns::zone::{ServiceId, ServiceNode, Zones};
 use geo::{Ranking, Table};
+use zonefiles::MasterFile;
 
-use crate::config::{Config, ZoneConfig};
+use crate::config::Config;
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
 use crate::service::{Service, Target};
@@ -136,18 +136,22 @@ impl Loader {
     fn zones(&mut self, config: &Config, problems: &mut Vec<Problem>) -> Zones {
         let mut data = Vec::with_capacity(config.zones.len());
         for zone in &config.zones {
-            let mut texts = Texts::default();
-            match texts.parse(zone) {
-                Ok(zone) => data.push(zone),
-                Err(Failure::Unreadable(error)) => {
-                    let message = format!("{}: {error}", zone.file.display());
+            self.about_to_read(&zone.file);
+            match MasterFile::open(&zone.file) {
+                Ok(file) => match file.parse(&zone.name, &mut |path| self.about_to_read(path)) {
+                    Ok(read) => {
+                        for warning in &read.loaded.warnings {
+                            tracing::warn!(place = %warning.position, "{}", warning.message);
+                        }
+                        data.push(read.loaded.zone);
+                    }
+                    Err(wrong) => problems.extend(wrong),
+                },
+                Err(unreadable) => {
+                    let message = format!("{}: {unreadable}", zone.file.display());
                     problems.push(config.source.error(zone.span.clone(), message, None));
                 }
-                Err(Failure::Wrong(errors)) => {
-                    problems.extend(errors.iter().map(|error| texts.problem(error)));
-                }
             }
-            self.read.append(&mut texts.read);
         }
         let nodes: Vec<_> = (0_u32..)
             .zip(&config.services)
@@ -207,72 +211,6 @@ impl Loader {
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let meta = fs::metadata(path)?;
     Ok(Stamp { inode: meta.ino(), size: meta.len(), modified: meta.modified().ok() })
-}
-
-/// The texts of one zone's files, kept until its errors are told.
-#[derive(Default)]
-struct Texts {
-    texts: HashMap<String, Vec<u8>>,
-    read: Vec<(PathBuf, Option<Stamp>)>,
-}
-
-enum Failure {
-    Unreadable(String),
-    Wrong(Vec<zonefile::Error>),
-}
-
-impl Texts {
-    fn parse(&mut self, zone: &ZoneConfig) -> Result<ZoneData, Failure> {
-        self.read.push((zone.file.clone(), stamp(&zone.file).ok()));
-        let text = read_text(&zone.file).map_err(Failure::Unreadable)?;
-        let folder = zone.file.parent().unwrap_or(Path::new("")).to_owned();
-        let name = zone.file.display().to_string();
-        self.texts.insert(name.clone(), text.clone());
-        let source = zonefile::Source { name: &name, text: &text };
-        let mut include = |path: &str, _: &str| self.include(&folder, path);
-        let parsed = zonefile::parse(&zone.name, source, &mut include).map_err(Failure::Wrong)?;
-        for warning in &parsed.warnings {
-            tracing::warn!(place = %warning.position, "{}", warning.message);
-        }
-        Ok(parsed.zone)
-    }
-
-    /// `$INCLUDE` reaches files in the zone file's own folder and below, wherever links lead.
-    fn include(&mut self, folder: &Path, path: &str) -> Result<zonefile::Included, String> {
-        let wanted = folder.join(path);
-        self.read.push((wanted.clone(), stamp(&wanted).ok()));
-        let real = wanted.canonicalize().map_err(|error| error.to_string())?;
-        let inside = folder.canonicalize().map_err(|error| error.to_string())?;
-        if !real.starts_with(&inside) {
-            return Err("it lies outside the zone file's folder".to_owned());
-        }
-        let text = read_text(&real)?;
-        let name = wanted.display().to_string();
-        self.texts.insert(name.clone(), text.clone());
-        Ok(zonefile::Included { name, text })
-    }
-
-    fn problem(&self, error: &zonefile::Error) -> Problem {
-        let position = &error.position;
-        let text = self.texts.get(&*position.file).map_or(&[][..], Vec::as_slice);
-        // Positions count octets; a text that is not UTF-8 is shown with replacements, and
-        // shifted behind them.
-        let text = String::from_utf8_lossy(text);
-        let before: usize =
-            text.split_inclusive('\n').take(position.line as usize - 1).map(str::len).sum();
-        let start = (before + position.column as usize - 1).min(text.len());
-        let end = (start + position.length as usize).min(text.len());
-        let source = Source::file(&position.file, &text);
-        source.error(start..end, &error.message, error.help.as_deref())
-    }
-}
-
-fn read_text(path: &Path) -> Result<Vec<u8>, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > zonefile::MAX_TEXT as u64 {
-        return Err(format!("{size} bytes; the limit is {}", zonefile::MAX_TEXT));
-    }
-    fs::read(path).map_err(|error| error.to_string())
 }
 
 fn service_node(id: ServiceId, service: &Service) -> ServiceNode {

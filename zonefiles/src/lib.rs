@@ -1,0 +1,218 @@
+//! Master files on disk: a zone's own file and what it includes, read in one go, with every
+//! mistake shown where it stands.
+//!
+//! ```text
+//!  path ─ MasterFile::open ─▶ text ─ MasterFile::parse ─▶ Read { zone, warnings, texts }
+//!                              │            │ ▲ $INCLUDE: only from the file's own folder
+//!                              └─ apex      │ └─ announced to the caller before it is opened
+//!                                           └──▶ Problems: file:line:column, the line, a caret
+//! ```
+//!
+//! | you want to | use |
+//! |---|---|
+//! | serve zones: know which files to watch | the `announce` of [`MasterFile::parse`] |
+//! | check a file whose zone nobody told | [`MasterFile::apex`] |
+//! | show a place of a file that was read | [`Texts::problem`] |
+//!
+//! The grammar is that of [`dns::zonefile`], which opens nothing; here files are opened.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use daemon::config::{Problem, Source};
+use dns::name::Name;
+use dns::zone::Position;
+use dns::zonefile::{self, Included, Loaded};
+
+/// A zone's own file, opened and read, not yet understood.
+#[derive(Debug)]
+pub struct MasterFile {
+    path: PathBuf,
+    text: Vec<u8>,
+}
+
+/// A zone that was read.
+#[derive(Debug)]
+pub struct Read {
+    /// The zone, and what was set right by itself.
+    pub loaded: Loaded,
+    /// What it was read from.
+    pub texts: Texts,
+}
+
+/// The texts of a zone's files, by the names that messages give them.
+#[derive(Debug, Default)]
+pub struct Texts {
+    texts: HashMap<String, Text>,
+}
+
+#[derive(Debug)]
+struct Text {
+    octets: Vec<u8>,
+    /// The same to be shown; made when first needed, and shared by all problems.
+    source: Option<Source>,
+}
+
+impl MasterFile {
+    /// Reads the file itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, without its name.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        Ok(Self { path: path.to_owned(), text: read(path)? })
+    }
+
+    /// The zone that the file itself says it is; see [`zonefile::apex`].
+    pub fn apex(&self) -> Option<Name> {
+        zonefile::apex(&self.text)
+    }
+
+    /// Reads the zone `apex`. `announce` gets the path of each further file before it is opened,
+    /// also of those that cannot be.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, at most [`dns::zone::MAX_ERRORS`].
+    pub fn parse(self, apex: &Name, announce: &mut dyn FnMut(&Path)) -> Result<Read, Vec<Problem>> {
+        let Self { path, text } = self;
+        let name = path.display().to_string();
+        let mut texts = Texts::default();
+        texts.keep(&name, text.clone());
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut include = |wanted: &str, _: &str| {
+            let wanted = folder.join(wanted);
+            announce(&wanted);
+            let included = include(folder, &wanted)?;
+            texts.keep(&included.name, included.text.clone());
+            Ok(included)
+        };
+        let source = zonefile::Source { name: &name, text: &text };
+        match zonefile::parse(apex, source, &mut include) {
+            Ok(loaded) => Ok(Read { loaded, texts }),
+            Err(errors) => Err(errors
+                .iter()
+                .map(|error| texts.problem(&error.position, &error.message, error.help.as_deref()))
+                .collect()),
+        }
+    }
+}
+
+impl Texts {
+    /// Says something about a place in one of the texts.
+    pub fn problem(&mut self, position: &Position, message: &str, help: Option<&str>) -> Problem {
+        let nothing = || Text { octets: Vec::new(), source: None };
+        let text = self.texts.entry(position.file.to_string()).or_insert_with(nothing);
+        let source = text.source.get_or_insert_with(|| {
+            Source::file(&position.file, &String::from_utf8_lossy(&text.octets))
+        });
+        // Positions count octets; a text that is not UTF-8 is shown with replacements, and
+        // shifted behind them.
+        let shown = source.text();
+        let lines = shown.split_inclusive('\n').take(position.line as usize - 1);
+        let start = lines.map(str::len).sum::<usize>() + position.column as usize - 1;
+        let start = start.min(shown.len());
+        let end = (start + position.length as usize).min(shown.len());
+        source.error(start..end, message, help)
+    }
+
+    fn keep(&mut self, name: &str, octets: Vec<u8>) {
+        self.texts.insert(name.to_owned(), Text { octets, source: None });
+    }
+}
+
+/// `$INCLUDE` reaches files in the zone file's own folder and below, wherever links lead.
+fn include(folder: &Path, wanted: &Path) -> Result<Included, String> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let real = wanted.canonicalize().map_err(|error| error.to_string())?;
+    let inside = folder.canonicalize().map_err(|error| error.to_string())?;
+    if !real.starts_with(&inside) {
+        return Err("it lies outside the zone file's folder".to_owned());
+    }
+    Ok(Included { name: wanted.display().to_string(), text: read(&real)? })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let opened = File::open(path).map_err(|error| error.to_string())?;
+    let about = opened.metadata().map_err(|error| error.to_string())?;
+    if about.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    let mut text = Vec::new();
+    // One more than allowed, so that a file that grows or never ends is noticed too.
+    let limit = zonefile::MAX_TEXT as u64;
+    opened.take(limit + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > limit {
+        return Err(format!("it is larger than {} MiB", limit >> 20));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 7 2h 30m 2w 60\n@ NS ns\nns A 192.0.2.1\n";
+
+    /// Reads `zone/example.zone`, and says which files were announced.
+    fn parse(folder: &Path, text: &str) -> (Result<Read, Vec<Problem>>, Vec<PathBuf>) {
+        let path = folder.join("zone/example.zone");
+        fs::create_dir_all(folder.join("zone")).unwrap();
+        fs::write(&path, text).unwrap();
+        let apex: Name = "example.".parse().unwrap();
+        let mut announced = Vec::new();
+        let announce = &mut |path: &Path| announced.push(path.to_owned());
+        let read = MasterFile::open(&path).unwrap().parse(&apex, announce);
+        (read, announced)
+    }
+
+    #[test]
+    fn includes_are_read_from_the_file_s_folder_and_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zone/sub")).unwrap();
+        fs::write(folder.path().join("zone/sub/hosts"), "a A 192.0.2.9\n").unwrap();
+        let (read, announced) = parse(folder.path(), &format!("{HEAD}$INCLUDE sub/hosts\n"));
+        assert_eq!(read.unwrap().loaded.zone.records().len(), 4);
+        assert_eq!(announced, [folder.path().join("zone/sub/hosts")]);
+    }
+
+    #[test]
+    fn nothing_outside_the_folder_is_opened_by_path_or_by_link() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zone")).unwrap();
+        fs::write(folder.path().join("secret"), "a A 192.0.2.9\n").unwrap();
+        std::os::unix::fs::symlink("../secret", folder.path().join("zone/link")).unwrap();
+        let text = format!("{HEAD}$INCLUDE ../secret\n$INCLUDE link\n$INCLUDE missing\n");
+        let (read, announced) = parse(folder.path(), &text);
+        let told: Vec<String> = read.unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        for told in &told[..2] {
+            assert!(told.ends_with("it lies outside the zone file's folder"), "{told}");
+        }
+        assert!(told[2].contains("cannot include missing: No such file"), "{told:?}");
+        assert_eq!(announced.len(), 3, "also what cannot be read is worth watching");
+    }
+
+    #[test]
+    fn mistakes_are_shown_in_the_file_they_are_in() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zone")).unwrap();
+        fs::write(folder.path().join("zone/hosts"), "\nx A 192.0.2.256\n").unwrap();
+        let (read, _) = parse(folder.path(), &format!("{HEAD}$INCLUDE hosts\n"));
+        let problems = read.unwrap_err();
+        let place = problems[0].position().map(|at| (at.line, at.column));
+        assert_eq!(place, Some((2, 5)), "{problems:?}");
+        assert!(problems[0].to_string().contains("zone/hosts:2:5: "), "{}", problems[0]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(MasterFile::open(folder.path()).unwrap_err(), "it is a directory");
+        let missing = MasterFile::open(&folder.path().join("a")).unwrap_err();
+        assert!(missing.starts_with("No such file"), "{missing}");
+    }
+}

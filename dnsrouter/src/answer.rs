@@ -95,6 +95,17 @@ impl Worker {
     pub fn send_failed(&self) {
         self.counters.count(Event::SendError);
     }
+
+    /// The transport dropped a query over UDP whose source is ourselves.
+    pub fn forged(&self) {
+        self.counters.count(Event::Udp);
+        self.counters.count(Event::Dropped);
+    }
+
+    /// The transport could not hand over what [`Reply::Deferred`] stands for.
+    pub fn queue_full(&self) {
+        self.counters.count(Event::QueueFull);
+    }
 }
 
 /// [`answer`], and SERVFAIL to the one query on which it panics: a defect then costs one answer

@@ -269,12 +269,6 @@ impl Checker<'_> {
         }
         let mut seen = HashSet::new();
         for address in raw.dns.get_ref() {
-            if address.ip().is_unspecified() {
-                self.warnings.push(format!(
-                    "[listen] dns {address}: answers over UDP leave from the address that routing \
-                     picks; on a machine with several, list each one"
-                ));
-            }
             if address.port() != 0 && !seen.insert(address) {
                 let message = format!("{address} is listed twice");
                 self.error(raw.dns.span(), message, None);

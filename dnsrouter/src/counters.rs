@@ -22,6 +22,7 @@ pub struct Counters {
     fail_open: AtomicU64,
     panics: AtomicU64,
     send_errors: AtomicU64,
+    queue_full: AtomicU64,
     rcodes: [AtomicU64; RCODES],
 }
 
@@ -46,6 +47,8 @@ pub enum Event {
     Panic,
     /// The kernel did not take the answer.
     SendError,
+    /// As many updates and signed queries waited as may; one more was dropped.
+    QueueFull,
 }
 
 impl Counters {
@@ -61,6 +64,7 @@ impl Counters {
             Event::FailOpen => &self.fail_open,
             Event::Panic => &self.panics,
             Event::SendError => &self.send_errors,
+            Event::QueueFull => &self.queue_full,
         });
     }
 
@@ -124,7 +128,7 @@ impl Registry {
             .filter(|(_, total)| *total > 0)
             .collect();
         metric("dnsrouter_responses_total", "Responses sent, by response code", &rows);
-        let rest: [(&str, &str, Pick); 7] = [
+        let rest: [(&str, &str, Pick); 8] = [
             ("dnsrouter_dropped_total", "Packets dropped in silence", |c| &c.dropped),
             ("dnsrouter_truncated_total", "Answers cut with TC", |c| &c.truncated),
             ("dnsrouter_service_answers_total", "Address sets chosen for services", |c| {
@@ -134,6 +138,7 @@ impl Registry {
             ("dnsrouter_fail_open_total", "Choices made as if all were up", |c| &c.fail_open),
             ("dnsrouter_answer_panics_total", "Queries whose answering panicked", |c| &c.panics),
             ("dnsrouter_send_errors_total", "Answers the kernel refused", |c| &c.send_errors),
+            ("dnsrouter_queue_full_total", "Updates and signed queries dropped", |c| &c.queue_full),
         ];
         for (name, help, pick) in rest {
             metric(name, help, &[("", sum(pick))]);

@@ -198,14 +198,17 @@ impl Wiring {
         deferred: &Deferred,
         tcp_runtime: &tokio::runtime::Handle,
     ) -> Result<()> {
+        let bound = sockets.udp.iter().map(UdpSocket::local_addr);
+        let own = udp::Own::new(bound.collect::<std::io::Result<Vec<_>>>()?);
         for socket in &sockets.udp {
             let socket = Arc::new(socket.try_clone()?);
-            let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
+            let (plan, own) = (Arc::clone(&shared.plan), own.clone());
             let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
+            let stop = self.stop.clone();
             self.supervisor.spawn("dns over udp", move || {
-                let (socket, plan, stop) = (Arc::clone(&socket), Arc::clone(&plan), stop.clone());
-                let (worker, deferred) = (Worker::new(registry.worker()), deferred.clone());
-                async move { udp::supervised(socket, plan, deferred, worker, stop).await }
+                let (socket, plan) = (Arc::clone(&socket), Arc::clone(&plan));
+                let server = udp::Server::new(socket, plan, deferred.clone(), own.clone());
+                udp::supervised(server, Worker::new(registry.worker()), stop.clone())
             });
         }
         for listener in &sockets.tcp {

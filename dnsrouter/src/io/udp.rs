@@ -3,8 +3,20 @@
 //! Every thread has a socket of its own on the same address (SO_REUSEPORT), so the kernel spreads
 //! clients over threads and no two threads ever touch the same memory while they answer. A thread
 //! waits for nothing but its socket: no lock, no allocation, no runtime.
+//!
+//! ```text
+//!   kernel ──up to 32 queries──▶ answer each, all from one snapshot ──▶ up to 32 answers ──▶ kernel
+//!             one call                                                   one call, no waiting
+//! ```
+//!
+//! A batch is what has come already; nobody waits for it to fill. An answer leaves from the address
+//! that was asked, also where the socket is bound to all of them (0.0.0.0, ::): clients ignore any
+//! other, and firewalls between drop it.
 
-use std::io::ErrorKind;
+mod own;
+mod sys;
+
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +31,9 @@ use crate::plan::Published;
 
 use super::deferred::{Deferred, Job};
 
+pub use own::Own;
+use sys::{BATCH, Slot};
+
 /// No query is longer: the largest UDP payload we advertise, with room for padding options.
 const QUERY_SIZE: usize = 4096;
 /// The largest answer over UDP (RFC 9715 advises against fragments; `answer` stays below).
@@ -32,8 +47,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 ///
 /// # Errors
 ///
-/// Those of the system, with the address.
-pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+/// Those of the system.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -42,60 +57,139 @@ pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     // Best effort: the system's rmem_max may allow less.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
-    socket.set_read_timeout(Some(LOOK_UP))?;
-    no_fragments(&socket, address)?;
     Ok(socket.into())
 }
 
-/// Answers until told to stop. Runs on a thread of its own.
-pub fn run(
-    socket: &Arc<UdpSocket>,
-    plan: &Published,
-    deferred: &Deferred,
-    worker: &mut Worker,
-    stop: &CancellationToken,
-) {
-    let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let quiet = Quiet::default();
-    let mut query = [0; QUERY_SIZE];
-    let mut answer = [0; ANSWER_SIZE];
-    while !stop.is_cancelled() {
-        let (length, peer) = match socket.recv_from(&mut query) {
-            Ok(received) => received,
-            // An ICMP error for an earlier answer shows up here; it concerns nobody else.
-            Err(error) if is_transient(error.kind()) => continue,
-            Err(error) => {
-                // What the system lacks (memory) it lacks for a while: no busy loop, no flood of
-                // log lines.
-                if let Some(suppressed) = quiet.pass() {
-                    tracing::warn!(%local, %error, suppressed, "receiving failed; going on");
+/// Where answers come from and what they go through; one thread's.
+pub struct Server {
+    socket: Arc<UdpSocket>,
+    bound: SocketAddr,
+    plan: Arc<Published>,
+    deferred: Deferred,
+    own: Own,
+    queries: Box<[Slot<QUERY_SIZE>]>,
+    answers: Box<[Slot<ANSWER_SIZE>]>,
+}
+
+impl Server {
+    /// Prepares a bound socket, and everything that a thread needs to answer on it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the socket is not one for DNS over UDP.
+    pub fn new(
+        socket: Arc<UdpSocket>,
+        plan: Arc<Published>,
+        deferred: Deferred,
+        own: Own,
+    ) -> io::Result<Self> {
+        let bound = socket.local_addr()?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(LOOK_UP))?;
+        no_fragments(&socket, bound)?;
+        if bound.ip().is_unspecified() {
+            sys::tell_addresses(&socket, bound)?;
+        }
+        Ok(Self {
+            socket,
+            bound,
+            plan,
+            deferred,
+            own,
+            queries: (0..BATCH).map(|_| Slot::new()).collect(),
+            answers: (0..BATCH).map(|_| Slot::new()).collect(),
+        })
+    }
+
+    /// Answers until told to stop. Allocates nothing but the jobs that others answer
+    /// ([`Reply::Deferred`]).
+    pub fn run(&mut self, worker: &mut Worker, stop: &CancellationToken) {
+        let quiet = Quiet::default();
+        while !stop.is_cancelled() {
+            let received = match sys::receive(&self.socket, &mut self.queries) {
+                Ok(received) => received,
+                // An ICMP error for an earlier answer shows up here; it concerns nobody else.
+                Err(error) if is_transient(error.kind()) => continue,
+                Err(error) => {
+                    // What the system lacks (memory) it lacks for a while: no busy loop, no flood
+                    // of log lines.
+                    if let Some(suppressed) = quiet.pass() {
+                        let local = self.bound;
+                        tracing::warn!(%local, %error, suppressed, "receiving failed; going on");
+                    }
+                    std::thread::sleep(LOOK_UP);
+                    continue;
                 }
-                std::thread::sleep(LOOK_UP);
+            };
+            let answered = self.answer(received, worker);
+            self.send(answered, worker);
+        }
+    }
+
+    /// Makes the answers to the first so many queries; returns how many there are.
+    fn answer(&mut self, received: usize, worker: &mut Worker) -> usize {
+        let (snapshot, now) = (self.plan.load(), SystemTime::now());
+        let mut answered = 0;
+        for query in &self.queries[..received] {
+            let Some(peer) = query.peer() else { continue };
+            let asked = query.asked(self.bound.port());
+            let local = asked.unwrap_or(self.bound);
+            if self.own.is(peer, local) {
+                worker.forged();
                 continue;
             }
+            let bytes = query.bytes();
+            let answer = &mut self.answers[answered];
+            let query = Query { bytes, peer, local, transport: Transport::Udp, now };
+            match answer_or_servfail(&snapshot, worker, query, answer.buffer()) {
+                Reply::Bytes(length) => {
+                    answer.address(length, peer, asked);
+                    answered += 1;
+                }
+                Reply::Drop => {}
+                Reply::Deferred => {
+                    let done = Box::new(later(Arc::clone(&self.socket), peer, asked));
+                    let bytes = bytes.into();
+                    let job = Job { bytes, peer, local, transport: Transport::Udp, done };
+                    if self.deferred.submit(job).is_err() {
+                        worker.queue_full();
+                    }
+                }
+            }
+        }
+        answered
+    }
+
+    /// Sends the first so many answers. One that the kernel does not take is counted and left: who
+    /// hears nothing asks again.
+    fn send(&self, answered: usize, worker: &Worker) {
+        let mut rest = &self.answers[..answered];
+        while !rest.is_empty() {
+            let sent = sys::send(&self.socket, rest).unwrap_or_else(|_| {
+                worker.send_failed();
+                1
+            });
+            rest = &rest[sent.max(1)..];
+        }
+    }
+}
+
+/// Sends a reply that somebody else has made, from the address that was asked.
+fn later(
+    socket: Arc<UdpSocket>,
+    peer: SocketAddr,
+    asked: Option<SocketAddr>,
+) -> impl FnOnce(Vec<u8>) + Send {
+    move |reply| {
+        let mut answer = Slot::<ANSWER_SIZE>::new();
+        let Some(room) = answer.buffer().get_mut(..reply.len()) else {
+            tracing::error!(%peer, length = reply.len(), "a reply too long for UDP was not sent");
+            return;
         };
-        let bytes = &query[..length];
-        let query = Query { bytes, peer, local, transport: Transport::Udp, now: SystemTime::now() };
-        let reply = answer_or_servfail(&plan.load(), worker, query, &mut answer);
-        match reply {
-            Reply::Bytes(length) => {
-                if socket.send_to(&answer[..length], peer).is_err() {
-                    worker.send_failed();
-                }
-            }
-            Reply::Drop => {}
-            Reply::Deferred => {
-                let socket = Arc::clone(socket);
-                let done = Box::new(move |reply: Vec<u8>| {
-                    // Who hears nothing asks again.
-                    let _ = socket.send_to(&reply, peer);
-                });
-                let bytes = bytes.into();
-                let job = Job { bytes, peer, local, transport: Transport::Udp, done };
-                if deferred.submit(job).is_err() {
-                    worker.send_failed();
-                }
-            }
+        room.copy_from_slice(&reply);
+        answer.address(reply.len(), peer, asked);
+        if let Err(error) = sys::send(&socket, &[answer]) {
+            tracing::debug!(%peer, %error, "the kernel did not take a reply");
         }
     }
 }
@@ -112,7 +206,7 @@ fn is_transient(kind: ErrorKind) -> bool {
 
 /// Answers never rely on path MTU discovery, whose forged ICMP messages could make us fragment
 /// (RFC 9715 §3.1, IP_PMTUDISC_OMIT).
-fn no_fragments(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
+fn no_fragments(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv4() {
         sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::OMIT)?;
     } else {
@@ -121,21 +215,20 @@ fn no_fragments(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Runs [`run`] on a thread and waits for it; an error when it panicked.
+/// Runs a [`Server`] on a thread and waits for it; an error when it panicked.
 ///
 /// # Errors
 ///
-/// The panic's message.
+/// Those of the system, or that it panicked.
 pub async fn supervised(
-    socket: Arc<UdpSocket>,
-    plan: Arc<Published>,
-    deferred: Deferred,
+    server: io::Result<Server>,
     mut worker: Worker,
     stop: CancellationToken,
 ) -> Result<(), String> {
+    let mut server = server.map_err(|error| error.to_string())?;
     let (done, ended) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("dns-udp".into()).spawn(move || {
-        run(&socket, &plan, &deferred, &mut worker, &stop);
+        server.run(&mut worker, &stop);
         let _ = done.send(());
     });
     thread.map_err(|error| format!("no thread: {error}"))?;

@@ -1,0 +1,404 @@
+//! Many datagrams in one system call, each with the address it was sent to: recvmmsg(2),
+//! sendmmsg(2) and `IP_PKTINFO` / `IPV6_PKTINFO` (RFC 3542 §6).
+//!
+//! This is the one module with `unsafe` in the workspace, because no safe crate serves:
+//!
+//! * `rustix` has sendmmsg, but neither recvmmsg nor packet information;
+//! * `nix` allocates for each sendmsg with control messages; its sendmmsg has one set of them for a
+//!   whole batch, and to count what was sent one reads addresses that were never written; its
+//!   recvmmsg does not restore the lengths that the kernel shortens;
+//! * `quinn-udp` sends one datagram per call, drops the interface, and turns on what coalesces
+//!   datagrams (`UDP_GRO`), which a buffer for one query would cut.
+//!
+//! Its invariants, on which every `unsafe` block below leans:
+//!
+//! 1. A call builds its headers anew, on its stack. Every pointer in them comes from a reference
+//!    that outlives the call, so nothing points anywhere between calls, and a [`Slot`] may move.
+//! 2. The length beside a pointer is the size of what it points at, or less.
+//! 3. What the kernel writes into is plain integers, valid whatever their bits.
+//! 4. The kernel is told of exactly as many headers as were filled in, at most [`BATCH`].
+#![expect(unsafe_code, reason = "the system calls of a batch; see the module's invariants")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of, size_of_val};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+/// Datagrams per call. With more, the first of them waits for more others to be answered; with
+/// fewer, calls cost more than answers.
+pub(super) const BATCH: usize = 32;
+
+const INET: u16 = libc::AF_INET as u16;
+const INET6: u16 = libc::AF_INET6 as u16;
+
+/// One datagram of up to `N` octets: what it says, who is at its other end, and at which of our
+/// addresses.
+pub(super) struct Slot<const N: usize> {
+    /// The peer. An IPv4 one lies where sockaddr_in has it: family and port at the same place, the
+    /// address in what is called the flow label here.
+    name: libc::sockaddr_in6,
+    name_length: libc::socklen_t,
+    control: Control,
+    control_length: usize,
+    length: usize,
+    bytes: [u8; N],
+}
+
+/// One control message with packet information, and room for nothing else.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    /// in_pktinfo: interface, our address, the address asked. in6_pktinfo: the address in four,
+    /// then the interface. The header's size is a multiple of its alignment, so these stand where
+    /// CMSG_DATA(3) looks for them.
+    words: [u32; 5],
+}
+
+const V4_WORDS: usize = size_of::<libc::in_pktinfo>() / size_of::<u32>();
+const V6_WORDS: usize = size_of::<libc::in6_pktinfo>() / size_of::<u32>();
+
+/// Asks the kernel to tell of each datagram what it was sent to, on a socket of `address`' family.
+///
+/// # Errors
+///
+/// Those of setsockopt(2).
+pub(super) fn tell_addresses(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
+    let (level, option) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    };
+    let on: libc::c_int = 1;
+    let length = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the kernel reads `length` octets, which are `on` (invariants 1 and 2).
+    let set = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), length)
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Waits for one datagram and takes what else is there already; returns how many slots are filled,
+/// from the first on. Allocates nothing.
+///
+/// # Errors
+///
+/// Those of recvmmsg(2), among them the end of the socket's time-out; then no slot is filled.
+pub(super) fn receive<const N: usize>(
+    socket: &UdpSocket,
+    slots: &mut [Slot<N>],
+) -> io::Result<usize> {
+    let mut vectors = [EMPTY_VECTOR; BATCH];
+    let mut headers = no_headers();
+    let mut count = 0;
+    for ((slot, vector), header) in slots.iter_mut().zip(&mut vectors).zip(&mut headers) {
+        *vector = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: N };
+        let header = &mut header.msg_hdr;
+        header.msg_name = (&raw mut slot.name).cast();
+        header.msg_namelen = size_of_val(&slot.name) as libc::socklen_t;
+        header.msg_iov = vector;
+        header.msg_iovlen = 1;
+        header.msg_control = (&raw mut slot.control).cast();
+        header.msg_controllen = size_of_val(&slot.control);
+        count += 1;
+    }
+    // SAFETY: `count` headers are filled in, and what they point at is `slots` and `vectors`,
+    // which are ours for longer than the call (invariants 1 to 4).
+    let received = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            count,
+            libc::MSG_WAITFORONE,
+            ptr::null_mut(),
+        )
+    };
+    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+    for (slot, header) in slots.iter_mut().zip(&headers).take(received) {
+        slot.length = (header.msg_len as usize).min(N);
+        slot.name_length = header.msg_hdr.msg_namelen;
+        slot.control_length = header.msg_hdr.msg_controllen;
+    }
+    Ok(received)
+}
+
+/// Sends what [`Slot::address`] has addressed, without waiting for room; returns how many the
+/// kernel took, from the first on. Allocates nothing.
+///
+/// # Errors
+///
+/// Those of sendmmsg(2) for the first of them; none was sent.
+pub(super) fn send<const N: usize>(socket: &UdpSocket, slots: &[Slot<N>]) -> io::Result<usize> {
+    let mut vectors = [EMPTY_VECTOR; BATCH];
+    let mut headers = no_headers();
+    let mut count = 0;
+    for ((slot, vector), header) in slots.iter().zip(&mut vectors).zip(&mut headers) {
+        // The kernel only reads what it is to send.
+        *vector = libc::iovec {
+            iov_base: slot.bytes.as_ptr().cast_mut().cast(),
+            iov_len: slot.length.min(N),
+        };
+        let header = &mut header.msg_hdr;
+        header.msg_name = (&raw const slot.name).cast_mut().cast();
+        header.msg_namelen = slot.name_length;
+        header.msg_iov = vector;
+        header.msg_iovlen = 1;
+        if slot.control_length > 0 {
+            header.msg_control = (&raw const slot.control).cast_mut().cast();
+            header.msg_controllen = slot.control_length;
+        }
+        count += 1;
+    }
+    // SAFETY: as above; `name_length` and `control_length` were set by `address` to what they are
+    // lengths of, or by the kernel within their sizes (invariant 2).
+    let sent = unsafe {
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+const EMPTY_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+
+fn no_headers() -> [libc::mmsghdr; BATCH] {
+    // SAFETY: null pointers and zero lengths are valid values of every field.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+impl<const N: usize> Slot<N> {
+    /// Room for one datagram.
+    pub(super) fn new() -> Self {
+        Self {
+            name: nobody(),
+            name_length: 0,
+            control: Control::EMPTY,
+            control_length: 0,
+            length: 0,
+            bytes: [0; N],
+        }
+    }
+
+    /// What was received.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Where what is to be sent is written.
+    pub(super) fn buffer(&mut self) -> &mut [u8; N] {
+        &mut self.bytes
+    }
+
+    /// Who sent it; none for a family that is neither IPv4 nor IPv6, which no socket of ours
+    /// receives.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let port = u16::from_be(self.name.sin6_port);
+        match (self.name.sin6_family, self.name_length as usize) {
+            (INET, size_of_in) if size_of_in >= size_of::<libc::sockaddr_in>() => {
+                let address = Ipv4Addr::from(self.name.sin6_flowinfo.to_ne_bytes());
+                Some((address, port).into())
+            }
+            (INET6, size_of_in6) if size_of_in6 >= size_of::<libc::sockaddr_in6>() => {
+                let address = Ipv6Addr::from(self.name.sin6_addr.s6_addr);
+                let scope = self.name.sin6_scope_id;
+                Some(SocketAddrV6::new(address, port, 0, scope).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// What it was sent to, with `port`; none when the kernel did not tell. The scope of a
+    /// link-local address is the interface; any other address is answered over whatever
+    /// interface leads to the peer, for it may stand on one that does not.
+    pub(super) fn asked(&self, port: u16) -> Option<SocketAddr> {
+        let [a, b, c, d, e] = self.control.words;
+        if self.is_told(libc::IPPROTO_IP, libc::IP_PKTINFO, V4_WORDS) {
+            // Ours and the one asked differ for a broadcast, which a host answers from its own
+            // address (RFC 1122 §4.1.3.5). Ours is unknown for what was queued before the kernel
+            // was asked to tell.
+            let address = Ipv4Addr::from((if b == 0 { c } else { b }).to_ne_bytes());
+            return Some((address, port).into());
+        }
+        if self.is_told(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, V6_WORDS) {
+            let address = Ipv6Addr::from(octets([a, b, c, d]));
+            let scope = if address.is_unicast_link_local() { e } else { 0 };
+            return Some(SocketAddrV6::new(address, port, 0, scope).into());
+        }
+        None
+    }
+
+    fn is_told(&self, level: libc::c_int, kind: libc::c_int, words: usize) -> bool {
+        let libc::cmsghdr { cmsg_len, cmsg_level, cmsg_type } = self.control.header;
+        let length = Control::length(words);
+        (cmsg_level, cmsg_type) == (level, kind)
+            && cmsg_len >= length
+            && self.control_length >= length
+    }
+
+    /// Makes the first `length` octets of [`buffer`](Self::buffer) a datagram to `peer`, which
+    /// leaves from `local`, or from where routing says.
+    pub(super) fn address(&mut self, length: usize, peer: SocketAddr, local: Option<SocketAddr>) {
+        self.length = length.min(N);
+        self.name = nobody();
+        self.name.sin6_port = peer.port().to_be();
+        match peer {
+            SocketAddr::V4(peer) => {
+                self.name.sin6_family = INET;
+                self.name.sin6_flowinfo = u32::from_ne_bytes(peer.ip().octets());
+                self.name_length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            }
+            SocketAddr::V6(peer) => {
+                self.name.sin6_family = INET6;
+                self.name.sin6_addr.s6_addr = peer.ip().octets();
+                self.name.sin6_scope_id = peer.scope_id();
+                self.name_length = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            }
+        }
+        (self.control, self.control_length) = match local {
+            Some(local) => Control::leaving_from(local),
+            None => (Control::EMPTY, 0),
+        };
+    }
+}
+
+impl Control {
+    const EMPTY: Self =
+        Self { header: libc::cmsghdr { cmsg_len: 0, cmsg_level: 0, cmsg_type: 0 }, words: [0; 5] };
+
+    fn length(words: usize) -> usize {
+        size_of::<libc::cmsghdr>() + words * size_of::<u32>()
+    }
+
+    fn leaving_from(local: SocketAddr) -> (Self, usize) {
+        let (cmsg_level, cmsg_type, words, used) = match local {
+            SocketAddr::V4(local) => {
+                let address = u32::from_ne_bytes(local.ip().octets());
+                (libc::IPPROTO_IP, libc::IP_PKTINFO, [0, address, 0, 0, 0], V4_WORDS)
+            }
+            SocketAddr::V6(local) => {
+                let [a, b, c, d] = words(local.ip().octets());
+                let words = [a, b, c, d, local.scope_id()];
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, words, V6_WORDS)
+            }
+        };
+        let length = Self::length(used);
+        let header = libc::cmsghdr { cmsg_len: length, cmsg_level, cmsg_type };
+        (Self { header, words }, length)
+    }
+}
+
+fn nobody() -> libc::sockaddr_in6 {
+    libc::sockaddr_in6 {
+        sin6_family: 0,
+        sin6_port: 0,
+        sin6_flowinfo: 0,
+        sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+        sin6_scope_id: 0,
+    }
+}
+
+/// Four words as they lie in memory.
+fn octets(words: [u32; 4]) -> [u8; 16] {
+    let mut octets = [0; 16];
+    for (four, word) in octets.chunks_exact_mut(4).zip(words) {
+        four.copy_from_slice(&word.to_ne_bytes());
+    }
+    octets
+}
+
+/// The inverse of [`octets`].
+fn words(octets: [u8; 16]) -> [u32; 4] {
+    let mut words = [0; 4];
+    for (word, four) in words.iter_mut().zip(octets.chunks_exact(4)) {
+        *word = u32::from_ne_bytes([four[0], four[1], four[2], four[3]]);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loopback pair: one that is told addresses, one that asks.
+    fn pair(wildcard: &str, asked: &str) -> (UdpSocket, UdpSocket, SocketAddr) {
+        let server = UdpSocket::bind((wildcard, 0)).unwrap();
+        let bound = server.local_addr().unwrap();
+        tell_addresses(&server, bound).unwrap();
+        let asked: SocketAddr = (asked.parse::<std::net::IpAddr>().unwrap(), bound.port()).into();
+        let client = UdpSocket::bind((wildcard, 0)).unwrap();
+        client.connect(asked).unwrap();
+        (server, client, asked)
+    }
+
+    fn slots<const N: usize>(count: usize) -> Vec<Slot<N>> {
+        (0..count).map(|_| Slot::new()).collect()
+    }
+
+    #[test]
+    fn a_batch_arrives_with_its_addresses_and_leaves_from_them() {
+        for (wildcard, asked) in [("0.0.0.0", "127.0.0.3"), ("::", "::1")] {
+            let (server, client, asked) = pair(wildcard, asked);
+            for text in ["one", "two", "three"] {
+                client.send(text.as_bytes()).unwrap();
+            }
+            let mut queries = slots::<64>(BATCH);
+            let mut got = 0;
+            while got < 3 {
+                got += receive(&server, &mut queries[got..]).unwrap();
+            }
+            let mut answers = slots::<64>(3);
+            for (query, answer) in queries[..3].iter().zip(&mut answers) {
+                assert_eq!(query.peer(), Some(client.local_addr().unwrap()));
+                assert_eq!(query.asked(asked.port()), Some(asked));
+                let length = query.bytes().len();
+                answer.buffer()[..length].copy_from_slice(query.bytes());
+                answer.address(length, query.peer().unwrap(), query.asked(asked.port()));
+            }
+            assert_eq!(send(&server, &answers).unwrap(), 3);
+            // A connected socket takes what comes from the address it asked and nothing else.
+            for text in ["one", "two", "three"] {
+                let mut answer = [0; 64];
+                let length = client.recv(&mut answer).unwrap();
+                assert_eq!(&answer[..length], text.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_slots_are_filled_than_there_are() {
+        let (server, client, _) = pair("0.0.0.0", "127.0.0.1");
+        for octet in 0..3 {
+            client.send(&[octet; 9]).unwrap();
+        }
+        let mut two = slots::<4>(2);
+        let mut got = 0;
+        while got < 2 {
+            got += receive(&server, &mut two[got..]).unwrap();
+        }
+        assert_eq!([two[0].bytes(), two[1].bytes()], [[0; 4], [1; 4]], "cut to the room there is");
+        assert_eq!(receive(&server, &mut two).unwrap(), 1);
+        assert_eq!(two[0].bytes(), [2; 4]);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_told_at_its_place() {
+        let (server, client, _) = pair("0.0.0.0", "127.0.0.1");
+        let peer = client.local_addr().unwrap();
+        let mut answers = slots::<4>(3);
+        for (answer, local) in answers.iter_mut().zip(["127.0.0.1:1", "192.0.2.1:1", "127.0.0.1:1"])
+        {
+            answer.address(4, peer, Some(local.parse().unwrap()));
+        }
+        assert_eq!(send(&server, &answers).unwrap(), 1, "the second has an address of others");
+        send(&server, &answers[1..]).unwrap_err();
+        assert_eq!(send(&server, &answers[2..]).unwrap(), 1);
+    }
+
+    #[test]
+    fn addresses_survive_the_way_into_a_control_message_and_back() {
+        for text in ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%7]:53"] {
+            let local: SocketAddr = text.parse().unwrap();
+            let mut slot = Slot::<4>::new();
+            assert_eq!(slot.asked(53), None);
+            slot.address(0, local, Some(local));
+            assert_eq!((slot.peer(), slot.asked(53)), (Some(local), Some(local)));
+        }
+    }
+}

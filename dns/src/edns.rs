@@ -22,7 +22,14 @@ pub(crate) mod code {
     pub(crate) const TCP_KEEPALIVE: u16 = 11;
     pub(crate) const PADDING: u16 = 12;
     pub(crate) const EXTENDED_ERROR: u16 = 15;
+    /// Ours, from the range for local use: why does a service answer this? Empty; the answer is an
+    /// extended error with text.
+    pub(crate) const WHY: u16 = super::WHY;
 }
+
+/// Option code, of the range for local use (RFC 6891 §9), by which a client asks why a service
+/// answers as it does. It is empty; the reason comes as the text of an extended error.
+pub const WHY: u16 = 65_300;
 
 /// The version we speak; a query with a higher one gets BADVERS (RFC 6891 §6.1.3).
 pub const VERSION: u8 = 0;
@@ -53,6 +60,8 @@ pub struct Edns<'a> {
     pub cookie: Option<Cookie<'a>>,
     /// The client would keep the connection (RFC 7828); to be ignored over UDP.
     pub keepalive: bool,
+    /// The reason of a service's answer is wanted ([`WHY`]).
+    pub why: bool,
     /// The client padded, so its reply shall be padded on encrypted transports (RFC 7830 §4).
     pub padding: bool,
 }
@@ -109,6 +118,7 @@ impl<'a> Edns<'a> {
                 code::NSID => self.nsid = true,
                 code::TCP_KEEPALIVE => self.keepalive = true,
                 code::PADDING => self.padding = true,
+                code::WHY => self.why = true,
                 _ => {}
             }
         }

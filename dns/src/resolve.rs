@@ -14,7 +14,9 @@
 //! ```
 //!
 //! Resolution reads frozen data and allocates nothing. It does not know addresses of services:
-//! it says "here stands service N, type T", and the caller supplies them.
+//! it says "here stands service N, type T", and the caller supplies them. Where T is CNAME and
+//! was not asked for, the caller also goes on: it resolves the target it chose, and writes that
+//! with [`Resolution::write_from`].
 
 mod walk;
 
@@ -201,11 +203,23 @@ impl<'z> Resolution<'z> {
         })
     }
 
-    /// Writes all sections, and AA. `services` is called for each service entry and writes its
-    /// RRset with [`Writer::rrset_with`], or not: entries of [`Section::Additional`] may be left
-    /// out. What does not fit is truncated as [`Writer`] says.
+    /// Writes all sections, and AA, of the answer to the question; see
+    /// [`write_from`](Self::write_from).
     pub fn write<'b>(
         &self,
+        writer: &mut Writer<'b>,
+        services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
+    ) {
+        self.write_from(Owner::Question, writer, services);
+    }
+
+    /// Writes all sections, and AA. `start` is the name that was resolved: the question's, or the
+    /// target of a service's CNAME. `services` is called for each service entry and writes its
+    /// RRset with [`Writer::rrset_with`], or not: entries of [`Section::Additional`] may be left
+    /// out. What does not fit is truncated as [`Writer`] says.
+    pub fn write_from<'b>(
+        &self,
+        start: Owner<'_>,
         writer: &mut Writer<'b>,
         mut services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
     ) {
@@ -213,6 +227,7 @@ impl<'z> Resolution<'z> {
         let answer = self.answer().map(|entry| (Section::Answer, entry));
         let authority = self.authority().map(|entry| (Section::Authority, entry));
         for (section, Entry { owner, data }) in answer.chain(authority).chain(self.additional()) {
+            let owner = if matches!(owner, Owner::Question) { start } else { owner };
             let fit = match data {
                 Data::Static(rrset) => writer.rrset(section, owner, &rrset),
                 Data::Cname { target, ttl } => {

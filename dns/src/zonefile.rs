@@ -25,6 +25,7 @@ mod reader;
 pub use apex::apex;
 
 use crate::name::Name;
+use crate::rr::Rtype;
 use crate::zone::{MAX_ERRORS, Position, ZoneData, ZoneError};
 use std::borrow::Cow;
 use std::fmt;
@@ -109,6 +110,24 @@ pub fn parse<'a>(
     })?;
     let warnings = zone.notices().iter().map(|notice| texts.locate(notice.clone())).collect();
     Ok(Loaded { zone, files: files.into_iter().map(|file| file.name).collect(), warnings })
+}
+
+/// Reads the data of one record, as it stands behind the type in a master file, into wire form
+/// with names uncompressed. Names without a final dot are relative to `origin`.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Box<[u8]>, String> {
+    if rtype.is_meta() {
+        return Err(format!("{rtype} records cannot be stored"));
+    }
+    let mut lexer = lexer::Lexer::new(text.as_bytes());
+    let entry = lexer.next_entry().ok_or_else(|| format!("{rtype} record: no data"))?;
+    let entry = entry.map_err(|(error, _)| error.to_string())?;
+    if lexer.next_entry().is_some() {
+        return Err(format!("{rtype} record: more than one line"));
+    }
+    data::parse(rtype, &entry.tokens, origin).map_err(|error| error.message)
 }
 
 /// A text that was read, kept for excerpts.

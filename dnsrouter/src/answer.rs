@@ -3,7 +3,7 @@
 //! ```text
 //!   bytes ─▶ parse ─▶ opcode, class ─▶ resolve ─▶ what stands there ─▶ write ─▶ bytes
 //!              │            │             │         static RRset: copy
-//!              │            │             │         service: Asker ─▶ Policy::choose ─▶ addresses
+//!              │            │             │         service: Asker ─▶ Policy::choose ─▶ records
 //!              ▼            ▼             ▼
 //!           FORMERR      NOTIMP        REFUSED (not our zone)
 //!           BADVERS
@@ -13,23 +13,28 @@
 //! Nothing here waits or allocates. What would have to (updates, signed messages; transfers and
 //! signing to come) is [`Reply::Deferred`], carried out elsewhere.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arrayvec::{ArrayString, ArrayVec};
 use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD};
-use dns::name::LowerName;
+use dns::name::{LowerName, NameRef};
 use dns::resolve::Resolution;
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Owner, Question, Refusal, Request, Section, Writer};
 use dns::zone::ServiceId;
 
+use crate::binding;
 use crate::client::Asker;
 use crate::counters::{Counters, Event};
+use crate::explain::Reason;
 use crate::plan::Snapshot;
-use crate::policy::{Address, Family, Policy};
+use crate::policy::{self, Choice, Policy};
 use crate::random::Random;
+use crate::service::Form;
 
 /// The UDP payload we announce and never exceed: fits every path without fragments (RFC 9715).
 pub const PAYLOAD: u16 = 1232;
@@ -193,12 +198,7 @@ impl Answering<'_> {
         }
         let mut name = LowerName::new();
         name.read(question.name);
-        let mut found = Resolution::new();
-        self.snapshot.inputs.zones.resolve(&name, question.qtype, &mut found);
-        if found.rcode() == Rcode::REFUSED {
-            extended(&mut opt, InfoCode::NOT_AUTHORITATIVE);
-        }
-        self.write(worker, out, question, &found, opt)
+        self.write(worker, out, question, &mut name, opt)
     }
 
     /// Nobody changes a zone without a key (RFC 2136 §3.1 and §3.3).
@@ -261,7 +261,7 @@ impl Answering<'_> {
         worker: &mut Worker,
         out: &mut [u8],
         question: &Question<'_>,
-        found: &Resolution<'_>,
+        name: &mut LowerName,
         mut opt: Option<edns::Reply<'_>>,
     ) -> Reply {
         let limit = self.limit(out);
@@ -270,49 +270,50 @@ impl Answering<'_> {
         let Ok(mut writer) = Writer::reply(out, limit, header, Some(question), reserve) else {
             return Reply::Drop;
         };
-        let mut scope = 0;
-        found.write(&mut writer, |writer, section, owner, service, rtype| {
-            // A service's addresses are one client's; in the additional section they would make
-            // the whole reply that client's (RFC 7871 §7.4), and nobody needs them there.
-            if section == Section::Answer
-                && let Some(family) = Family::of(rtype)
-            {
-                scope = self.service(writer, owner, service, family, worker);
+        let zones = &self.snapshot.inputs.zones;
+        let mut found = Resolution::new();
+        zones.resolve(name, question.qtype, &mut found);
+        let mut rcode = found.rcode();
+        if rcode == Rcode::REFUSED {
+            extended(&mut opt, InfoCode::NOT_AUTHORITATIVE);
+        }
+        let authoritative = found.authoritative();
+        let mut chosen = Chosen::new(self, worker);
+        let mut target = chosen.write(&found, Owner::Question, &mut writer, question.qtype);
+        while let Some(host) = target {
+            name.read(host);
+            zones.resolve(name, question.qtype, &mut found);
+            if found.rcode() == Rcode::REFUSED {
+                // Not ours: the resolver goes on by itself.
+                break;
             }
-        });
+            rcode = found.rcode();
+            target = chosen.write(&found, Owner::Name(host), &mut writer, question.qtype);
+        }
+        // The bit speaks of the chain's start (RFC 1035 §4.1.1).
+        writer.set_authoritative(authoritative);
+        let Chosen { scope, last, .. } = chosen;
         if let Some(subnet) = opt.as_mut().and_then(|opt| opt.subnet.as_mut()) {
             *subnet = subnet.with_scope(scope);
         }
         if writer.is_truncated() {
             worker.counters.count(Event::Truncated);
         }
-        worker.counters.responded(found.rcode().0);
-        Reply::Bytes(writer.finish(found.rcode(), opt.as_ref()))
+        worker.counters.responded(rcode.0);
+        let mut text = ReasonText::new();
+        if let Some(reason) = last.filter(|_| self.wants_reason()) {
+            // What is longer than its room is cut there.
+            let _ = write!(text, "{reason}");
+        }
+        if let Some(opt) = opt.as_mut().filter(|_| !text.is_empty()) {
+            let said = ExtendedError { code: InfoCode::OTHER, text: &text };
+            return Reply::Bytes(writer.finish(rcode, Some(&opt.with_error(said))));
+        }
+        Reply::Bytes(writer.finish(rcode, opt.as_ref()))
     }
 
-    /// Writes a service's addresses for this client; returns the scope they are good for.
-    fn service(
-        &self,
-        writer: &mut Writer<'_>,
-        owner: Owner<'_>,
-        service: ServiceId,
-        family: Family,
-        worker: &mut Worker,
-    ) -> u8 {
-        let Snapshot { inputs, health } = self.snapshot;
-        let policy: &Policy = &inputs.services.services[service.0 as usize].1;
-        let asker = self.asker();
-        let client = asker.client(&inputs.geo, policy, self.unix_seconds(), worker.random.next());
-        let choice = policy.choose(family, &client, health, &mut ());
-        let addresses = policy.addresses(family, &choice, health).map(Address::rdata);
-        let ttl = Ttl::from_secs(policy.ttl());
-        // Did it not fit, the writer has set TC.
-        let _ = writer.rrset_with(Section::Answer, owner, family.rtype(), ttl, addresses);
-        worker.counters.count(Event::Service);
-        if choice.fail_open {
-            worker.counters.count(Event::FailOpen);
-        }
-        asker.scope(policy, family, &client)
+    fn wants_reason(&self) -> bool {
+        self.request.edns.as_ref().is_some_and(|edns| edns.why)
     }
 
     fn asker(&self) -> Asker {
@@ -328,21 +329,104 @@ impl Answering<'_> {
     }
 }
 
-impl Family {
-    /// The family of an address type.
-    fn of(rtype: Rtype) -> Option<Self> {
-        match rtype {
-            Rtype::A => Some(Self::V4),
-            Rtype::AAAA => Some(Self::V6),
-            _ => None,
-        }
+/// Host names that services lead on to in one answer; resolvers follow few more by themselves.
+const MAX_HOSTS: usize = 4;
+
+/// What is said about a service's choice at most: an extended error is not to fill the message.
+const MAX_REASON: usize = 160;
+
+type ReasonText = ArrayString<MAX_REASON>;
+
+/// What services contribute to one answer.
+struct Chosen<'a, 'w> {
+    asked: &'a Answering<'a>,
+    worker: &'w mut Worker,
+    asker: Option<Asker>,
+    /// The finest scope of all that was chosen.
+    scope: u8,
+    /// Why the last choice is as it is.
+    last: Option<Reason<'a>>,
+    /// Services whose host name was followed: nobody twice.
+    followed: ArrayVec<ServiceId, MAX_HOSTS>,
+    /// The host name that was chosen last.
+    host: Option<NameRef<'a>>,
+}
+
+impl<'a, 'w> Chosen<'a, 'w> {
+    fn new(asked: &'a Answering<'a>, worker: &'w mut Worker) -> Self {
+        let followed = ArrayVec::new_const();
+        Self { asked, worker, asker: None, scope: 0, last: None, followed, host: None }
     }
 
-    fn rtype(self) -> Rtype {
-        match self {
-            Self::V4 => Rtype::A,
-            Self::V6 => Rtype::AAAA,
+    /// Writes what was found from `start` on; returns the host name to go on with, if the chain
+    /// leads to one.
+    fn write(
+        &mut self,
+        found: &Resolution<'_>,
+        start: Owner<'_>,
+        writer: &mut Writer<'_>,
+        qtype: Rtype,
+    ) -> Option<NameRef<'a>> {
+        self.host = None;
+        found.write_from(start, writer, |writer, section, owner, service, rtype| {
+            // A service's addresses are one client's; in the additional section they would make
+            // the whole reply that client's (RFC 7871 §7.4), and nobody needs them there.
+            if section == Section::Answer {
+                self.service(writer, owner, service, rtype);
+            }
+        });
+        let is_asked_for = matches!(qtype, Rtype::CNAME | Rtype::ANY);
+        self.host.take().filter(|_| !is_asked_for && !writer.is_truncated())
+    }
+
+    /// Writes one RRset of a service for this client, and notes the scope it is good for.
+    fn service(&mut self, writer: &mut Writer<'_>, owner: Owner<'_>, id: ServiceId, rtype: Rtype) {
+        let asked = self.asked;
+        let policy = &asked.snapshot.inputs.services.services[id.0 as usize].1;
+        if rtype == Rtype::CNAME
+            && (self.followed.contains(&id) || self.followed.try_push(id).is_err())
+        {
+            // In a loop, or too long: the chain ends with what was gathered.
+            return;
         }
+        let draw = self.worker.random.next();
+        let ttl = Ttl::from_secs(policy.ttl());
+        let health = &asked.snapshot.health;
+        // Did something not fit, the writer has set TC.
+        if let Some(form) = Form::of(rtype) {
+            let choice = self.choose(policy, form, draw);
+            let records = policy.records(form, &choice, health);
+            if form == Form::Cname {
+                let host = records.clone().next().map(policy::Record::rdata);
+                self.host = host.and_then(|host| NameRef::parse(host).ok());
+            }
+            let rdatas = records.map(policy::Record::rdata);
+            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, rdatas);
+        } else if let Some(binding) = policy.binding(rtype) {
+            let (v4, v6) =
+                (self.choose(policy, Form::A, draw), self.choose(policy, Form::Aaaa, draw));
+            let of = |form, choice| policy.records(form, choice, health);
+            let v4 = of(Form::A, &v4).map(policy::Record::rdata);
+            let v6 = of(Form::Aaaa, &v6).map(policy::Record::rdata);
+            let rdata = binding::with_hints(&binding.rdata, v4, v6);
+            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, [rdata]);
+        }
+        self.worker.counters.count(Event::Service);
+    }
+
+    fn choose(&mut self, policy: &'a Policy, form: Form, draw: u64) -> Choice {
+        let Snapshot { inputs, health } = self.asked.snapshot;
+        let asker = *self.asker.get_or_insert_with(|| self.asked.asker());
+        let client = asker.client(&inputs.geo, policy, self.asked.unix_seconds(), draw);
+        let choice = policy.choose(form, &client, health, &mut ());
+        if choice.fail_open {
+            self.worker.counters.count(Event::FailOpen);
+        }
+        self.scope = self.scope.max(asker.scope(policy, form, &client));
+        if self.asked.wants_reason() {
+            self.last = Some(Reason::new(self.asked.snapshot, policy, form, &asker, &choice));
+        }
+        choice
     }
 }
 

@@ -24,7 +24,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use geo::{Hit, ScopeCap, Source};
 
 use crate::plan::Geo;
-use crate::policy::{Client, Family, Policy, subnet_draw};
+use crate::policy::{Client, Policy, subnet_draw};
+use crate::service::Form;
 
 /// Who is asking, looked up.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +82,9 @@ impl Asker {
     }
 
     /// The scope to return with an answer of this policy.
-    pub fn scope(&self, policy: &Policy, family: Family, client: &Client<'_>) -> u8 {
+    pub fn scope(&self, policy: &Policy, form: Form, client: &Client<'_>) -> u8 {
         match self.basis {
-            Basis::Subnet => policy.scope(family, client),
+            Basis::Subnet => policy.scope(form, client),
             Basis::Resolver => 0,
             Basis::Block { scope } => scope,
         }

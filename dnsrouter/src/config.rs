@@ -19,7 +19,7 @@ use pki::TrustDomain;
 
 use crate::health::Thresholds;
 use crate::policy::MAX_LOCATIONS;
-use crate::service::Service;
+use crate::service::{Alias, Service};
 
 mod raw;
 mod service;
@@ -53,6 +53,8 @@ pub struct Config {
     pub zones: Vec<ZoneConfig>,
     /// Services, with where each name is written.
     pub services: Vec<(Service, Range<usize>)>,
+    /// Second names of services, with where each is written.
+    pub aliases: Vec<(Alias, Range<usize>)>,
     /// Where every region in use is, in the order of first use: the order for clients whose place
     /// is unknown.
     pub locations: Vec<(String, Point)>,
@@ -161,7 +163,8 @@ impl Config {
         let probe = checker.probe(&raw.probe);
         let zones = checker.zones(&raw.zone);
         let services = checker.services(&raw.service);
-        checker.limits(services.len());
+        let aliases = checker.aliases(&raw.service, &services);
+        checker.limits(services.len() + aliases.len());
         let tls = raw.tls.map(|tls| (tls.span(), tls.into_inner().relative_to(folder)));
         let tls = tls.map(|(span, tls)| (tls, span));
         if raw.state.is_none() {
@@ -183,6 +186,7 @@ impl Config {
             probe,
             zones,
             services,
+            aliases,
             locations,
             log,
             warnings,

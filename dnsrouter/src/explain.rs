@@ -1,23 +1,26 @@
 //! The whole decision for one client, in words: made by [`Policy::choose`], the code that answers,
 //! with an observer looking over its shoulder.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
 use dns::name::Name;
+use dns::zone::ServiceId;
 use geo::{Country, Kilometres, Point, Source};
 use ipnet::IpNet;
 
 use crate::client::{Asker, truncate};
-use crate::plan::Snapshot;
-use crate::policy::{Candidate, Family, Health, Observer, Policy};
-use crate::service::Step;
+use crate::plan::{self, Snapshot};
+use crate::policy::{Candidate, Choice, Health, Observer, Policy, Record};
+use crate::service::{Form, Step};
 
 /// Why a client gets what it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// Where the client is taken to be.
     pub place: Place,
-    /// One per family asked about.
+    /// One per form asked about.
     pub decisions: Vec<Decision>,
 }
 
@@ -34,15 +37,15 @@ pub struct Place {
     pub point: Option<Point>,
 }
 
-/// One family's way through the route.
+/// One form's way through the route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// A or AAAA.
-    pub family: Family,
+    /// Of which records.
+    pub form: Form,
     /// In the order of the route.
     pub steps: Vec<Seen>,
-    /// The answer.
-    pub addresses: Vec<IpAddr>,
+    /// The answer, in presentation form.
+    pub records: Vec<String>,
     /// Seconds.
     pub ttl: u32,
     /// That goes with it.
@@ -65,8 +68,8 @@ pub struct Seen {
 pub struct Considered {
     /// Its region.
     pub region: String,
-    /// Of the family.
-    pub addresses: Vec<IpAddr>,
+    /// Of the form, in presentation form.
+    pub records: Vec<String>,
     /// Whether it went on to the next step.
     pub kept: bool,
     /// With the figure that decided.
@@ -75,7 +78,7 @@ pub struct Considered {
     pub distance: Option<Kilometres>,
     /// As configured.
     pub weight: u32,
-    /// Of its addresses, in words.
+    /// Of its records, in words.
     pub health: String,
 }
 
@@ -84,7 +87,7 @@ pub fn explain(
     snapshot: &Snapshot,
     policy: &Policy,
     client: IpAddr,
-    families: &[Family],
+    forms: &[Form],
     now: u64,
 ) -> Explanation {
     let geo = &snapshot.inputs.geo;
@@ -97,28 +100,32 @@ pub fn explain(
         country: known.country,
         point: known.point(),
     };
-    let decisions = families
+    let decisions = forms
         .iter()
-        .filter(|family| policy.has(**family))
-        .map(|family| {
-            let view = View { snapshot, policy, family: *family, from: place.point };
+        .filter(|form| policy.has(**form))
+        .map(|form| {
+            let view = View { snapshot, policy, form: *form, from: place.point };
             view.decide(&asker, now)
         })
         .collect();
     Explanation { place, decisions }
 }
 
-/// The service called `name`, if there is one.
+/// The service called `name`, or of which that is an alias, if there is one.
 pub fn find<'a>(snapshot: &'a Snapshot, name: &Name) -> Option<&'a Policy> {
-    let services = &snapshot.inputs.services.services;
-    services.iter().find(|(owner, _)| owner == name).map(|(_, policy)| policy)
+    let plan::Services { services, aliases, .. } = &*snapshot.inputs.services;
+    let alias = aliases.iter().find(|(alias, _)| alias == name);
+    match alias {
+        Some((_, ServiceId(id))) => services.get(*id as usize).map(|(_, policy)| policy),
+        None => services.iter().find(|(owner, _)| owner == name).map(|(_, policy)| policy),
+    }
 }
 
 /// What a recorder needs to put candidates into words.
 struct View<'a> {
     snapshot: &'a Snapshot,
     policy: &'a Policy,
-    family: Family,
+    form: Form,
     from: Option<Point>,
 }
 
@@ -146,13 +153,17 @@ impl View<'_> {
         let health = &self.snapshot.health;
         let client = asker.client(geo, self.policy, now, 0);
         let mut recorder = Recorder { view: self, seen: Vec::new(), fail_open: false };
-        let choice = self.policy.choose(self.family, &client, health, &mut recorder);
+        let choice = self.policy.choose(self.form, &client, health, &mut recorder);
         Decision {
-            family: self.family,
+            form: self.form,
             steps: recorder.seen,
-            addresses: self.policy.addresses(self.family, &choice, health).map(|a| a.ip).collect(),
+            records: self
+                .policy
+                .records(self.form, &choice, health)
+                .map(Record::to_string)
+                .collect(),
             ttl: self.policy.ttl(),
-            scope: asker.scope(self.policy, self.family, &client),
+            scope: asker.scope(self.policy, self.form, &client),
             fail_open: choice.fail_open,
         }
     }
@@ -169,7 +180,7 @@ impl View<'_> {
         kept.chain(dropped.map(|candidate| (candidate, false)))
             .enumerate()
             .map(|(rank, (candidate, kept))| {
-                let addresses = self.policy.endpoint_addresses(self.family, candidate.endpoint);
+                let records = self.policy.endpoint_records(self.form, candidate.endpoint);
                 let location = self.policy.location(candidate.endpoint);
                 let location = &self.snapshot.inputs.services.locations[location as usize];
                 let distance = self.from.map(|from| from.distance(&location.point));
@@ -178,7 +189,7 @@ impl View<'_> {
                 Considered {
                     reason: reason(step, kept, fail_open, rank, distance, weight, &health),
                     region: location.region.clone(),
-                    addresses: addresses.iter().map(|address| address.ip).collect(),
+                    records: records.iter().map(Record::to_string).collect(),
                     kept,
                     distance,
                     weight,
@@ -188,19 +199,19 @@ impl View<'_> {
             .collect()
     }
 
-    /// One word when all addresses agree, else one per address.
+    /// One word when all records agree, else one per record.
     fn health(&self, endpoint: u8) -> String {
         let verdicts: &Health = &self.snapshot.health;
-        let addresses = self.policy.endpoint_addresses(self.family, endpoint);
-        let word = |address: &crate::policy::Address| match address.target {
+        let records = self.policy.endpoint_records(self.form, endpoint);
+        let word = |record: &Record| match record.target {
             None => "not probed",
             Some(target) => verdicts.state(target).word(),
         };
-        let Some(first) = addresses.first().map(word) else { return String::new() };
-        if addresses.iter().all(|address| word(address) == first) {
+        let Some(first) = records.first().map(word) else { return String::new() };
+        if records.iter().all(|record| word(record) == first) {
             return first.to_owned();
         }
-        let each: Vec<_> = addresses.iter().map(|a| format!("{} {}", a.ip, word(a))).collect();
+        let each: Vec<_> = records.iter().map(|r| format!("{r} {}", word(r))).collect();
         each.join(", ")
     }
 }
@@ -225,5 +236,68 @@ fn reason(
         Step::Weighted => format!("{place}. in a draw by weight, its own {weight}"),
         Step::Take(n) if kept => format!("{place}. of {n}"),
         Step::Take(n) => format!("beyond the first {n}"),
+    }
+}
+
+/// A choice in one line, for whoever asks over DNS: made without allocating.
+pub struct Reason<'a> {
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    form: Form,
+    asker: Asker,
+    endpoints: ArrayVec<u8, MAX_NAMED>,
+    fail_open: bool,
+}
+
+/// Endpoints named in one line.
+const MAX_NAMED: usize = 3;
+
+impl<'a> Reason<'a> {
+    /// Of a choice that was just made.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        policy: &'a Policy,
+        form: Form,
+        asker: &Asker,
+        choice: &Choice,
+    ) -> Self {
+        let endpoints = choice.candidates.iter().map(|candidate| candidate.endpoint);
+        Self {
+            snapshot,
+            policy,
+            form,
+            asker: *asker,
+            endpoints: endpoints.take(MAX_NAMED).collect(),
+            fail_open: choice.fail_open,
+        }
+    }
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Snapshot { inputs, health } = self.snapshot;
+        let place = inputs.geo.table.place(self.asker.hit.place);
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let location = self.policy.location(*endpoint);
+            let location = &inputs.services.locations[location as usize];
+            f.write_str(if at > 0 { ", " } else { "" })?;
+            f.write_str(&location.region)?;
+            if let Some(point) = place.point() {
+                let Kilometres(km) = point.distance(&location.point);
+                write!(f, " {km:.0} km")?;
+            }
+        }
+        let leaf = truncate(self.asker.address, self.asker.hit.scope);
+        write!(f, " from {leaf}/{}", self.asker.hit.scope)?;
+        if let Some(country) = place.country {
+            write!(f, " ({country})")?;
+        }
+        let (up, all) = self.policy.usable(self.form, health);
+        write!(f, "; {} {up} of {all} up", self.form)?;
+        f.write_str(if self.fail_open { ", fail open;" } else { ";" })?;
+        for step in self.policy.steps() {
+            write!(f, " {step}")?;
+        }
+        Ok(())
     }
 }

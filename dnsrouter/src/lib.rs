@@ -21,6 +21,7 @@
 //! Only [`io`] touches sockets, files and clocks; everything else is given bytes and the time.
 
 pub mod answer;
+pub mod binding;
 pub mod client;
 pub mod config;
 pub mod counters;

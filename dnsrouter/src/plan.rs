@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use dns::name::Name;
-use dns::zone::Zones;
+use dns::zone::{ServiceId, Zones};
 use geo::{Point, Ranking, ScopeCap, Table};
 
 use crate::policy::{Health, Policy};
@@ -52,6 +52,8 @@ pub struct Inputs {
 pub struct Services {
     /// By service id.
     pub services: Box<[(Name, Policy)]>,
+    /// Second names of services.
+    pub aliases: Box<[(Name, ServiceId)]>,
     /// What routes rank; candidates carry indices into this.
     pub locations: Box<[Location]>,
     /// What is pinged; health is in this order.

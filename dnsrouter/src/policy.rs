@@ -3,7 +3,7 @@
 //! # The idea
 //!
 //! A route works on a *weak order*: a list of candidates in groups, the best group first. It
-//! starts as one group of all endpoints that have an address of the family, and each step does one
+//! starts as one group of all endpoints that have an address of the form, and each step does one
 //! of four things:
 //!
 //! ```text
@@ -24,7 +24,7 @@
 //! so the scope says which part of the client's address the answer *can* depend on. That is a
 //! property of the service and the address tables, not of the moment's health: otherwise an answer
 //! given while one region was left would be cached for the whole world (/0) and outlive the
-//! recovery. [`Policy::scope`] is computed at compile time, per family:
+//! recovery. [`Policy::scope`] is computed at compile time, per form:
 //!
 //! | the answer can depend on | scope |
 //! |---|---|
@@ -32,22 +32,15 @@
 //! | the client's place | the leaf of the address table that holds it |
 //! | a draw per client | the cap (default /24 and /48) |
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use arrayvec::ArrayVec;
+use dns::rr::Rtype;
 
 use crate::health::State;
-use crate::service::{MAX_ENDPOINTS, Service, Step};
-
-/// An address family; A and AAAA are chosen separately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4: type A.
-    V4,
-    /// IPv6: type AAAA.
-    V6,
-}
+use crate::service::{self, Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
 
 /// Locations that one node ranks: the size of a table on the stack, and of a byte.
 pub const MAX_LOCATIONS: usize = 128;
@@ -77,7 +70,8 @@ impl Health {
 pub struct Policy {
     steps: Box<[Step]>,
     endpoints: Box<[Compiled]>,
-    depends: [Depends; 2],
+    depends: [Depends; FORMS],
+    bindings: Box<[Binding]>,
     ttl: u32,
     key: u64,
 }
@@ -89,32 +83,43 @@ struct Compiled {
     weight: u32,
     /// Identity for draws: the same on every node and after every reload.
     id: u64,
-    addresses: [Box<[Address]>; 2],
+    records: [Box<[Record]>; FORMS],
 }
 
-/// One address of an endpoint, ready to be written.
-#[derive(Debug, Clone, Copy)]
-pub struct Address {
-    /// The address itself.
-    pub ip: IpAddr,
-    octets: [u8; 16],
+/// What an endpoint can be given out as.
+const FORMS: usize = Form::ALL.len();
+
+/// One record of an endpoint, ready to be written.
+#[derive(Debug, Clone)]
+pub struct Record {
+    data: Data,
     /// Whose state is its health; none: never probed, always up.
     pub target: Option<TargetId>,
 }
 
-impl Address {
-    fn new(ip: IpAddr, target: Option<TargetId>) -> Self {
-        let mut octets = [0; 16];
-        match ip {
-            IpAddr::V4(v4) => octets[..4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => octets = v6.octets(),
-        }
-        Self { ip, octets, target }
+#[derive(Debug, Clone)]
+enum Data {
+    V4([u8; 4]),
+    V6([u8; 16]),
+    Other { rdata: Box<[u8]>, text: Box<str> },
+}
+
+impl Record {
+    fn address(ip: IpAddr, target: Option<TargetId>) -> Self {
+        let data = match ip {
+            IpAddr::V4(v4) => Data::V4(v4.octets()),
+            IpAddr::V6(v6) => Data::V6(v6.octets()),
+        };
+        Self { data, target }
     }
 
-    /// The RDATA of its A or AAAA record.
+    /// Its RDATA, names uncompressed.
     pub fn rdata(&self) -> &[u8] {
-        if self.ip.is_ipv4() { &self.octets[..4] } else { &self.octets }
+        match &self.data {
+            Data::V4(octets) => octets,
+            Data::V6(octets) => octets,
+            Data::Other { rdata, .. } => rdata,
+        }
     }
 
     fn is_usable(&self, health: &Health) -> bool {
@@ -182,6 +187,17 @@ impl Observer for () {
     fn restart(&mut self) {}
 }
 
+/// In presentation form.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.data {
+            Data::V4(octets) => IpAddr::from(*octets).fmt(f),
+            Data::V6(octets) => IpAddr::from(*octets).fmt(f),
+            Data::Other { text, .. } => f.write_str(text),
+        }
+    }
+}
+
 impl Policy {
     /// Compiles a service; `location` and `target` give the plan's indices.
     ///
@@ -191,25 +207,17 @@ impl Policy {
     pub fn compile(
         service: &Service,
         mut location: impl FnMut(&str) -> u8,
-        mut target: impl FnMut(&crate::service::Target) -> TargetId,
+        mut target: impl FnMut(&Target) -> TargetId,
     ) -> Self {
         assert!(service.endpoints.len() <= MAX_ENDPOINTS, "validation limits endpoints");
         let endpoints: Box<[Compiled]> = service
             .endpoints
             .iter()
-            .map(|endpoint| {
-                let mut of = |v4: bool| -> Box<[Address]> {
-                    let family = endpoint.addresses.iter().filter(|ip| ip.is_ipv4() == v4);
-                    family
-                        .map(|ip| Address::new(*ip, endpoint.target_of(*ip).map(|t| target(&t))))
-                        .collect()
-                };
-                Compiled {
-                    addresses: [of(true), of(false)],
-                    location: location(&endpoint.region),
-                    weight: endpoint.weight,
-                    id: endpoint_id(endpoint),
-                }
+            .map(|endpoint| Compiled {
+                records: Form::ALL.map(|form| compile(endpoint, form, &mut target)),
+                location: location(&endpoint.region),
+                weight: endpoint.weight,
+                id: endpoint_id(endpoint),
             })
             .collect();
         let mut steps = service.route.clone();
@@ -218,9 +226,10 @@ impl Policy {
         {
             steps.insert(last + 1, Step::Take(NonZeroU32::MIN));
         }
-        let depends = [Family::V4, Family::V6].map(|family| depends(&steps, &endpoints, family));
+        let depends = Form::ALL.map(|form| depends(&steps, &endpoints, form));
         Self {
             depends,
+            bindings: service.bindings.clone().into(),
             steps: steps.into(),
             endpoints,
             ttl: u32::try_from(service.ttl.as_secs()).unwrap_or(i32::MAX as u32),
@@ -230,19 +239,19 @@ impl Policy {
 
     /// Chooses for one client.
     ///
-    /// Never empty when the service has an address of the family: a filter that would leave
+    /// Never empty when the service has an address of the form: a filter that would leave
     /// nothing is not applied.
     pub fn choose(
         &self,
-        family: Family,
+        form: Form,
         client: &Client<'_>,
         health: &Health,
         observer: &mut impl Observer,
     ) -> Choice {
-        self.walk(family, client, Some(health), observer).unwrap_or_else(|| {
+        self.walk(form, client, Some(health), observer).unwrap_or_else(|| {
             // Fail open: the very answer that would be given if everything were up.
             observer.restart();
-            let open = self.walk(family, client, None, observer);
+            let open = self.walk(form, client, None, observer);
             Choice { fail_open: true, ..open.expect("without verdicts no filter applies") }
         })
     }
@@ -251,19 +260,19 @@ impl Policy {
     /// everything counts as up.
     fn walk(
         &self,
-        family: Family,
+        form: Form,
         client: &Client<'_>,
         verdicts: Option<&Health>,
         observer: &mut impl Observer,
     ) -> Option<Choice> {
-        let mut candidates = self.all(family);
+        let mut candidates = self.all(form);
         let mut only_usable = false;
         for step in &self.steps {
             let before = candidates.clone();
             match (*step, verdicts) {
                 (Step::Healthy { min_healthy }, Some(health)) => {
                     let needed = (min_healthy.get() as usize).min(candidates.len());
-                    candidates.retain(|c| self.endpoint(c).is_usable(family, health));
+                    candidates.retain(|c| self.endpoint(c).is_usable(form, health));
                     if candidates.len() < needed {
                         return None;
                     }
@@ -279,23 +288,30 @@ impl Policy {
         Some(Choice { candidates, only_usable, fail_open: false })
     }
 
-    /// The addresses of a choice, in its order.
-    pub fn addresses<'a>(
-        &'a self,
-        family: Family,
-        choice: &'a Choice,
-        health: &'a Health,
-    ) -> impl Iterator<Item = &'a Address> + Clone {
+    /// The records of a choice, in its order; of host names only the first, since an RRset of two
+    /// CNAMEs may not be (RFC 2181 §10.1).
+    pub fn records<'p, 'c>(
+        &'p self,
+        form: Form,
+        choice: &'c Choice,
+        health: &'c Health,
+    ) -> impl Iterator<Item = &'p Record> + Clone + use<'p, 'c> {
         choice
             .candidates
             .iter()
-            .flat_map(move |candidate| self.endpoint(candidate).of(family))
-            .filter(move |address| !choice.only_usable || address.is_usable(health))
+            .flat_map(move |candidate| self.endpoint(candidate).of(form))
+            .filter(move |record| !choice.only_usable || record.is_usable(health))
+            .take(if form == Form::Cname { 1 } else { usize::MAX })
+    }
+
+    /// The binding of this type, HTTPS or SVCB.
+    pub fn binding(&self, rtype: Rtype) -> Option<&Binding> {
+        self.bindings.iter().find(|binding| binding.rtype == rtype)
     }
 
     /// The scope prefix length that goes with any answer to a client subnet (module docs).
-    pub fn scope(&self, family: Family, client: &Client<'_>) -> u8 {
-        match self.depends[family as usize] {
+    pub fn scope(&self, form: Form, client: &Client<'_>) -> u8 {
+        match self.depends[form as usize] {
             Depends::Nothing => 0,
             Depends::Place => client.leaf,
             Depends::Address => client.cap,
@@ -312,14 +328,14 @@ impl Policy {
         self.key
     }
 
-    /// Whether it can answer this family at all.
-    pub fn has(&self, family: Family) -> bool {
-        self.endpoints.iter().any(|endpoint| !endpoint.of(family).is_empty())
+    /// Whether it can answer this form at all.
+    pub fn has(&self, form: Form) -> bool {
+        self.endpoints.iter().any(|endpoint| !endpoint.of(form).is_empty())
     }
 
-    /// Every endpoint's addresses of a family, by endpoint index, for reports.
-    pub fn endpoint_addresses(&self, family: Family, endpoint: u8) -> &[Address] {
-        self.endpoints[endpoint as usize].of(family)
+    /// An endpoint's records of a form, for reports.
+    pub fn endpoint_records(&self, form: Form, endpoint: u8) -> &[Record] {
+        self.endpoints[endpoint as usize].of(form)
     }
 
     /// Index into the plan's locations.
@@ -337,43 +353,42 @@ impl Policy {
         &self.steps
     }
 
-    /// How many endpoints of a family are usable, and how many there are.
-    pub fn usable(&self, family: Family, health: &Health) -> (usize, usize) {
-        let all = self.endpoints.iter().filter(|endpoint| !endpoint.of(family).is_empty());
-        let usable = all.clone().filter(|e| e.is_usable(family, health)).count();
+    /// How many endpoints of a form are usable, and how many there are.
+    pub fn usable(&self, form: Form, health: &Health) -> (usize, usize) {
+        let all = self.endpoints.iter().filter(|endpoint| !endpoint.of(form).is_empty());
+        let usable = all.clone().filter(|e| e.is_usable(form, health)).count();
         (usable, all.count())
     }
 
-    /// How many endpoints have a usable address of any family, and how many there are.
+    /// How many endpoints have a usable record of any form, and how many there are.
     pub fn endpoints_usable(&self, health: &Health) -> (usize, usize) {
-        let usable =
-            |e: &&Compiled| [Family::V4, Family::V6].into_iter().any(|f| e.is_usable(f, health));
+        let usable = |e: &&Compiled| Form::ALL.into_iter().any(|f| e.is_usable(f, health));
         (self.endpoints.iter().filter(usable).count(), self.endpoints.len())
     }
 
-    /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in either family.
+    /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in any form.
     pub fn fails_open(&self, health: &Health) -> bool {
         let needed = self.steps.iter().filter_map(|step| match step {
             Step::Healthy { min_healthy } => Some(min_healthy.get() as usize),
             _ => None,
         });
         needed.max().is_some_and(|needed| {
-            [Family::V4, Family::V6].into_iter().any(|family| {
-                let (usable, all) = self.usable(family, health);
+            Form::ALL.into_iter().any(|form| {
+                let (usable, all) = self.usable(form, health);
                 usable < needed.min(all)
             })
         })
     }
 
-    fn all(&self, family: Family) -> Candidates {
+    fn all(&self, form: Form) -> Candidates {
         (0_u8..)
             .zip(&self.endpoints)
-            .filter(|(_, endpoint)| !endpoint.of(family).is_empty())
+            .filter(|(_, endpoint)| !endpoint.of(form).is_empty())
             .map(|(endpoint, _)| Candidate { endpoint, group: 0 })
             .collect()
     }
 
-    fn endpoint(&self, candidate: &Candidate) -> &Compiled {
+    fn endpoint<'p>(&'p self, candidate: &Candidate) -> &'p Compiled {
         &self.endpoints[candidate.endpoint as usize]
     }
 
@@ -402,12 +417,12 @@ impl Policy {
 }
 
 impl Compiled {
-    fn of(&self, family: Family) -> &[Address] {
-        &self.addresses[family as usize]
+    fn of(&self, form: Form) -> &[Record] {
+        &self.records[form as usize]
     }
 
-    fn is_usable(&self, family: Family, health: &Health) -> bool {
-        self.of(family).iter().any(|address| address.is_usable(health))
+    fn is_usable(&self, form: Form, health: &Health) -> bool {
+        self.of(form).iter().any(|record| record.is_usable(health))
     }
 }
 
@@ -438,21 +453,21 @@ fn weighted_score(draw: u64, endpoint: u64, weight: u32) -> f64 {
     uniform.ln() / f64::from(weight.max(1))
 }
 
-/// What the answers of a family can depend on: the finest of what its steps look at.
-fn depends(steps: &[Step], endpoints: &[Compiled], family: Family) -> Depends {
-    let of_family: Vec<_> = endpoints.iter().filter(|e| !e.of(family).is_empty()).collect();
-    let location_twice = (1..of_family.len())
-        .any(|i| of_family[..i].iter().any(|other| other.location == of_family[i].location));
+/// What the answers of a form can depend on: the finest of what its steps look at.
+fn depends(steps: &[Step], endpoints: &[Compiled], form: Form) -> Depends {
+    let having: Vec<_> = endpoints.iter().filter(|e| !e.of(form).is_empty()).collect();
+    let location_twice = (1..having.len())
+        .any(|i| having[..i].iter().any(|other| other.location == having[i].location));
     let mut split_by_location = false;
     let mut depends = Depends::Nothing;
     for step in steps {
         match step {
-            Step::Nearest if of_family.iter().any(|e| e.location != of_family[0].location) => {
+            Step::Nearest if having.iter().any(|e| e.location != having[0].location) => {
                 split_by_location = true;
                 depends = depends.max(Depends::Place);
             }
             // A draw decides something only where a group can hold two.
-            Step::Weighted if of_family.len() > 1 && (!split_by_location || location_twice) => {
+            Step::Weighted if having.len() > 1 && (!split_by_location || location_twice) => {
                 depends = Depends::Address;
             }
             _ => {}
@@ -472,12 +487,38 @@ pub fn subnet_draw(policy_key: u64, prefix: IpAddr, slot: u64) -> u64 {
     mix(mix(mix(policy_key ^ slot).wrapping_add(high)).wrapping_add(low))
 }
 
-fn endpoint_id(endpoint: &crate::service::Endpoint) -> u64 {
+fn compile(
+    endpoint: &Endpoint,
+    form: Form,
+    target: &mut impl FnMut(&Target) -> TargetId,
+) -> Box<[Record]> {
+    let mut addresses = |v4: bool| -> Box<[Record]> {
+        let of_family = endpoint.addresses.iter().filter(|ip| ip.is_ipv4() == v4);
+        of_family
+            .map(|ip| Record::address(*ip, endpoint.target_of(*ip).map(|t| target(&t))))
+            .collect()
+    };
+    match form {
+        Form::A => addresses(true),
+        Form::Aaaa => addresses(false),
+        _ => {
+            let of_form = endpoint.records.iter().filter(|record| record.form == form);
+            let record = |record: &service::Record| Record {
+                data: Data::Other { rdata: record.rdata.clone(), text: record.text.clone().into() },
+                target: endpoint.target().map(|t| target(&t)),
+            };
+            of_form.map(record).collect()
+        }
+    }
+}
+
+fn endpoint_id(endpoint: &Endpoint) -> u64 {
     let addresses = endpoint.addresses.iter().flat_map(|ip| match ip {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     });
-    fold(endpoint.region.bytes().chain(addresses))
+    let records = endpoint.records.iter().flat_map(|record| record.rdata.iter().copied());
+    fold(endpoint.region.bytes().chain(addresses).chain(records))
 }
 
 fn fold(bytes: impl Iterator<Item = u8>) -> u64 {

@@ -66,7 +66,17 @@ impl InfoCode {
     pub const INVALID_QUERY_TYPE: InfoCode = InfoCode(30);
 }
 
-impl Reply<'_> {
+impl<'a> Reply<'a> {
+    /// The same with one more error, unless there are [`MAX_ERRORS`] already.
+    pub fn with_error<'b>(&self, error: ExtendedError<'b>) -> Reply<'b>
+    where
+        'a: 'b,
+    {
+        let mut more: Reply<'b> = self.clone();
+        let _ = more.errors.try_push(error);
+        more
+    }
+
     /// Octets that the record takes at most, padding's data not counted: that takes what is left.
     pub fn encoded_len(&self) -> usize {
         let option = |data: usize| OPTION_HEAD + data;

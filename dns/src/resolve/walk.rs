@@ -138,6 +138,10 @@ impl<'z> Walk<'z, '_> {
         }
         let Some(slot) = zones.slot(node, Rtype::CNAME) else { return Step::Done };
         self.push(owner, slot);
+        if slot.service.is_some() {
+            // Where it leads is the caller's to choose, and to resolve.
+            return Step::Done;
+        }
         let target = zones.rrset(slot).rdatas().next();
         target.map_or(Step::Done, |target| {
             Step::Follow(OwnerAt::Frozen(NameRef::from_checked(target)))

@@ -115,6 +115,10 @@ pub enum ZoneFault {
     /// Static records of a type that the service answers.
     #[error("the zone has {0} records at the service's name")]
     ServiceBesideStatic(Rtype),
+    /// A service that answers a CNAME and something else, or stands where something else does
+    /// (RFC 2181 §10.1).
+    #[error("the service answers a CNAME, and has {0} records beside it")]
+    CnameServiceBeside(Rtype),
     /// A service that answers nothing, or a type that is not data.
     #[error("a service cannot answer {0}")]
     ServiceType(Rtype),
@@ -166,6 +170,9 @@ impl ZoneFault {
             ZoneFault::DsWithoutCut => "add the child's NS records, or remove the DS",
             ZoneFault::AtWildcard(_) => "write the names out",
             ZoneFault::TtlMismatch { .. } => "give all records of the set one TTL",
+            ZoneFault::CnameServiceBeside(_) => {
+                "a name with a CNAME has no other data; at an apex, make the service an alias"
+            }
             ZoneFault::ServiceOutsideZones => "add a [[zone]] that holds the name",
             ZoneFault::ServiceBelowCut(_) => "the child's servers answer for this name, not we",
             ZoneFault::ServiceBelowDname(_) => "remove the DNAME, or move the service",

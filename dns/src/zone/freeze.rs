@@ -149,13 +149,16 @@ impl<'a> Draft<'a> {
             self.errors.push(ZoneError::of(name, ZoneFault::ServiceWithoutTypes));
         }
         for &rtype in &service.types {
-            let structural =
-                matches!(rtype, Rtype::NS | Rtype::SOA | Rtype::CNAME | Rtype::DNAME | Rtype::DS);
+            let structural = matches!(rtype, Rtype::NS | Rtype::SOA | Rtype::DNAME | Rtype::DS);
             if structural || rtype.is_meta() {
                 self.errors.push(ZoneError::of(name, ZoneFault::ServiceType(rtype)));
             }
         }
         let mut faults = Vec::new();
+        let cname = service.types.contains(&Rtype::CNAME);
+        if cname && let Some(&other) = service.types.iter().find(|&&t| t != Rtype::CNAME) {
+            faults.push(ZoneFault::CnameServiceBeside(other));
+        }
         let node = self.node(name);
         if node.service.replace(service).is_some() {
             faults.push(ZoneFault::DuplicateService);
@@ -163,6 +166,8 @@ impl<'a> Draft<'a> {
         for set in &node.sets {
             if set[0].rtype == Rtype::CNAME {
                 faults.push(ZoneFault::ServiceAtCname);
+            } else if cname {
+                faults.push(ZoneFault::CnameServiceBeside(set[0].rtype));
             } else if service.types.contains(&set[0].rtype) {
                 faults.push(ZoneFault::ServiceBesideStatic(set[0].rtype));
             }
@@ -243,7 +248,7 @@ impl<'a> Draft<'a> {
                     slots_at,
                     slots: u16::try_from(slots.len()).ok()?,
                     kind: found.kind,
-                    has_cname: node.has(Rtype::CNAME),
+                    has_cname: slots.iter().any(|slot| slot.rtype == Rtype::CNAME),
                     has_dname: node.has(Rtype::DNAME),
                     zone: ZoneId(u32::try_from(found.zone).ok()?),
                     link: NodeId(u32::try_from(found.link).ok()?),

@@ -125,10 +125,16 @@ pub(super) struct Zone {
 pub(super) struct Service {
     /// An owner name inside one of the zones.
     pub(super) name: Spanned<String>,
+    /// The name of the service that this is another name of; then there is nothing else.
+    pub(super) alias: Option<Spanned<String>>,
     /// Seconds.
-    pub(super) ttl: Spanned<u32>,
+    pub(super) ttl: Option<Spanned<u32>>,
     /// The chain.
-    pub(super) route: Spanned<Vec<Spanned<toml::Value>>>,
+    pub(super) route: Option<Spanned<Vec<Spanned<toml::Value>>>>,
+    /// An HTTPS record as in a master file; address hints are added.
+    pub(super) https: Option<Spanned<String>>,
+    /// An SVCB record as in a master file; address hints are added.
+    pub(super) svcb: Option<Spanned<String>>,
     /// Where it runs.
     #[serde(default)]
     pub(super) endpoint: Vec<Endpoint>,
@@ -141,7 +147,18 @@ pub(super) struct Endpoint {
     /// A region whose location is known.
     pub(super) region: Spanned<String>,
     /// A and AAAA.
-    pub(super) addresses: Spanned<Vec<Spanned<String>>>,
+    pub(super) addresses: Option<Spanned<Vec<Spanned<String>>>>,
+    /// A host name instead of everything else.
+    pub(super) cname: Option<Spanned<String>>,
+    /// MX records as in a master file: "10 mail.example."
+    #[serde(default)]
+    pub(super) mx: Vec<Spanned<String>>,
+    /// SRV records as in a master file: "0 5 443 host.example."
+    #[serde(default)]
+    pub(super) srv: Vec<Spanned<String>>,
+    /// TXT records as in a master file, or one plain text.
+    #[serde(default)]
+    pub(super) txt: Vec<Spanned<String>>,
     /// Share in a weighted pick. Default 100.
     pub(super) weight: Option<u32>,
     /// Requests per second.

@@ -1,15 +1,21 @@
 //! `[[service]]`: endpoints, addresses, pings and the route.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
 use daemon::config::Spanned;
+use dns::name::Name;
+use dns::rr::Rtype;
 
 use super::{Checker, MAX_TTL, raw};
-use crate::service::{Endpoint, MAX_ADDRESSES, MAX_ENDPOINTS, MAX_STEPS, Ping, Service, Step};
+use crate::binding::{IPV4HINT, IPV6HINT};
+use crate::service::{
+    Alias, Binding, Endpoint, Form, MAX_BINDING, MAX_ENDPOINTS, MAX_RECORDS, MAX_STEPS, Ping,
+    Record, Service, Step,
+};
 
 /// Endpoints share among them at most this: weights are ratios, not identifiers.
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -18,16 +24,24 @@ const STEPS: &str = "the steps are \"healthy\", \"nearest\", \"weighted\", { tak
                      { healthy = { min_healthy = 2 } }";
 
 impl Checker<'_> {
+    /// Everything with endpoints of its own.
     pub(super) fn services(&mut self, raw: &[raw::Service]) -> Vec<(Service, Range<usize>)> {
-        raw.iter().filter_map(|service| self.service(service)).collect()
+        let own = raw.iter().filter(|service| service.alias.is_none());
+        own.filter_map(|service| self.service(service)).collect()
     }
 
     fn service(&mut self, raw: &raw::Service) -> Option<(Service, Range<usize>)> {
         let name = self.name(&raw.name)?;
-        if *raw.ttl.get_ref() > MAX_TTL {
-            self.error(raw.ttl.span(), format!("a TTL is at most {MAX_TTL} seconds"), None);
+        let (Some(ttl), Some(route)) = (&raw.ttl, &raw.route) else {
+            let help = Some("ttl = 60, route = [\"healthy\", \"nearest\"]; or alias = \"…\"");
+            self.error(raw.name.span(), "a service needs ttl and route", help);
+            return None;
+        };
+        if *ttl.get_ref() > MAX_TTL {
+            self.error(ttl.span(), format!("a TTL is at most {MAX_TTL} seconds"), None);
         }
-        let route = self.route(&raw.route);
+        let span = route.span();
+        let route = self.route(route);
         let cut = route.iter().position(|step| matches!(step, Step::Take(_)));
         if cut.is_some_and(|cut| route[cut..].iter().any(|s| matches!(s, Step::Healthy { .. }))) {
             self.warnings.push(format!(
@@ -45,8 +59,68 @@ impl Checker<'_> {
         }
         let mut seen = HashSet::new();
         let endpoints = raw.endpoint.iter().map(|e| self.endpoint(e, &mut seen)).collect();
-        let ttl = Duration::from_secs(u64::from(*raw.ttl.get_ref()));
-        Some((Service { name, ttl, route, endpoints }, raw.name.span()))
+        let bindings = [(Rtype::HTTPS, &raw.https), (Rtype::SVCB, &raw.svcb)];
+        let bindings = bindings
+            .into_iter()
+            .filter_map(|(rtype, text)| self.binding(rtype, text.as_ref()?))
+            .collect();
+        let ttl = Duration::from_secs(u64::from(*ttl.get_ref()));
+        let service = Service { name, ttl, route, endpoints, bindings };
+        self.host_names(&service, &raw.endpoint, span);
+        Some((service, raw.name.span()))
+    }
+
+    /// Second names of the services.
+    pub(super) fn aliases(
+        &mut self,
+        raw: &[raw::Service],
+        services: &[(Service, Range<usize>)],
+    ) -> Vec<(Alias, Range<usize>)> {
+        let mut aliases = Vec::new();
+        let by_name: HashMap<&Name, usize> =
+            services.iter().enumerate().map(|(at, (service, _))| (&service.name, at)).collect();
+        for service in raw {
+            let Some(of) = &service.alias else { continue };
+            let more = service.ttl.is_some()
+                || service.route.is_some()
+                || service.https.is_some()
+                || service.svcb.is_some()
+                || !service.endpoint.is_empty();
+            if more {
+                let help = Some("remove the rest, or the alias");
+                self.error(of.span(), "an alias has a name and nothing else of its own", help);
+            }
+            let (Some(name), Some(target)) = (self.name(&service.name), self.name(of)) else {
+                continue;
+            };
+            match by_name.get(&target) {
+                None => {
+                    let message = format!("no service here is called {target}");
+                    let help = Some("an alias leads to a service with endpoints, in one step");
+                    self.error(of.span(), message, help);
+                }
+                Some(at) if services[*at].0.endpoints.iter().all(|e| e.addresses.is_empty()) => {
+                    let message = format!("{target} has no addresses an alias could answer");
+                    self.error(of.span(), message, None);
+                }
+                Some(at) => aliases.push((Alias { name, service: *at }, service.name.span())),
+            }
+        }
+        aliases
+    }
+
+    /// A host name stands alone (RFC 2181 §10.1), and there is one of it.
+    fn host_names(&mut self, service: &Service, raw: &[raw::Endpoint], route: Range<usize>) {
+        let Some(cname) = raw.iter().find_map(|endpoint| endpoint.cname.as_ref()) else { return };
+        if service.types().iter().any(|rtype| *rtype != Rtype::CNAME) {
+            let help = Some("give every endpoint a cname and nothing else, or none a cname");
+            self.error(cname.span(), "a name with a CNAME has no other data", help);
+        }
+        let many = |step: &Step| matches!(step, Step::Take(n) if n.get() > 1);
+        if service.route.iter().any(many) {
+            let help = Some("take = 1, or leave it out");
+            self.error(route, "a name has one CNAME; the route takes several", help);
+        }
     }
 
     fn endpoint(&mut self, raw: &raw::Endpoint, seen: &mut HashSet<IpAddr>) -> Endpoint {
@@ -56,8 +130,28 @@ impl Checker<'_> {
         if let Some(point) = found {
             self.use_location(&region, point);
         }
-        let mut addresses = Vec::with_capacity(raw.addresses.get_ref().len());
-        for text in raw.addresses.get_ref() {
+        let addresses =
+            raw.addresses.as_ref().map(|raw| self.addresses(raw, seen)).unwrap_or_default();
+        let records = self.records(raw);
+        if raw.addresses.is_none() && records.is_empty() {
+            let help = Some("addresses, cname, mx, srv or txt");
+            self.error(raw.region.span(), "an endpoint without records has no answer", help);
+        }
+        let weight = raw.weight.unwrap_or(100);
+        if weight > MAX_WEIGHT {
+            self.error(raw.region.span(), format!("a weight is at most {MAX_WEIGHT}"), None);
+        }
+        let pings = raw.ping.as_ref().map(|ping| self.pings(ping)).unwrap_or_default();
+        Endpoint { region, addresses, records, weight, capacity: raw.capacity, pings }
+    }
+
+    fn addresses(
+        &mut self,
+        raw: &Spanned<Vec<Spanned<String>>>,
+        seen: &mut HashSet<IpAddr>,
+    ) -> Vec<IpAddr> {
+        let mut addresses = Vec::with_capacity(raw.get_ref().len());
+        for text in raw.get_ref() {
             match text.get_ref().parse::<IpAddr>() {
                 Ok(address) if seen.insert(address) => addresses.push(address),
                 Ok(address) => {
@@ -70,21 +164,94 @@ impl Checker<'_> {
                 }
             }
         }
-        if raw.addresses.get_ref().is_empty() {
-            self.error(raw.addresses.span(), "an endpoint without addresses has no answer", None);
+        if raw.get_ref().is_empty() {
+            self.error(raw.span(), "an endpoint without addresses has no answer", None);
         }
         for v4 in [true, false] {
-            if addresses.iter().filter(|a| a.is_ipv4() == v4).count() > MAX_ADDRESSES {
-                let message = format!("at most {MAX_ADDRESSES} addresses of a family");
-                self.error(raw.addresses.span(), message, Some("split the endpoint"));
+            if addresses.iter().filter(|a| a.is_ipv4() == v4).count() > MAX_RECORDS {
+                let message = format!("at most {MAX_RECORDS} addresses of a family");
+                self.error(raw.span(), message, Some("split the endpoint"));
             }
         }
-        let weight = raw.weight.unwrap_or(100);
-        if weight > MAX_WEIGHT {
-            self.error(raw.region.span(), format!("a weight is at most {MAX_WEIGHT}"), None);
+        addresses
+    }
+
+    /// What an endpoint has beside addresses.
+    fn records(&mut self, raw: &raw::Endpoint) -> Vec<Record> {
+        let cname = raw.cname.as_slice();
+        let forms = [
+            (Form::Cname, cname),
+            (Form::Mx, &raw.mx),
+            (Form::Srv, &raw.srv),
+            (Form::Txt, &raw.txt),
+        ];
+        let mut records: Vec<Record> = Vec::new();
+        for (form, texts) in forms {
+            if let Some(first) = texts.get(MAX_RECORDS) {
+                self.error(first.span(), format!("at most {MAX_RECORDS} {form} records"), None);
+            }
+            for text in texts {
+                let Some(rdata) = self.rdata(form.rtype(), text) else { continue };
+                if records.iter().any(|known| known.form == form && known.rdata == rdata) {
+                    let help = Some("RRsets are sets (RFC 2181 §5)");
+                    self.error(text.span(), format!("the same {form} record twice"), help);
+                }
+                records.push(Record { form, rdata, text: text.get_ref().clone() });
+            }
         }
-        let pings = raw.ping.as_ref().map(|ping| self.pings(ping)).unwrap_or_default();
-        Endpoint { region, addresses, weight, capacity: raw.capacity, pings }
+        records
+    }
+
+    /// The data of one record. Names count from the root: the final dot may be left out.
+    fn rdata(&mut self, rtype: Rtype, text: &Spanned<String>) -> Option<Box<[u8]>> {
+        // A text that nobody quoted is one string, not one per word.
+        let plain = rtype == Rtype::TXT && !text.get_ref().trim_start().starts_with('"');
+        let read = match plain {
+            true => character_string(text.get_ref()),
+            false => dns::zonefile::rdata(rtype, text.get_ref(), &Name::root()),
+        };
+        match read {
+            Ok(rdata) => Some(rdata),
+            Err(message) => {
+                let help = Some(match rtype {
+                    Rtype::MX => "\"10 mail.example.\"",
+                    Rtype::SRV => "\"0 5 443 host.example.\": priority, weight, port, host",
+                    Rtype::TXT => "a text, or quoted strings: '\"one\" \"two\"'",
+                    Rtype::CNAME => "\"host.example.\"",
+                    _ => "\"1 . alpn=h2 port=8443\"",
+                });
+                self.error(text.span(), message, help);
+                None
+            }
+        }
+    }
+
+    fn binding(&mut self, rtype: Rtype, text: &Spanned<String>) -> Option<Binding> {
+        let rdata = self.rdata(rtype, text)?;
+        let wrong = match rdata.as_ref() {
+            [0, 0, ..] => Some((
+                "AliasMode has no addresses to hint at",
+                "write it into the zone file, or make this an alias",
+            )),
+            // Priority, the root, and then the first parameter.
+            [_, _, 0, parameters @ ..] if has_hints(parameters) => Some((
+                "ipv4hint and ipv6hint are added: they are those of the client",
+                "leave them out",
+            )),
+            [_, _, 0, ..] => None,
+            _ => Some((
+                "hints are this name's addresses, so the target is this name",
+                "\".\" as the target; other targets go into the zone file",
+            )),
+        };
+        if let Some((message, help)) = wrong {
+            self.error(text.span(), message, Some(help));
+        }
+        if rdata.len() > MAX_BINDING {
+            let message = format!("{} octets of data; the limit is {MAX_BINDING}", rdata.len());
+            self.error(text.span(), message, None);
+        }
+        Some(Binding { rtype, rdata })
     }
 
     fn pings(&mut self, raw: &Spanned<raw::Pings>) -> Vec<Ping> {
@@ -126,6 +293,25 @@ impl Checker<'_> {
         }
         steps
     }
+}
+
+/// One string of a TXT record.
+fn character_string(text: &str) -> Result<Box<[u8]>, String> {
+    let length = u8::try_from(text.len())
+        .map_err(|_| format!("a text of {} octets; a string has at most 255", text.len()))?;
+    Ok(std::iter::once(length).chain(text.bytes()).collect())
+}
+
+/// Whether service parameters have addresses (RFC 9460 §7.3) already.
+fn has_hints(mut parameters: &[u8]) -> bool {
+    while let [k0, k1, l0, l1, rest @ ..] = parameters {
+        if matches!(u16::from_be_bytes([*k0, *k1]), IPV4HINT | IPV6HINT) {
+            return true;
+        }
+        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
+        parameters = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 fn parse_step(value: &toml::Value) -> Result<Step, String> {

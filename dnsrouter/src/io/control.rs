@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::explain::{self, Considered, Decision, Seen};
 use crate::monitor::unix_ms;
 use crate::plan::Snapshot;
-use crate::policy::Family;
+use crate::service::Form;
 
 use super::keeper::Shared;
 
@@ -44,14 +44,12 @@ impl Control for Service {
             Status::invalid_argument(format!("{:?} is no domain name: {error}", asked.name))
         })?;
         let client = parse_client(&asked.client)?;
-        let families: &[Family] = match asked.r#type.to_ascii_uppercase().as_str() {
-            "" => &[Family::V4, Family::V6],
-            "A" => &[Family::V4],
-            "AAAA" => &[Family::V6],
-            other => {
-                let message = format!("type {other:?}: a route decides A and AAAA only");
-                return Err(Status::invalid_argument(message));
-            }
+        let one;
+        let forms: &[Form] = if asked.r#type.is_empty() {
+            &Form::ALL
+        } else {
+            one = [parse_form(&asked.r#type)?];
+            &one
         };
         let snapshot = std::sync::Arc::clone(&self.shared.plan.load());
         let Some(policy) = explain::find(&snapshot, &name) else {
@@ -60,7 +58,7 @@ impl Control for Service {
             )));
         };
         let now = unix_ms(SystemTime::now()) / 1000;
-        let explained = explain::explain(&snapshot, policy, client, families, now);
+        let explained = explain::explain(&snapshot, policy, client, forms, now);
         let place = &explained.place;
         Ok(Response::new(wire::ExplainReply {
             name: name.to_string(),
@@ -145,14 +143,19 @@ fn parse_client(text: &str) -> Result<IpAddr, Status> {
     })
 }
 
+fn parse_form(text: &str) -> Result<Form, Status> {
+    let known = Form::ALL.into_iter().find(|form| form.to_string().eq_ignore_ascii_case(text));
+    known.ok_or_else(|| {
+        let forms = Form::ALL.map(|form| form.to_string()).join(", ");
+        Status::invalid_argument(format!("type {text:?}: a route decides {forms}"))
+    })
+}
+
 fn decision(decision: Decision) -> wire::Decision {
     wire::Decision {
-        r#type: match decision.family {
-            Family::V4 => "A".into(),
-            Family::V6 => "AAAA".into(),
-        },
+        r#type: decision.form.to_string(),
         steps: decision.steps.into_iter().map(step).collect(),
-        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
+        addresses: decision.records,
         ttl: decision.ttl,
         scope: decision.scope.into(),
         fail_open: decision.fail_open,
@@ -174,7 +177,7 @@ fn step(seen: Seen) -> wire::Step {
 fn candidate(considered: Considered) -> wire::Candidate {
     wire::Candidate {
         region: considered.region,
-        addresses: considered.addresses.iter().map(ToString::to_string).collect(),
+        addresses: considered.records,
         kept: considered.kept,
         reason: considered.reason,
         kilometres: considered.distance.map_or(-1.0, |Kilometres(km)| km),

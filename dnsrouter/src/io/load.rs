@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use daemon::config::{ConfigError, Problem};
 use daemon::places::Places;
+use dns::name::Name;
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, Zones};
 use geo::{Ranking, Table};
@@ -18,7 +19,7 @@ use zonefiles::MasterFile;
 use crate::config::Config;
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
-use crate::service::{Service, Target};
+use crate::service::{Alias, Target};
 
 /// Everything that was read, checked and compiled.
 pub struct Loaded {
@@ -153,10 +154,7 @@ impl Loader {
                 }
             }
         }
-        let nodes: Vec<_> = (0_u32..)
-            .zip(&config.services)
-            .map(|(id, (service, _))| service_node(ServiceId(id), service))
-            .collect();
+        let nodes = service_nodes(config);
         let key = *self.hash_key.get_or_insert_with(|| {
             let random = || getrandom::u64().unwrap_or(0);
             [random(), random()]
@@ -165,9 +163,10 @@ impl Loader {
         let nodes = if problems.is_empty() { &nodes[..] } else { &[] };
         Zones::freeze(&data, nodes, key).unwrap_or_else(|errors| {
             for error in errors {
-                let service =
-                    config.services.iter().find(|(service, _)| service.name == error.name);
-                let span = service.map_or(0..0, |(_, span)| span.clone());
+                let services = config.services.iter().map(|(service, at)| (&service.name, at));
+                let aliases = config.aliases.iter().map(|(alias, at)| (&alias.name, at));
+                let named = services.chain(aliases).find(|(name, _)| **name == error.name);
+                let span = named.map_or(0..0, |(_, span)| span.clone());
                 let message = format!("{}: {}", error.name, error.fault);
                 problems.push(config.source.error(span, message, error.fault.help()));
             }
@@ -213,12 +212,24 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
     Ok(Stamp { inode: meta.ino(), size: meta.len(), modified: meta.modified().ok() })
 }
 
-fn service_node(id: ServiceId, service: &Service) -> ServiceNode {
-    let has = |v4| service.endpoints.iter().flat_map(|e| &e.addresses).any(|a| a.is_ipv4() == v4);
-    let mut types = Vec::new();
-    types.extend(has(true).then_some(Rtype::A));
-    types.extend(has(false).then_some(Rtype::AAAA));
-    ServiceNode { name: service.name.clone(), id, types }
+/// Where services and their aliases stand.
+fn service_nodes(config: &Config) -> Vec<ServiceNode> {
+    let node = |at: usize, name: &Name, types| {
+        let id = ServiceId(u32::try_from(at).unwrap_or(u32::MAX));
+        ServiceNode { name: name.clone(), id, types }
+    };
+    let services = config.services.iter().enumerate();
+    let services = services.map(|(at, (service, _))| node(at, &service.name, service.types()));
+    let aliases = config.aliases.iter().map(|(Alias { name, service }, _)| {
+        let types = config.services[*service].0.types();
+        node(*service, name, types.into_iter().filter(|rtype| is_aliased(*rtype)).collect())
+    });
+    services.chain(aliases).collect()
+}
+
+/// What an alias answers: where to connect, and nothing else.
+fn is_aliased(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::HTTPS | Rtype::SVCB)
 }
 
 /// Services against the locations and targets they use.
@@ -242,7 +253,11 @@ fn compile(config: &Config) -> plan::Services {
         (service.name.clone(), Policy::compile(service, |region| index[region], &mut id))
     });
     let services = services.collect();
-    plan::Services { services, locations, targets: targets.into() }
+    let aliases = config.aliases.iter().map(|(Alias { name, service }, _)| {
+        (name.clone(), ServiceId(u32::try_from(*service).unwrap_or(u32::MAX)))
+    });
+    let aliases = aliases.collect();
+    plan::Services { services, aliases, locations, targets: targets.into() }
 }
 
 /// Of everything people wrote; hash keys and file names leave no trace in it.
@@ -253,6 +268,9 @@ fn fingerprint(zones: &Zones, config: &Config, table: &Table) -> u64 {
     hasher.write_u64(table.fingerprint());
     for (service, _) in &config.services {
         hasher.write(format!("{service:?}").as_bytes());
+    }
+    for (alias, _) in &config.aliases {
+        hasher.write(format!("{alias:?}").as_bytes());
     }
     hasher.write(format!("{:?}", config.locations).as_bytes());
     hasher.finish()

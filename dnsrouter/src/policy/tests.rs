@@ -20,15 +20,17 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
         addresses: std::iter::once(format!("10.0.0.{i}").parse().unwrap())
             .chain(v6.then(|| format!("fd00::{i:x}").parse().unwrap()))
             .collect(),
+        records: Vec::new(),
         weight: *weight,
         capacity: None,
-        pings: vec![crate::service::Ping { host: format!("10.0.0.{i}"), port: 1 }],
+        pings: vec![service::Ping { host: format!("10.0.0.{i}"), port: 1 }],
     });
     let service = Service {
         name: "geo.example.".parse().unwrap(),
         ttl: Duration::from_secs(60),
         route: route.to_vec(),
         endpoints: endpoints.collect(),
+        bindings: Vec::new(),
     };
     Policy::compile(
         &service,
@@ -50,8 +52,8 @@ fn states(up: &[bool]) -> Health {
 
 /// The last octets of the answer.
 fn answer(policy: &Policy, client: &Client<'_>, health: &Health) -> Vec<u8> {
-    let choice = policy.choose(Family::V4, client, health, &mut ());
-    policy.addresses(Family::V4, &choice, health).map(|a| a.rdata()[3]).collect()
+    let choice = policy.choose(Form::A, client, health, &mut ());
+    policy.records(Form::A, &choice, health).map(|a| a.rdata()[3]).collect()
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn all_dead_answers_as_all_alive() {
         let client = client(&order, 0);
         let dead = states(&[false; 3]);
         assert_eq!(answer(&policy, &client, &dead), answer(&policy, &client, &states(&[true; 3])));
-        assert!(policy.choose(Family::V4, &client, &dead, &mut ()).fail_open);
+        assert!(policy.choose(Form::A, &client, &dead, &mut ()).fail_open);
     }
     assert!(policy.fails_open(&states(&[false; 3])));
     assert!(!policy.fails_open(&states(&[false, true, false])));
@@ -158,6 +160,7 @@ fn families_are_chosen_separately() {
         nearest_without_v6.push(Endpoint {
             region: format!("r{location}"),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            records: Vec::new(),
             weight: 1,
             capacity: None,
             pings: vec![],
@@ -168,24 +171,25 @@ fn families_are_chosen_separately() {
         ttl: Duration::from_secs(60),
         route: vec![HEALTHY, Step::Nearest],
         endpoints: nearest_without_v6,
+        bindings: Vec::new(),
     };
     let policy = Policy::compile(&service, |r| r[1..].parse().unwrap(), |_| TargetId(0));
     let client = client(&[1, 0], 0);
     let health = Health::default();
-    let chosen = |family| {
-        let choice = policy.choose(family, &client, &health, &mut ());
-        policy.addresses(family, &choice, &health).map(|a| a.ip.to_string()).collect::<Vec<_>>()
+    let chosen = |form| {
+        let choice = policy.choose(form, &client, &health, &mut ());
+        policy.records(form, &choice, &health).map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(chosen(Family::V4), ["10.0.0.1"]);
-    assert_eq!(chosen(Family::V6), ["fd00::"]);
-    assert_eq!(policy.scope(Family::V4, &client), 20);
-    assert_eq!(policy.scope(Family::V6, &client), 0, "one location: the client does not matter");
+    assert_eq!(chosen(Form::A), ["10.0.0.1"]);
+    assert_eq!(chosen(Form::Aaaa), ["fd00::"]);
+    assert_eq!(policy.scope(Form::A, &client), 20);
+    assert_eq!(policy.scope(Form::Aaaa, &client), 0, "one location: the client does not matter");
 }
 
 #[test]
 fn the_scope_is_as_fine_as_what_the_steps_look_at() {
     let scope = |route: &[Step], endpoints: &[(u8, u32)]| {
-        policy(route, endpoints, false).scope(Family::V4, &client(&[0, 1], 0))
+        policy(route, endpoints, false).scope(Form::A, &client(&[0, 1], 0))
     };
     assert_eq!(scope(&[HEALTHY], &[(0, 1), (1, 1)]), 0);
     assert_eq!(scope(&[HEALTHY, Step::Nearest], &[(0, 1), (1, 1)]), 20);
@@ -224,7 +228,7 @@ proptest! {
         unique.sort_unstable();
         unique.dedup();
         prop_assert_eq!(unique.len(), got.len());
-        let choice = policy.choose(Family::V4, &client, &health, &mut ());
+        let choice = policy.choose(Form::A, &client, &health, &mut ());
         if choice.fail_open {
             prop_assert_eq!(got, answer(&policy, &client, &states(&[true; 10])));
         } else if route.iter().any(|step| matches!(step, Step::Healthy { .. })) {

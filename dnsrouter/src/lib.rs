@@ -26,6 +26,7 @@ pub mod client;
 pub mod config;
 pub mod counters;
 pub mod explain;
+pub mod guard;
 pub mod health;
 pub mod io;
 pub mod monitor;

@@ -25,6 +25,7 @@
 //! | a query's client subnet | place and provable scope | [`Table::lookup_subnet`] |
 //! | only a packet's source | its place | [`Table::lookup_source`] |
 //! | a place | your locations by distance | [`Ranking::order`] |
+//! | a list of networks | which of them an address is in | [`Networks::find`] |
 //!
 //! **The scope is the point.** An answer that depends on where the client is may be cached for a
 //! whole network (RFC 7871), so a lookup must say for which network it holds. A [`Table`] divides
@@ -57,6 +58,7 @@ mod column;
 mod country;
 mod layer;
 pub mod mmdb;
+mod networks;
 mod partition;
 mod place;
 mod point;
@@ -68,6 +70,7 @@ mod table;
 
 pub use country::{Country, CountryError};
 pub use layer::Layer;
+pub use networks::Networks;
 pub use place::{Place, PlaceId, Source};
 pub use point::{Kilometres, Point, PointError};
 pub use ranking::Ranking;

@@ -34,6 +34,13 @@ pub struct Zones {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZoneId(pub(super) u32);
 
+impl ZoneId {
+    /// Its place among [`Zones::zones`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Number of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct NodeId(pub(super) u32);
@@ -147,7 +154,7 @@ impl Zones {
     /// # Panics
     /// If `id` is of another, larger `Zones`.
     pub fn zone(&self, id: ZoneId) -> Zone<'_> {
-        assert!((id.0 as usize) < self.zones.len(), "a zone of this snapshot");
+        assert!(id.index() < self.zones.len(), "a zone of this snapshot");
         Zone { zones: self, id }
     }
 
@@ -285,7 +292,7 @@ pub struct Zone<'z> {
 
 impl<'z> Zone<'z> {
     fn entry(&self) -> &'z ZoneEntry {
-        &self.zones.zones[self.id.0 as usize]
+        &self.zones.zones[self.id.index()]
     }
 
     /// Its number.

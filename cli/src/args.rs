@@ -4,7 +4,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, context, dev, dig, explain, ping, pki, status};
+use crate::commands::{completions, context, dev, dig, explain, ping, pki, status, zone};
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
 use crate::surroundings::Surroundings;
@@ -17,6 +17,7 @@ Examples:
   geoip dig geo.test-net.io --subnet 128.135.0.0/24
   geoip explain --client 128.135.0.1 geo.test-net.io
   geoip status                                   what the name servers see, and alarms
+  geoip zone check test-net.io.zone              mistakes before a name server sees them
 
 Exit codes: 0 success, 1 failure or alarm, 2 usage error, 3 a name server is unreachable (status).";
 
@@ -42,6 +43,9 @@ pub(crate) struct Global {
     /// Output for people or for programs
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
+    /// The same as --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub(crate) json: bool,
     /// Say more
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -55,6 +59,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Context(context::Args),
     Pki(pki::Args),
+    Zone(zone::Args),
     Dev(dev::Args),
     Completions(completions::Args),
 }
@@ -69,7 +74,10 @@ pub(crate) struct Invocation {
 impl Invocation {
     /// The output format, text unless told otherwise.
     pub(crate) fn format(&self) -> Format {
-        self.global.output.unwrap_or_default()
+        match self.global.json {
+            true => Format::Json,
+            false => self.global.output.unwrap_or_default(),
+        }
     }
 
     /// Whether the chosen context is that of `geoip dev up`; not when that cannot be known.

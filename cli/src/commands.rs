@@ -8,3 +8,4 @@ pub(crate) mod explain;
 pub(crate) mod ping;
 pub(crate) mod pki;
 pub(crate) mod status;
+pub(crate) mod zone;

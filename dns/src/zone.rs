@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`Record`] | one record and where it was written | between parser and checks |
 //! | [`ZoneData`] | the checked records of one zone, sorted | until frozen; also for comparing |
+//! | [`Lint`] | something allowed and doubtful in a zone | telling its author |
 //! | [`ServiceNode`] | a name whose addresses are chosen per client | input of freezing |
 //! | [`Zones`] | all zones in a few flat arrays under one hash table | answering |
 //!
@@ -22,10 +23,12 @@ mod data;
 mod emit;
 mod error;
 mod freeze;
+mod lint;
 mod table;
 
 pub use data::{Position, Record, ZoneData};
 pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
 pub use freeze::{ServiceId, ServiceNode};
+pub use lint::{Doubt, Lint, MAX_LINTS, lint};
 pub(crate) use table::{Kind, Node, NodeId, Slot};
 pub use table::{Zone, ZoneId, Zones};

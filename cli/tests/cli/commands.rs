@@ -9,7 +9,7 @@ use crate::home::{ClosedPort, Home};
 #[test]
 fn usage_errors_exit_2_and_go_to_stderr() {
     let home = Home::new();
-    let cases: [&[&str]; 14] = [
+    let cases: [&[&str]; 17] = [
         &[],
         &["nonsense"],
         &["ping"],
@@ -24,6 +24,9 @@ fn usage_errors_exit_2_and_go_to_stderr() {
         &["status"],
         &["pki", "issue", "--dir", "pki"],
         &["context", "use", "prod"],
+        &["zone", "check"],
+        &["zone", "check", "a", "b", "--origin", "example.com"],
+        &["zone", "check", "a", "--json", "--output", "text"],
     ];
     for words in cases {
         let run = home.run(words);
@@ -38,7 +41,9 @@ fn help_and_version_exit_0() {
     let home = Home::new();
     let version = home.run(&["--version"]);
     assert_eq!(version.stdout, format!("geoip {}\n", env!("CARGO_PKG_VERSION")));
-    for command in ["ping", "dig", "explain", "status", "context", "pki", "dev", "completions"] {
+    for command in
+        ["ping", "dig", "explain", "status", "context", "pki", "zone", "dev", "completions"]
+    {
         let help = home.run(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{command}");
         assert!(help.stdout.contains("Usage: geoip"), "{command}: {}", help.stdout);

@@ -4,3 +4,4 @@
 mod commands;
 mod dev;
 mod home;
+mod zone;

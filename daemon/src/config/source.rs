@@ -116,6 +116,18 @@ impl Source {
 }
 
 impl Problem {
+    /// The file, variable or flag it is in.
+    pub fn file(&self) -> &str {
+        &self.part.name
+    }
+
+    /// The same with `kind` before its message, as in `warning: …`.
+    #[must_use]
+    pub fn called(mut self, kind: &str) -> Self {
+        self.message.insert_str(0, kind);
+        self
+    }
+
     /// What is wrong.
     pub fn message(&self) -> &str {
         &self.message

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod freeze;
+mod lint;
 mod model;
 mod parser;
 mod request;

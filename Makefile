@@ -27,7 +27,7 @@ test: fetch ## every test, the ones with real processes included
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 
-fetch: ## what tests need beside Rust: unbound, geo databases
+fetch: ## what tests need beside Rust: name servers and clients from Debian, geo databases
 	tests/fetch/peers
 	tests/fetch/databases
 

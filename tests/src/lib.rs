@@ -22,6 +22,8 @@
 //! | show a server those papers as they are | [`stranger::Stranger`] |
 //! | read a metric | [`scrape::Metrics`] |
 //! | show what was measured, also after success | [`figures::show`] |
+//! | put questions to ours and other servers as case files have them | [`conformance`] |
+//! | have a port for a program that cannot take any | [`port::free`] |
 //! | wait for something | [`wait::until`], never a sleep |
 //!
 //! Every folder a test writes is a [`scratch::Scratch`]: gone after success, kept and named after
@@ -33,9 +35,11 @@
 pub mod artifact;
 pub mod authority;
 pub mod canary;
+pub mod conformance;
 pub mod figures;
 pub mod geoip;
 pub mod name_server;
+pub mod port;
 pub mod process;
 pub mod query;
 pub mod region;

@@ -1,9 +1,10 @@
 //! A real recursive resolver between clients and our name servers.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::artifact;
+use crate::port;
 use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::wait;
@@ -57,7 +58,7 @@ impl Unbound {
         outgoing: IpAddr,
         tells: Tells,
     ) -> Option<Unbound> {
-        let port = free_port();
+        let port = port::free();
         let folder = scratch.join(name);
         let mut config = format!(
             "server:\n\
@@ -107,16 +108,4 @@ impl Unbound {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         started.then_some(Unbound { address, _process: process })
     }
-}
-
-/// A port that was free for UDP and TCP a moment ago.
-fn free_port() -> u16 {
-    for _ in 0..ATTEMPTS {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let port = tcp.local_addr().expect("a bound listener has an address").port();
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port of {} is free for UDP and TCP", Ipv4Addr::LOCALHOST);
 }

@@ -59,10 +59,6 @@ impl Judge<'_> {
         self.product == Product::Dnsrouter
     }
 
-    fn sent_after_header(&self) -> &[u8] {
-        self.query.bytes.get(12..).unwrap_or_default()
-    }
-
     fn wrong(&mut self, what: &str, expected: impl Into<String>, got: impl Into<String>) {
         self.wrong.push(format!("{what}: {}, expected {}", got.into(), expected.into()));
     }
@@ -86,14 +82,14 @@ impl Judge<'_> {
     }
 
     fn question(&mut self) {
-        let ok = match (self.expected.question, &self.got.questions[..], &self.query.question) {
-            (Question::Same, [got], Some(sent)) => got == sent,
-            (Question::Same, [got], None) => self.sent_after_header().starts_with(got),
-            (Question::Same, ..) => false,
-            (Question::Nothing, got, _) => got.is_empty(),
-            (Question::SameOrNothing, [], _) => true,
-            (Question::SameOrNothing, [got], _) => self.sent_after_header().starts_with(got),
-            (Question::SameOrNothing, ..) => false,
+        let is_sent = |got: &Vec<u8>| match &self.query.question {
+            Some(sent) => got == sent,
+            None => self.query.bytes.get(12..).is_some_and(|sent| sent.starts_with(got)),
+        };
+        let ok = match (self.expected.question, &self.got.questions[..]) {
+            (Question::Same | Question::SameOrNothing, [got]) => is_sent(got),
+            (Question::Nothing | Question::SameOrNothing, got) => got.is_empty(),
+            (Question::Same, _) => false,
         };
         if !ok {
             let got = format!("{} of {:02x?}", self.got.questions.len(), self.got.questions);

@@ -173,8 +173,8 @@ pub(crate) fn name_layout(rtype: u16, rdata: &[u8]) -> Option<(usize, usize)> {
         2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 39 => (0, 1),
         // SOA MINFO RP
         6 | 14 | 17 => (0, 2),
-        // MX AFSDB RT KX
-        15 | 18 | 21 | 36 => (2, 1),
+        // MX AFSDB RT KX SVCB HTTPS
+        15 | 18 | 21 | 36 | 64 | 65 => (2, 1),
         // PX
         26 => (2, 2),
         // SRV
@@ -187,8 +187,6 @@ pub(crate) fn name_layout(rtype: u16, rdata: &[u8]) -> Option<(usize, usize)> {
             }
             (at, 1)
         }
-        // SVCB HTTPS
-        64 | 65 => (2, 1),
         _ => return None,
     };
     Some(layout)

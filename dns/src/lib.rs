@@ -17,7 +17,9 @@
 //! | read EDNS and client subnets | [`edns::Edns`], [`edns::ClientSubnet`] | 6891, 7871 |
 //! | make and judge server cookies | [`edns::cookie::Secrets`] | 7873, 9018 |
 //! | find what to answer | [`zone::Zones::resolve`] into a [`resolve::Resolution`] | 1034, 4592, 6672 |
+//! | verify and sign messages | [`tsig::Request`], [`tsig::Variables`] | 8945 |
 //! | write a reply | [`wire::Writer`], [`edns::Reply`] | 1035, 2181, 9471 |
+//! | change a zone by message | [`update::Changes`] into [`zone::ZoneData::edit`] | 2136 |
 //! | load zones | [`zonefile::parse`], [`zone::ZoneData`], [`zone::Zones::freeze`] | 1035, 2181, 3597 |
 //!
 //! The path from query to reply allocates nothing, and its work is bounded by the message, the
@@ -62,6 +64,8 @@ pub mod edns;
 pub mod name;
 pub mod resolve;
 pub mod rr;
+pub mod tsig;
+pub mod update;
 pub mod wire;
 pub mod zone;
 pub mod zonefile;

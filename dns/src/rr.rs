@@ -171,10 +171,17 @@ codes! {
         NOTIMP = 4 "NOTIMP",
         /// The server does not want to answer.
         REFUSED = 5 "REFUSED",
-        /// A DNAME would have made a name too long (RFC 6672 §2.2).
+        /// A DNAME would have made a name too long (RFC 6672 §2.2), or a name that an update wants
+        /// unused is in use (RFC 2136 §2.2).
         YXDOMAIN = 6 "YXDOMAIN",
+        /// An RRset that an update wants absent exists (RFC 2136 §2.2).
+        YXRRSET = 7 "YXRRSET",
+        /// An RRset that an update wants does not exist (RFC 2136 §2.2).
+        NXRRSET = 8 "NXRRSET",
         /// Not authoritative, or not authorised (RFC 2136, RFC 8945).
         NOTAUTH = 9 "NOTAUTH",
+        /// A name in an update is outside of its zone (RFC 2136 §2.2).
+        NOTZONE = 10 "NOTZONE",
         /// Unknown EDNS version (RFC 6891 §9). The same number is BADSIG inside a TSIG record.
         BADVERS = 16 "BADVERS",
         /// Bad or missing server cookie (RFC 7873 §8).

@@ -17,6 +17,7 @@ mod walk;
 mod writer;
 
 pub use request::{DropReason, Fault, Malformed, Question, Refusal, Request, Signature};
+pub(crate) use walk::{name, record};
 pub use writer::{Fit, NoRoom, Owner, Section, Writer};
 
 use crate::rr::Opcode;

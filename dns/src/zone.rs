@@ -11,6 +11,7 @@
 //! | [`Record`] | one record and where it was written | between parser and checks |
 //! | [`ZoneData`] | the checked records of one zone, sorted | until frozen; also for comparing |
 //! | [`Lint`] | something allowed and doubtful in a zone | telling its author |
+//! | [`Edit`] | a change of a zone that leaves it valid | dynamic updates |
 //! | [`ServiceNode`] | a name whose addresses are chosen per client | input of freezing |
 //! | [`Zones`] | all zones in a few flat arrays under one hash table | answering |
 //!
@@ -20,6 +21,7 @@
 
 mod check;
 mod data;
+mod edit;
 mod emit;
 mod error;
 mod freeze;
@@ -27,6 +29,8 @@ mod lint;
 mod table;
 
 pub use data::{Position, Record, ZoneData};
+pub use edit::Edit;
+pub(crate) use edit::same_data;
 pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
 pub use freeze::{ServiceId, ServiceNode};
 pub use lint::{Doubt, Lint, MAX_LINTS, lint};

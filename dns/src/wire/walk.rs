@@ -1,7 +1,7 @@
 //! Skipping over records without reading them.
 
 use super::HEADER_LEN;
-use crate::name::{MAX_LABEL, MAX_LABELS, MAX_NAME};
+use crate::name::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name};
 
 /// Pointers followed in one name. One per label is the most that makes sense; pointers that only
 /// lead to pointers would make reading cost more than the message's length times a name's.
@@ -9,21 +9,21 @@ const MAX_POINTERS: usize = MAX_LABELS;
 
 /// The fixed parts of one record inside a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Where the record starts.
     pub(super) start: usize,
     /// Whether the owner is the root, written as a single zero octet.
     pub(super) at_root: bool,
-    pub(super) rtype: u16,
-    pub(super) class: u16,
-    pub(super) ttl: u32,
-    pub(super) rdata: &'a [u8],
+    pub(crate) rtype: u16,
+    pub(crate) class: u16,
+    pub(crate) ttl: u32,
+    pub(crate) rdata: &'a [u8],
     /// Where the next record starts.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// Reads the record at `start`; `None` if it is malformed or reaches past the message.
-pub(super) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
+pub(crate) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
     let fixed_at = name_end(bytes, start)?;
     let (fixed, rest) = bytes.get(fixed_at..)?.split_first_chunk::<10>()?;
     let [t0, t1, c0, c1, l0, l1, l2, l3, r0, r1] = *fixed;
@@ -37,6 +37,25 @@ pub(super) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
         rdata,
         end: fixed_at + 10 + rdata.len(),
     })
+}
+
+/// The name at `start`, uncompressed; `None` if it is malformed.
+pub(crate) fn name(bytes: &[u8], start: usize) -> Option<Name> {
+    name_end(bytes, start)?;
+    let (mut at, mut wire) = (start, Vec::new());
+    loop {
+        // It was walked before: every pointer leads back and there is an end.
+        let length = usize::from(*bytes.get(at)?);
+        if length > MAX_LABEL {
+            at = (length & 0x3f) << 8 | usize::from(*bytes.get(at + 1)?);
+            continue;
+        }
+        wire.extend_from_slice(bytes.get(at..=at + length)?);
+        if length == 0 {
+            return Name::from_wire(&wire).ok();
+        }
+        at += 1 + length;
+    }
 }
 
 /// Where the name at `start` ends. Pointers must go back, each before the part of the name that
@@ -98,6 +117,16 @@ mod tests {
         assert_eq!(end(b"\x01", 0), None);
         assert_eq!(end(b"\x40a\x00", 0), None);
         assert_eq!(end(b"\x80a\x00", 0), None);
+    }
+
+    #[test]
+    fn names_are_put_together() {
+        let mut bytes = vec![0; HEADER_LEN];
+        bytes.extend_from_slice(b"\x03Org\x00\x01a\xc0\x0c\x01b\xc0\x11");
+        let read = |start: usize| name(&bytes, HEADER_LEN + start).map(|name| name.to_string());
+        assert_eq!(read(9).as_deref(), Some("b.a.Org."));
+        assert_eq!(read(5).as_deref(), Some("a.Org."));
+        assert_eq!(read(8), None, "a label past the end");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl ZoneData {
 
 /// What a TTL must be equal over: the RRset, and for RRSIG the covered type (RFC 4034 §3: a
 /// signature has the TTL of what it covers).
-fn covered(record: &Record) -> Option<[u8; 2]> {
+pub(super) fn covered(record: &Record) -> Option<[u8; 2]> {
     match record.rtype {
         Rtype::RRSIG => record.rdata.first_chunk().copied(),
         _ => None,

@@ -7,5 +7,7 @@ mod model;
 mod parser;
 mod request;
 mod resolve;
+mod tsig;
+mod update;
 mod writer;
 mod zonefile;

@@ -1,0 +1,311 @@
+//! Changing a checked zone: all or nothing, and no more work than the change is large.
+//!
+//! ```text
+//!   touched names ──copy──▶ change ──▶ compare ──▶ check with what is above and below ──▶ Edit
+//! ```
+//!
+//! Every rule of a zone is about one name, or about a name and one above it. So what has to be
+//! checked is the touched names, all above them, and, where a delegation or a DNAME appears, all
+//! below: the rest of the zone was valid and still is.
+
+use super::check;
+use super::data::{Soa, covered};
+use super::{Record, ZoneData};
+use crate::name::{Name, NameRef};
+use crate::rr::Rtype;
+use crate::update::{Change, Changes, Fault};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// A change of one zone that leaves it valid: the new content of each name that differs.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    names: BTreeMap<Name, Vec<Record>>,
+    removed: Vec<Record>,
+    added: Vec<Record>,
+}
+
+impl Edit {
+    /// The records that go, the SOA record among them: always the first.
+    pub fn removed(&self) -> &[Record] {
+        &self.removed
+    }
+
+    /// The records that come, the SOA record first.
+    pub fn added(&self) -> &[Record] {
+        &self.added
+    }
+}
+
+impl ZoneData {
+    /// The records of one name.
+    pub fn at(&self, name: &Name) -> &[Record] {
+        &self.records[self.range(name)]
+    }
+
+    /// The records of one name and type.
+    pub fn rrset(&self, name: &Name, rtype: Rtype) -> impl Iterator<Item = &Record> {
+        self.at(name).iter().filter(move |record| record.rtype == rtype)
+    }
+
+    /// What `changes` come to; `None` if everything is so already. The serial moves up by itself
+    /// unless they move it (RFC 2136 §3.6).
+    ///
+    /// # Errors
+    /// The zone would be invalid, or left without its SOA record. Nothing was changed.
+    pub fn edit(&self, changes: &Changes) -> Result<Option<Edit>, Fault> {
+        let mut names: BTreeMap<Name, Vec<Record>> = BTreeMap::new();
+        for change in &changes.0 {
+            let name = match change {
+                Change::Add(record) => &record.owner,
+                Change::DeleteName(name)
+                | Change::DeleteRRset(name, _)
+                | Change::DeleteRecord(name, ..) => name,
+            };
+            let content = names.entry(name.clone()).or_insert_with(|| self.at(name).to_vec());
+            self.change(content, change)?;
+        }
+        for content in names.values_mut() {
+            content.sort_by_key(|record| (record.rtype, covered(record)));
+        }
+        names.retain(|name, content| !same_content(self.at(name), content));
+        if names.is_empty() {
+            return Ok(None);
+        }
+        self.move_serial(&mut names);
+        self.check(&names)?;
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for (name, content) in &names {
+            let before = self.at(name);
+            removed.extend(before.iter().filter(|record| !contains(content, record)).cloned());
+            added.extend(content.iter().filter(|record| !contains(before, record)).cloned());
+        }
+        // The apex is the first name, but its SOA record not the first of its records.
+        for records in [&mut removed, &mut added] {
+            records.sort_by_key(|record| record.rtype != Rtype::SOA);
+        }
+        Ok(Some(Edit { names, removed, added }))
+    }
+
+    /// Makes the change. `edit` must be of this zone as it is now.
+    pub fn apply(&mut self, edit: &Edit) {
+        let ranges: Vec<Range<usize>> = edit.names.keys().map(|name| self.range(name)).collect();
+        let mut old = std::mem::take(&mut self.records).into_iter();
+        let mut records = Vec::with_capacity(old.len() + edit.added.len());
+        let mut at = 0;
+        for (range, content) in ranges.iter().zip(edit.names.values()) {
+            records.extend(old.by_ref().take(range.start - at));
+            at = range.end;
+            old.by_ref().take(range.len()).for_each(drop);
+            records.extend_from_slice(content);
+        }
+        records.extend(old);
+        self.records = records;
+    }
+
+    /// One change of one name (RFC 2136 §3.4.2.7).
+    fn change(&self, content: &mut Vec<Record>, change: &Change) -> Result<(), Fault> {
+        match change {
+            Change::Add(record) => return self.add(content, record),
+            Change::DeleteName(name) if *name == self.apex => {
+                content.retain(|record| matches!(record.rtype, Rtype::SOA | Rtype::NS));
+            }
+            Change::DeleteName(_) => content.clear(),
+            Change::DeleteRRset(name, Rtype::SOA) if *name == self.apex => {
+                return Err(Fault::NoSoaLeft);
+            }
+            Change::DeleteRRset(_, rtype) => content.retain(|record| record.rtype != *rtype),
+            Change::DeleteRecord(name, rtype, rdata) => {
+                let meant = |record: &Record| {
+                    record.rtype == *rtype && same_data(*rtype, &record.rdata, rdata)
+                };
+                if *rtype == Rtype::SOA && *name == self.apex && content.iter().any(meant) {
+                    return Err(Fault::NoSoaLeft);
+                }
+                content.retain(|record| !meant(record));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to the set, or takes the place of what cannot be there twice. The whole set takes the
+    /// record's TTL (RFC 2181 §5.2).
+    fn add(&self, content: &mut Vec<Record>, new: &Record) -> Result<(), Fault> {
+        let rtype = new.rtype;
+        if rtype == Rtype::SOA && new.owner == self.apex {
+            let present = content.iter().find(|record| record.rtype == Rtype::SOA);
+            let serial = |record: &Record| Soa::parse(&record.rdata).map(|soa| soa.serial);
+            if let (Some(present), Some(offered)) = (present.and_then(serial), serial(new))
+                && !is_after(offered, present)
+            {
+                return Err(Fault::OldSerial { offered, present });
+            }
+        }
+        let single = matches!(rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME);
+        let replaced = content.iter().position(|old| {
+            old.rtype == rtype && (single || same_data(rtype, &old.rdata, &new.rdata))
+        });
+        // What is the same stays the one that was there, so that nothing changes.
+        match replaced {
+            Some(at) if single => content[at] = new.clone(),
+            Some(_) => {}
+            None => content.push(new.clone()),
+        }
+        for record in content
+            .iter_mut()
+            .filter(|record| record.rtype == rtype && covered(record) == covered(new))
+        {
+            record.ttl = new.ttl;
+        }
+        Ok(())
+    }
+
+    /// The next serial, unless the changes brought a SOA record of their own.
+    fn move_serial(&self, names: &mut BTreeMap<Name, Vec<Record>>) {
+        let content =
+            names.entry(self.apex.clone()).or_insert_with(|| self.at(&self.apex).to_vec());
+        let Some(soa) = content.iter_mut().find(|record| record.rtype == Rtype::SOA) else {
+            return;
+        };
+        if Soa::parse(&soa.rdata).is_some_and(|new| new.serial != self.serial()) {
+            return;
+        }
+        // The last five numbers are four octets each, the serial the first of them.
+        if let Some(at) = soa.rdata.len().checked_sub(20) {
+            soa.rdata[at..at + 4].copy_from_slice(&next_serial(self.serial()).to_be_bytes());
+        }
+    }
+
+    /// Checks everything that the new content of `names` can have made wrong.
+    fn check(&self, names: &BTreeMap<Name, Vec<Record>>) -> Result<(), Fault> {
+        let mut wanted: BTreeSet<&Name> = names.keys().collect();
+        let mut above = BTreeSet::new();
+        for (name, content) in names {
+            let hides = content.iter().any(|record| match record.rtype {
+                Rtype::NS => *name != self.apex,
+                rtype => rtype == Rtype::DNAME,
+            });
+            if hides {
+                let first = self.records.partition_point(|record| record.owner <= *name);
+                let below = self.records[first..].iter();
+                wanted.extend(
+                    below.map(|record| &record.owner).take_while(|o| o.is_subdomain_of(name)),
+                );
+            }
+            let mut at = name.parent();
+            while let Some(parent) = at.filter(|parent| parent.is_subdomain_of(&self.apex)) {
+                at = parent.parent();
+                // What is above this one is there already, too.
+                if !above.insert(parent) {
+                    break;
+                }
+            }
+        }
+        wanted.extend(&above);
+        let content = |name: &&Name| match names.get(*name) {
+            Some(new) => new.as_slice(),
+            None => self.at(name),
+        };
+        let records: Vec<Record> = wanted.iter().flat_map(content).cloned().collect();
+        let errors = check::zone(&self.apex, &records);
+        if errors.is_empty() { Ok(()) } else { Err(Fault::Zone(errors)) }
+    }
+
+    fn range(&self, name: &Name) -> Range<usize> {
+        let start = self.records.partition_point(|record| record.owner < *name);
+        let length = self.records[start..].partition_point(|record| record.owner == *name);
+        start..start + length
+    }
+}
+
+/// Whether two contents of a name are the same but for the order inside RRsets.
+fn same_content(before: &[Record], after: &[Record]) -> bool {
+    before.len() == after.len() && after.iter().all(|record| contains(before, record))
+}
+
+/// Whether `record` is among those of its name, wherever it was written.
+fn contains(records: &[Record], record: &Record) -> bool {
+    records.iter().any(|other| {
+        (other.rtype, other.ttl, &other.rdata) == (record.rtype, record.ttl, &record.rdata)
+    })
+}
+
+/// Whether two RDATA of a type are one record (RFC 2136 §1.1.1): names compare without case.
+pub(crate) fn same_data(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
+    const RP: Rtype = Rtype(17);
+    const AFSDB: Rtype = Rtype(18);
+    const RT: Rtype = Rtype(21);
+    const KX: Rtype = Rtype(36);
+    let before_names = match rtype {
+        Rtype::NS
+        | Rtype::CNAME
+        | Rtype::DNAME
+        | Rtype::PTR
+        | Rtype::MINFO
+        | Rtype::MD
+        | Rtype::MF
+        | Rtype::MB
+        | Rtype::MG
+        | Rtype::MR
+        | RP => 0,
+        Rtype::MX | AFSDB | RT | KX => 2,
+        Rtype::SRV => 6,
+        // Two names, then numbers.
+        Rtype::SOA => return same_soa(a, b),
+        _ => return a == b,
+    };
+    match (a.split_at_checked(before_names), b.split_at_checked(before_names)) {
+        (Some((a, names)), Some((b, others))) => a == b && names.eq_ignore_ascii_case(others),
+        _ => a == b,
+    }
+}
+
+fn same_soa(a: &[u8], b: &[u8]) -> bool {
+    let names = |rdata: &[u8]| -> Option<usize> {
+        let first = NameRef::parse(rdata).ok()?.wire_len();
+        Some(first + NameRef::parse(&rdata[first..]).ok()?.wire_len())
+    };
+    match (names(a), names(b)) {
+        (Some(at), Some(other)) if at == other => {
+            a[..at].eq_ignore_ascii_case(&b[..at]) && a[at..] == b[at..]
+        }
+        _ => a == b,
+    }
+}
+
+/// Whether serial `a` is after `b` (RFC 1982 §3.2); of two that are half the circle apart neither
+/// is.
+fn is_after(a: u32, b: u32) -> bool {
+    let ahead = a.wrapping_sub(b);
+    ahead != 0 && ahead < 1 << 31
+}
+
+/// The serial after this one; 0 is left out, because some secondaries take it for none.
+fn next_serial(serial: u32) -> u32 {
+    serial.wrapping_add(1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc1982_serials_go_round() {
+        assert!(is_after(1, 0) && is_after(0, u32::MAX) && is_after(1 << 31, 1));
+        assert!(
+            !is_after(5, 5) && !is_after(0, 1) && !is_after(1 << 31, 0) && !is_after(0, 1 << 31)
+        );
+        assert_eq!((next_serial(7), next_serial(u32::MAX)), (8, 1));
+    }
+
+    #[test]
+    fn rfc2136_1_1_1_names_in_data_have_no_case() {
+        assert!(same_data(Rtype::MX, b"\0\x41\x01a\0", b"\0\x41\x01A\0"));
+        assert!(!same_data(Rtype::MX, b"\0\x41\x01a\0", b"\0\x61\x01a\0"), "preference 65 and 97");
+        assert!(!same_data(Rtype::TXT, b"\x01a", b"\x01A"));
+        let soa =
+            |name: &[u8], serial: u8| [name, b"\0\0", &[0, 0, 0, serial], &[b'a'; 16]].concat();
+        assert!(same_data(Rtype::SOA, &soa(b"\x01a", 1), &soa(b"\x01A", 1)));
+        assert!(!same_data(Rtype::SOA, &soa(b"\x01a", 1), &soa(b"\x01a", 2)));
+    }
+}

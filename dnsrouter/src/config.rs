@@ -5,8 +5,7 @@
 //! databases are read by [`crate::io::load`].
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +20,11 @@ use crate::health::Thresholds;
 use crate::policy::MAX_LOCATIONS;
 use crate::service::{Alias, Service};
 
+mod listen;
 mod raw;
 mod service;
+
+pub use listen::{Listen, MAX_PROXIES};
 
 /// Services of one node: a generated file a hundred times too large is refused, not served.
 pub const MAX_SERVICES: usize = 20_000;
@@ -88,19 +90,6 @@ impl Fixed {
         ];
         differs.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
     }
-}
-
-/// `[listen]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// UDP and TCP.
-    pub dns: Vec<SocketAddr>,
-    /// UDP threads per address; none: one per processor.
-    pub threads: Option<NonZeroUsize>,
-    /// gRPC with mTLS.
-    pub control: Option<SocketAddr>,
-    /// HTTP.
-    pub admin: Option<SocketAddr>,
 }
 
 /// `[probe]`.
@@ -260,46 +249,6 @@ impl Checker<'_> {
     fn use_location(&mut self, region: &str, point: Point) {
         if !self.locations.iter().any(|(known, _)| known == region) {
             self.locations.push((region.to_owned(), point));
-        }
-    }
-
-    fn listen(&mut self, raw: &raw::Listen) -> Listen {
-        if raw.dns.get_ref().is_empty() {
-            self.error(
-                raw.dns.span(),
-                "no address to serve DNS on",
-                Some("dns = [\"0.0.0.0:53\"]"),
-            );
-        }
-        let mut seen = HashSet::new();
-        for address in raw.dns.get_ref() {
-            if address.port() != 0 && !seen.insert(address) {
-                let message = format!("{address} is listed twice");
-                self.error(raw.dns.span(), message, None);
-            }
-        }
-        if let Some(control) = &raw.control
-            && !self.has_tls
-        {
-            let help = Some("add [tls], or leave control out");
-            self.error(
-                control.span(),
-                "the control service is mTLS only, and there is no [tls]",
-                help,
-            );
-        }
-        let threads = raw.threads.as_ref().and_then(|threads| {
-            let threads_given = NonZeroUsize::new(*threads.get_ref()).filter(|n| n.get() <= 256);
-            if threads_given.is_none() {
-                self.error(threads.span(), "from 1 to 256 threads per address", None);
-            }
-            threads_given
-        });
-        Listen {
-            dns: raw.dns.get_ref().clone(),
-            threads,
-            control: raw.control.as_ref().map(|control| *control.get_ref()),
-            admin: raw.admin,
         }
     }
 

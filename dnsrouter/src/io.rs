@@ -7,6 +7,7 @@ pub mod deferred;
 pub mod keeper;
 pub mod load;
 pub mod probe;
+pub mod proxy;
 pub mod reload;
 pub mod run;
 pub mod state;

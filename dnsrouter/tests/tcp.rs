@@ -3,39 +3,32 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test is a shell")]
 
+#[path = "small/zone.rs"]
+mod zone;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use dnsrouter::answer::Worker;
+use dnsrouter::answer::{Transport, Worker};
 use dnsrouter::counters::Registry;
-use dnsrouter::io::load::Loader;
+use dnsrouter::io::deferred::{self, Deferred, Job};
 use dnsrouter::io::tcp::{self, Limits};
-use dnsrouter::plan::{Generation, Published};
-use dnsrouter::policy::Health;
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use zone::PLAN;
 
 /// Longer than any of these takes, shorter than anybody waits.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// A time-out that must not be the reason for anything.
 const NEVER: Duration = Duration::from_secs(3600);
-
-const CONFIG: &str = r#"
-[node]
-name = "ns1"
-region = "us-central1"
-[listen]
-dns = ["127.0.0.1:0"]
-[[zone]]
-name = "test-net.io"
-file = "zone"
-"#;
 
 /// Nothing ends a connection, unless a test says what.
 const PATIENT: Limits = Limits {
@@ -45,29 +38,46 @@ const PATIENT: Limits = Limits {
     least_idle: NEVER,
     slow: NEVER,
     queries: u32::MAX,
+    in_flight: 4,
     lifetime: NEVER,
 };
 
 struct Server {
     address: SocketAddr,
     workers: Arc<AtomicUsize>,
+    registry: Arc<Registry>,
+    jobs: mpsc::Receiver<Job>,
     stop: CancellationToken,
-    running: JoinHandle<io::Result<()>>,
+    running: JoinHandle<()>,
 }
 
 impl Server {
     async fn start(limits: Limits) -> Self {
+        Self::behind(&[], limits).await
+    }
+
+    /// One whose peers inside these networks are proxies.
+    async fn behind(proxies: &[&str], limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, workers) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
-        let (registry, made) = (Registry::default(), Arc::clone(&workers));
-        let new_worker = move || {
-            made.fetch_add(1, Ordering::SeqCst);
-            Worker::new(registry.worker())
+        let registry = Arc::new(Registry::default());
+        let new_worker = {
+            let (made, registry) = (Arc::clone(&workers), Arc::clone(&registry));
+            move || {
+                made.fetch_add(1, Ordering::SeqCst);
+                Worker::new(registry.worker())
+            }
         };
-        let serving =
-            tcp::run_within(limits, listener, Arc::clone(&PLAN), new_worker, stop.clone());
-        Self { address, workers, stop, running: tokio::spawn(serving) }
+        let (deferred, jobs) = Deferred::new();
+        let proxies = proxies.iter().map(|text| text.parse::<IpNet>().unwrap()).collect();
+        let server = tcp::Server::new(limits, Arc::clone(&PLAN), deferred, proxies, new_worker);
+        let running = tokio::spawn(server.run(listener, stop.clone()));
+        Self { address, workers, registry, jobs, stop, running }
+    }
+
+    async fn job(&mut self) -> Job {
+        soon(self.jobs.recv()).await.unwrap()
     }
 
     async fn connect(&self) -> TcpStream {
@@ -82,29 +92,19 @@ impl Server {
     }
 }
 
-/// One for all tests: the built-in country database takes a while to load.
-static PLAN: LazyLock<Arc<Published>> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, CONFIG).unwrap();
-    let text = format!("\"{}\" ", "x".repeat(250)).repeat(200);
-    let zone =
-        format!("$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\nlarge TXT {text}\n");
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
-    Arc::new(Published::new(loaded.inputs(Generation(1)), Health::new([])))
-});
-
 /// A framed query with id 7 for `label`.test-net.io.
 fn query(label: &str, rtype: u8) -> Vec<u8> {
-    let mut bytes = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in [label, "test-net", "io"] {
-        bytes.push(u8::try_from(label.len()).unwrap());
-        bytes.extend(label.as_bytes());
-    }
-    bytes.extend([0, 0, rtype, 0, 1]);
+    framed(&zone::query(7, label, rtype))
+}
+
+/// A framed query that somebody else has to answer.
+fn signed(id: u16) -> Vec<u8> {
+    framed(&zone::signed(id, "ns1", 1))
+}
+
+fn framed(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap();
-    [&length.to_be_bytes()[..], &bytes].concat()
+    [&length.to_be_bytes()[..], bytes].concat()
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -119,13 +119,19 @@ async fn ask(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads an answer to query 7.
 async fn read_answer(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let answer = read_message(stream).await?;
+    assert_eq!((&answer[..2], answer[3] & 15), (&[0, 7][..], 0), "our id, NOERROR");
+    Ok(answer)
+}
+
+async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     soon(async {
         let length = stream.read_u16().await?;
-        let mut answer = vec![0; usize::from(length)];
-        stream.read_exact(&mut answer).await?;
-        assert_eq!((&answer[..2], answer[3] & 15), (&[0, 7][..], 0), "our id, NOERROR");
-        Ok(answer)
+        let mut message = vec![0; usize::from(length)];
+        stream.read_exact(&mut message).await?;
+        Ok(message)
     })
     .await
 }
@@ -302,6 +308,274 @@ async fn told_to_stop_it_ends_though_connections_are_open() {
     let _silent = server.connect().await;
     let mut guest = server.guest().await;
     server.stop.cancel();
-    soon(server.running).await.unwrap().unwrap();
+    soon(server.running).await.unwrap();
     hung_up(&mut guest).await;
+}
+
+#[tokio::test]
+async fn what_has_to_be_waited_for_holds_up_nobody_behind_it() {
+    let mut server = Server::start(PATIENT).await;
+    let mut stream = server.connect().await;
+    let queries = [signed(1), query("ns1", 1), signed(2), query("large", 16), query("ns1", 1)];
+    stream.write_all(&queries.concat()).await.unwrap();
+    for length in [47, 50_000, 47] {
+        assert!(read_answer(&mut stream).await.unwrap().len() >= length, "in their order");
+    }
+    let (first, second) = (server.job().await, server.job().await);
+    assert_eq!((first.bytes[1], second.bytes[1]), (1, 2));
+    assert_eq!((first.peer, first.local), (stream.local_addr().unwrap(), server.address));
+    (second.done)(b"the second".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"the second");
+    ask(&mut stream).await.unwrap();
+    (first.done)(b"the first".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"the first");
+}
+
+#[tokio::test]
+async fn with_so_many_waiting_no_more_are_read_until_one_is_done() {
+    let mut server = Server::start(PATIENT).await;
+    let mut stream = server.connect().await;
+    for id in 1..=4 {
+        stream.write_all(&signed(id)).await.unwrap();
+    }
+    stream.write_all(&[query("ns1", 1), signed(5), query("ns1", 1)].concat()).await.unwrap();
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        jobs.push(server.job().await);
+    }
+    // A canary has come and gone, and still nobody has looked at the rest.
+    server.guest().await;
+    assert!(server.jobs.try_recv().is_err());
+    let unread = stream.try_read(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(unread, Err(io::ErrorKind::WouldBlock));
+    (jobs.remove(0).done)(b"reply".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"reply");
+    read_answer(&mut stream).await.unwrap();
+    assert_eq!(server.job().await.bytes[1], 5);
+    // A job that nobody does makes room as well.
+    drop(jobs);
+    read_answer(&mut stream).await.unwrap();
+}
+
+#[tokio::test]
+async fn replies_and_answers_are_whole_though_they_come_all_at_once() {
+    let mut server = Server::start(Limits { in_flight: 64, ..PATIENT }).await;
+    let mut stream = server.connect().await;
+    let mut queries = Vec::new();
+    for id in 1..=64 {
+        queries.extend([signed(id), query("large", 16)].concat());
+    }
+    let (mut from, mut to) = stream.split();
+    let doing = async {
+        for _ in 0..64 {
+            let job = server.job().await;
+            tokio::task::spawn_blocking(move || {
+                let reply = job.bytes[..2].repeat(10_000);
+                (job.done)(reply);
+            });
+        }
+    };
+    let reading = async {
+        let (mut replies, mut answers) = (0, 0);
+        while replies + answers < 128 {
+            let length = usize::from(from.read_u16().await.unwrap());
+            let mut message = vec![0; length];
+            from.read_exact(&mut message).await.unwrap();
+            if length == 20_000 {
+                assert!(message.chunks(2).all(|id| id == &message[..2]), "one reply, whole");
+                replies += 1;
+            } else {
+                assert!(length > 50_000 && message[..2] == [0, 7]);
+                answers += 1;
+            }
+        }
+        assert_eq!((replies, answers), (64, 64));
+    };
+    let writing = async { to.write_all(&queries).await.unwrap() };
+    soon(async { tokio::join!(doing, reading, writing) }).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_reply_is_not_idle() {
+    let idle = Duration::from_millis(20);
+    let mut server = Server::start(Limits { idle, least_idle: idle, ..PATIENT }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&signed(1)).await.unwrap();
+    let job = server.job().await;
+    tokio::time::sleep(idle * 10).await;
+    (job.done)(b"reply".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"reply");
+    hung_up(&mut stream).await;
+}
+
+#[tokio::test]
+async fn half_a_query_ends_a_connection_that_waits_for_a_reply_too() {
+    let slow = Duration::from_millis(50);
+    let mut server = Server::start(Limits { slow, ..PATIENT }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&[signed(1), query("ns1", 1)[..9].to_vec()].concat()).await.unwrap();
+    let _job = server.job().await;
+    hung_up(&mut stream).await;
+}
+
+#[tokio::test]
+async fn who_asks_no_more_still_gets_the_reply() {
+    let mut server = Server::start(PATIENT).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&[signed(1), query("ns1", 1)].concat()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    read_answer(&mut stream).await.unwrap();
+    (server.job().await.done)(b"reply".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"reply");
+    hung_up(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_come_is_not_waited_for_without_end() {
+    let slow = Duration::from_millis(50);
+    let mut server = Server::start(Limits { slow, lifetime: slow, ..PATIENT }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&signed(1)).await.unwrap();
+    let _job = server.job().await;
+    hung_up(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_finds_the_queue_full_is_closed() {
+    let most = deferred::MAX_WAITING;
+    let server = Server::start(Limits { in_flight: most + 1, ..PATIENT }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&signed(1).repeat(most + 1)).await.unwrap();
+    hung_up(&mut stream).await;
+    assert!(server.registry.render().contains("\ndnsrouter_queue_full_total 1\n"));
+    server.guest().await;
+}
+
+#[tokio::test]
+async fn told_to_stop_it_lets_a_job_finish() {
+    let mut server = Server::start(PATIENT).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&signed(1)).await.unwrap();
+    let job = server.job().await;
+    server.stop.cancel();
+    (job.done)(b"reply".to_vec());
+    assert_eq!(read_message(&mut stream).await.unwrap(), b"reply");
+    soon(server.running).await.unwrap();
+}
+
+/// What a client is told of its idle time: a job carries what an answer does.
+async fn told(server: &mut Server, stream: &mut TcpStream) -> Duration {
+    stream.write_all(&signed(1)).await.unwrap();
+    let job = server.job().await;
+    let Transport::Tcp { idle } = job.transport else { panic!("{:?}", job.transport) };
+    (job.done)(b"reply".to_vec());
+    read_message(stream).await.unwrap();
+    idle
+}
+
+#[tokio::test]
+async fn a_client_is_told_how_long_it_may_be_silent_now() {
+    let (idle, least_idle) = (Duration::from_secs(10), Duration::from_secs(1));
+    let limits = Limits { connections: 10, per_client: 10, idle, least_idle, ..PATIENT };
+    let mut server = Server::start(Limits { queries: 3, ..limits }).await;
+    let mut stream = server.connect().await;
+    let alone = told(&mut server, &mut stream).await;
+    assert!(alone < idle && alone > least_idle * 5, "{alone:?}");
+    let mut others = Vec::new();
+    for _ in 1..10 {
+        others.push(server.guest().await);
+    }
+    assert_eq!(told(&mut server, &mut stream).await, least_idle, "the table is full");
+    assert_eq!(told(&mut server, &mut stream).await, Duration::ZERO, "it was its last query");
+    let lifetime = Duration::from_secs(2);
+    let mut server = Server::start(Limits { lifetime, ..limits }).await;
+    let mut stream = server.connect().await;
+    assert!(told(&mut server, &mut stream).await <= lifetime, "it ends before it is idle");
+}
+
+/// A PROXY header, version 2, of a client at this IPv4 address.
+fn stands_for(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(client);
+    header.extend([203, 0, 113, 53, 0x10, 0x92, 0, 53]);
+    header
+}
+
+const LOCAL: &[u8; 16] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+#[tokio::test]
+async fn a_proxy_says_whom_it_stands_for() {
+    let mut server = Server::behind(&["127.0.0.0/8"], PATIENT).await;
+    let mut stream = server.connect().await;
+    // The header and what follows it, octet by octet.
+    for octet in [stands_for([192, 0, 2, 1]), signed(1), query("ns1", 1)].concat() {
+        stream.write_all(&[octet]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    read_answer(&mut stream).await.unwrap();
+    let job = server.job().await;
+    assert_eq!(job.peer, "192.0.2.1:4242".parse().unwrap());
+    assert_eq!(job.local, "203.0.113.53:53".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_proxy_may_speak_for_itself_and_leave_without_a_word() {
+    let mut server = Server::behind(&["10.0.0.0/8", "127.0.0.1/32"], PATIENT).await;
+    drop(server.connect().await);
+    let mut stream = server.connect().await;
+    stream.write_all(&[&LOCAL[..], &signed(1), &query("ns1", 1)].concat()).await.unwrap();
+    read_answer(&mut stream).await.unwrap();
+    assert_eq!(server.job().await.peer, stream.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn a_proxy_must_send_a_header_and_nobody_else_is_believed() {
+    let server = Server::behind(&["127.0.0.2/32"], PATIENT).await;
+    let proxy = || async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        soon(socket.connect(server.address)).await.unwrap()
+    };
+    let mut stream = proxy().await;
+    stream.write_all(&query("ns1", 1)).await.unwrap();
+    hung_up(&mut stream).await;
+    let mut stream = proxy().await;
+    stream.write_all(&stands_for([192, 0, 2, 1])).await.unwrap();
+    ask(&mut stream).await.unwrap();
+    let mut stream = server.guest().await;
+    // To anybody else these are the first octets of a message of 3,338, as they say.
+    stream.write_all(&stands_for([192, 0, 2, 1])).await.unwrap();
+    stream.write_all(&[0; 3338 - 26]).await.unwrap();
+    assert_eq!(read_message(&mut stream).await.unwrap()[3] & 15, 1, "FORMERR");
+    ask(&mut stream).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_header_must_be_whole_in_time() {
+    let slow = Duration::from_millis(50);
+    let server = Server::behind(&["127.0.0.0/8"], Limits { slow, ..PATIENT }).await;
+    let header = stands_for([192, 0, 2, 1]);
+    for cut in [0, 1, 12, 15, header.len() - 1] {
+        let mut stream = server.connect().await;
+        stream.write_all(&header[..cut]).await.unwrap();
+        hung_up(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn shares_are_the_clients_and_not_the_proxy_s() {
+    let server = Server::behind(&["127.0.0.0/8"], Limits { per_client: 2, ..PATIENT }).await;
+    let mut streams = Vec::new();
+    for client in [1, 1, 2, 2] {
+        let mut stream = server.connect().await;
+        stream.write_all(&stands_for([192, 0, 2, client])).await.unwrap();
+        ask(&mut stream).await.unwrap();
+        streams.push(stream);
+    }
+    let mut third = server.connect().await;
+    third.write_all(&stands_for([192, 0, 2, 1])).await.unwrap();
+    hung_up(&mut third).await;
+    for stream in &mut streams {
+        ask(stream).await.unwrap();
+    }
 }

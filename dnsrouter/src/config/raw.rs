@@ -59,6 +59,8 @@ pub(super) struct Listen {
     pub(super) dns: Spanned<Vec<SocketAddr>>,
     /// UDP threads per address; default: one per processor.
     pub(super) threads: Option<Spanned<usize>>,
+    /// Networks of proxies, whose connections begin with a PROXY header, version 2.
+    pub(super) proxy: Option<Spanned<Vec<Spanned<String>>>>,
     /// DNS over TLS; not built yet.
     pub(super) tls: Option<Spanned<Vec<SocketAddr>>>,
     /// DNS over QUIC; not built yet.

@@ -151,7 +151,7 @@ impl Node {
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
         let (deferred, _jobs) = Deferred::new();
-        node.dns(&sockets, &shared, &deferred, tcp_runtime.handle())?;
+        node.dns(&sockets, config, &shared, &deferred, tcp_runtime.handle())?;
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
         node.admin(&sockets, &shared, metrics)?;
@@ -194,6 +194,7 @@ impl Wiring {
     fn dns(
         &mut self,
         sockets: &Sockets,
+        config: &Config,
         shared: &Shared,
         deferred: &Deferred,
         tcp_runtime: &tokio::runtime::Handle,
@@ -212,20 +213,21 @@ impl Wiring {
             });
         }
         for listener in &sockets.tcp {
-            let listener = Arc::new(listener.try_clone()?);
-            let (plan, stop) = (Arc::clone(&shared.plan), self.stop.clone());
-            let (registry, runtime) = (Arc::clone(&self.registry), tcp_runtime.clone());
+            let listener = listener.try_clone()?;
+            let (plan, proxies) = (Arc::clone(&shared.plan), Arc::clone(&config.listen.proxy));
+            let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
+            let (runtime, stop) = (tcp_runtime.clone(), self.stop.clone());
             self.supervisor.spawn("dns over tcp", move || {
-                let (listener, plan, stop) =
-                    (listener.try_clone(), Arc::clone(&plan), stop.clone());
-                let (registry, runtime) = (Arc::clone(&registry), runtime.clone());
-                async move {
-                    let serving = runtime.spawn(async move {
-                        let listener = TcpListener::from_std(listener?)?;
-                        tcp::run(listener, plan, move || Worker::new(registry.worker()), stop).await
-                    });
-                    serving.await.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)))
-                }
+                let (listener, stop) = (listener.try_clone(), stop.clone());
+                let (limits, registry) = (tcp::Limits::default(), Arc::clone(&registry));
+                let (plan, proxies) = (Arc::clone(&plan), Arc::clone(&proxies));
+                let new_worker = move || Worker::new(registry.worker());
+                let server = tcp::Server::new(limits, plan, deferred.clone(), proxies, new_worker);
+                let serving = runtime.spawn(async move {
+                    server.run(TcpListener::from_std(listener?)?, stop).await;
+                    Ok(())
+                });
+                async move { serving.await.unwrap_or_else(|end| Err(std::io::Error::other(end))) }
             });
         }
         Ok(())

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,8 @@ struct Taken {
 type Place = (u64, u64);
 
 struct Guest {
-    client: IpAddr,
+    /// Whose share it takes; nobody's while a proxy has not said.
+    client: OnceLock<IpAddr>,
     number: u64,
     /// The last query, in nanoseconds since the start.
     active: AtomicU64,
@@ -60,11 +61,18 @@ impl Table {
 
     /// A seat; none when the client has its share already. At a full table the idlest leaves.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Seat> {
-        let client = client(address);
         let mut taken = self.lock();
-        if taken.clients.get(&client).is_some_and(|seats| *seats >= self.limits.per_client) {
-            return None;
-        }
+        let client = taken.share_for(address, self.limits.per_client)?;
+        Some(self.seat(&mut taken, client.into(), now))
+    }
+
+    /// A seat for somebody a proxy will name; until then it takes nobody's share. At a full table
+    /// the idlest leaves.
+    pub(super) fn admit_unknown(self: &Arc<Self>, now: Instant) -> Seat {
+        self.seat(&mut self.lock(), OnceLock::new(), now)
+    }
+
+    fn seat(self: &Arc<Self>, taken: &mut Taken, client: OnceLock<IpAddr>, now: Instant) -> Seat {
         if taken.by_activity.len() >= self.limits.connections {
             taken.dismiss_idlest();
         }
@@ -79,8 +87,7 @@ impl Table {
             leave: CancellationToken::new(),
         });
         taken.by_activity.insert((stamp, number), Arc::clone(&guest));
-        *taken.clients.entry(client).or_default() += 1;
-        Some(Seat { table: Arc::clone(self), guest })
+        Seat { table: Arc::clone(self), guest }
     }
 
     /// The idlest leaves, whoever it is for.
@@ -103,7 +110,7 @@ impl Taken {
         while let Some(((filed, number), guest)) = self.by_activity.pop_first() {
             let active = guest.active.load(Ordering::Relaxed);
             if active == filed {
-                self.forget(guest.client);
+                self.forget(&guest);
                 guest.leave.cancel();
                 return;
             }
@@ -112,11 +119,23 @@ impl Taken {
         }
     }
 
-    fn forget(&mut self, client: IpAddr) {
-        if let Some(seats) = self.clients.get_mut(&client) {
+    /// One more of a client's share, whose key is returned; none when it has all of it.
+    fn share_for(&mut self, address: IpAddr, most: usize) -> Option<IpAddr> {
+        let client = client(address);
+        let seats = self.clients.entry(client).or_default();
+        if *seats >= most {
+            return None;
+        }
+        *seats += 1;
+        Some(client)
+    }
+
+    fn forget(&mut self, guest: &Guest) {
+        let Some(client) = guest.client.get() else { return };
+        if let Some(seats) = self.clients.get_mut(client) {
             *seats -= 1;
             if *seats == 0 {
-                self.clients.remove(&client);
+                self.clients.remove(client);
             }
         }
     }
@@ -126,6 +145,27 @@ impl Seat {
     /// Cancelled when the guest has to leave.
     pub(super) fn leave(&self) -> CancellationToken {
         self.guest.leave.clone()
+    }
+
+    /// Whether it has been cancelled already.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.guest.leave.is_cancelled()
+    }
+
+    /// Takes a share of the client that a proxy has named; false when there is none left, or
+    /// the guest has been dismissed.
+    pub(super) fn name(&self, address: IpAddr) -> bool {
+        let mut taken = self.table.lock();
+        if !taken.by_activity.contains_key(&self.place()) {
+            return false;
+        }
+        let client = taken.share_for(address, self.table.limits.per_client);
+        client.is_some_and(|client| self.guest.client.set(client).is_ok())
+    }
+
+    /// What it is filed under; holds while the table is locked.
+    fn place(&self) -> Place {
+        (self.guest.filed.load(Ordering::Relaxed), self.guest.number)
     }
 
     /// Something was asked, or an answer was taken.
@@ -138,7 +178,8 @@ impl Seat {
     pub(super) fn idle_time(&self) -> Duration {
         let Limits { connections, per_client, idle, least_idle, .. } = self.table.limits;
         let taken = self.table.lock();
-        let own = taken.clients.get(&self.guest.client).copied().unwrap_or_default();
+        let own = self.guest.client.get().and_then(|client| taken.clients.get(client).copied());
+        let own = own.unwrap_or_default();
         let full = share(taken.by_activity.len(), connections).max(share(own, per_client));
         idle.saturating_sub(idle.saturating_sub(least_idle).mul_f64(full))
     }
@@ -147,10 +188,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.table.lock();
-        let place = (self.guest.filed.load(Ordering::Relaxed), self.guest.number);
         // Whoever was dismissed is forgotten already.
-        if taken.by_activity.remove(&place).is_some() {
-            taken.forget(self.guest.client);
+        if taken.by_activity.remove(&self.place()).is_some() {
+            taken.forget(&self.guest);
         }
     }
 }
@@ -226,6 +266,23 @@ mod tests {
         drop((b, c, again));
         let taken = table.lock();
         assert!(taken.by_activity.is_empty() && taken.clients.is_empty());
+    }
+
+    #[test]
+    fn whom_a_proxy_names_takes_a_share_and_gives_it_back() {
+        let (table, now) = table(3, 1);
+        let seats: Vec<_> = (0..3).map(|_| table.admit_unknown(now)).collect();
+        assert!(seats[0].name(ip("192.0.2.1")), "seats without a name are nobody's share");
+        assert!(!seats[1].name(ip("192.0.2.1")));
+        assert!(table.admit(ip("192.0.2.1"), now).is_none());
+        seats[1].touch(now + SECOND);
+        seats[2].touch(now + SECOND * 2);
+        let d = table.admit_unknown(now + SECOND * 3);
+        assert!(seats[0].is_leaving() && d.name(ip("192.0.2.1")), "its share went with it");
+        let _e = table.admit_unknown(now + SECOND * 4);
+        assert!(seats[1].is_leaving() && !seats[1].name(ip("192.0.2.2")), "too late");
+        drop((seats, d));
+        assert!(table.lock().clients.is_empty());
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! `[listen]`: where the node is reached.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use daemon::config::Spanned;
+use ipnet::IpNet;
+
+use super::{Checker, raw};
+
+/// Networks whose peers are proxies: each new connection is compared with all of them.
+pub const MAX_PROXIES: usize = 256;
+
+/// `[listen]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// UDP threads per address; none: one per processor.
+    pub threads: Option<NonZeroUsize>,
+    /// Whose connections begin with a PROXY header, version 2.
+    pub proxy: Arc<[IpNet]>,
+    /// gRPC with mTLS.
+    pub control: Option<SocketAddr>,
+    /// HTTP.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Checker<'_> {
+    pub(super) fn listen(&mut self, raw: &raw::Listen) -> Listen {
+        if raw.dns.get_ref().is_empty() {
+            self.error(
+                raw.dns.span(),
+                "no address to serve DNS on",
+                Some("dns = [\"0.0.0.0:53\"]"),
+            );
+        }
+        let mut seen = HashSet::new();
+        for address in raw.dns.get_ref() {
+            if address.port() != 0 && !seen.insert(address) {
+                let message = format!("{address} is listed twice");
+                self.error(raw.dns.span(), message, None);
+            }
+        }
+        if let Some(control) = &raw.control
+            && !self.has_tls
+        {
+            let help = Some("add [tls], or leave control out");
+            self.error(
+                control.span(),
+                "the control service is mTLS only, and there is no [tls]",
+                help,
+            );
+        }
+        let threads = raw.threads.as_ref().and_then(|threads| {
+            let threads_given = NonZeroUsize::new(*threads.get_ref()).filter(|n| n.get() <= 256);
+            if threads_given.is_none() {
+                self.error(threads.span(), "from 1 to 256 threads per address", None);
+            }
+            threads_given
+        });
+        Listen {
+            dns: raw.dns.get_ref().clone(),
+            threads,
+            proxy: self.proxies(raw.proxy.as_ref()),
+            control: raw.control.as_ref().map(|control| *control.get_ref()),
+            admin: raw.admin,
+        }
+    }
+
+    fn proxies(&mut self, networks: Option<&Spanned<Vec<Spanned<String>>>>) -> Arc<[IpNet]> {
+        let Some(networks) = networks else { return [].into() };
+        let count = networks.get_ref().len();
+        if count > MAX_PROXIES {
+            let message = format!("{count} networks of proxies; the limit is {MAX_PROXIES}");
+            self.error(networks.span(), message, None);
+        }
+        let networks = networks.get_ref().iter().filter_map(|text| {
+            let network = text.get_ref().parse::<IpNet>().ok();
+            let network = network.filter(|network| network.addr() == network.network());
+            if network.is_none() {
+                let message = format!("'{}' is not a network", text.get_ref());
+                let help = "address/length without bits past the length, e.g. \"10.0.0.0/8\"";
+                self.error(text.span(), message, Some(help));
+            }
+            network
+        });
+        networks.collect()
+    }
+}

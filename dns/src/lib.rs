@@ -60,7 +60,28 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// Whether the process is to suffer from a defect (`mutation`): never, without the feature
+/// `mutations`.
+#[cfg(feature = "mutations")]
+#[macro_export]
+macro_rules! mutated {
+    ($defect:ident) => {
+        $crate::mutation::is_on($crate::mutation::Defect::$defect)
+    };
+}
+
+/// Whether the process is to suffer from a defect: never, without the feature `mutations`.
+#[cfg(not(feature = "mutations"))]
+#[macro_export]
+macro_rules! mutated {
+    ($defect:ident) => {
+        false
+    };
+}
+
 pub mod edns;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 pub mod name;
 pub mod resolve;
 pub mod rr;

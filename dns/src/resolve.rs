@@ -18,6 +18,8 @@
 //! was not asked for, the caller also goes on: it resolves the target it chose, and writes that
 //! with [`Resolution::write_from`].
 
+#[cfg(feature = "mutations")]
+mod misled;
 mod walk;
 
 use crate::name::{MAX_NAME, NameRef};

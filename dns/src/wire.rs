@@ -73,6 +73,7 @@ impl Header {
     /// Flags of a reply to this header: QR, and opcode and RD copied. AD, CD and RA stay clear
     /// (RFC 4035 §3.1.6).
     fn reply_flags(&self) -> u16 {
-        QR | (self.flags & 0x7900)
+        let copied = if mutated!(RecursionDesiredIsLost) { 0x7800 } else { 0x7900 };
+        QR | (self.flags & copied)
     }
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use arrayvec::{ArrayString, ArrayVec};
 use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD};
+use dns::mutated;
 use dns::name::{LowerName, NameRef};
 use dns::resolve::Resolution;
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
@@ -192,7 +193,8 @@ impl Answering<'_> {
             Opcode::UPDATE => return self.unsigned_update(worker, out, question, opt.as_ref()),
             _ => return self.status(worker, out, Rcode::NOTIMP, opt.as_ref()),
         }
-        if question.qclass != Class::IN || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
+        let other_class = question.qclass != Class::IN && !mutated!(ClassIsIgnored);
+        if other_class || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
             extended(&mut opt, InfoCode::PROHIBITED);
             return self.status(worker, out, Rcode::REFUSED, opt.as_ref());
         }
@@ -223,9 +225,11 @@ impl Answering<'_> {
         }
         Some(edns::Reply {
             payload: PAYLOAD,
-            do_bit: edns.do_bit,
+            do_bit: edns.do_bit && !mutated!(DoIsLost),
             // /0 unless a service's answer depends on it.
-            subnet: edns.subnet.map(|subnet| subnet.with_scope(0)),
+            subnet: (edns.subnet)
+                .filter(|_| !mutated!(SubnetIsNotEchoed))
+                .map(|subnet| subnet.with_scope(0)),
             ..edns::Reply::default()
         })
     }
@@ -233,6 +237,7 @@ impl Answering<'_> {
     fn limit(&self, out: &[u8]) -> usize {
         let most = match (self.query.transport, &self.request.edns) {
             (Transport::Tcp { .. }, _) => usize::from(u16::MAX),
+            (Transport::Udp, Some(edns)) if mutated!(PayloadIsUnbounded) => edns.payload.into(),
             (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(PAYLOAD)),
             (Transport::Udp, None) => usize::from(MIN_PAYLOAD),
         };
@@ -274,6 +279,9 @@ impl Answering<'_> {
         let mut found = Resolution::new();
         zones.resolve(name, question.qtype, &mut found);
         let mut rcode = found.rcode();
+        if rcode == Rcode::REFUSED && mutated!(OutsideIsNxdomain) {
+            rcode = Rcode::NXDOMAIN;
+        }
         if rcode == Rcode::REFUSED {
             extended(&mut opt, InfoCode::NOT_AUTHORITATIVE);
         }
@@ -294,7 +302,7 @@ impl Answering<'_> {
         writer.set_authoritative(authoritative);
         let Chosen { scope, last, .. } = chosen;
         if let Some(subnet) = opt.as_mut().and_then(|opt| opt.subnet.as_mut()) {
-            *subnet = subnet.with_scope(scope);
+            *subnet = subnet.with_scope(if mutated!(ScopeIsAlwaysZero) { 0 } else { scope });
         }
         if writer.is_truncated() {
             worker.counters.count(Event::Truncated);

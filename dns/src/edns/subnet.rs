@@ -64,7 +64,7 @@ impl ClientSubnet {
         if source > longest {
             return Err(SubnetError::Prefix(source));
         }
-        if scope != 0 {
+        if scope != 0 && !mutated!(SubnetScopeIsTaken) {
             return Err(SubnetError::Scope(scope));
         }
         let want = usize::from(source).div_ceil(8);
@@ -73,6 +73,7 @@ impl ClientSubnet {
         }
         if let (Some(last), spare @ 1..) = (address.last(), (want * 8) as u8 - source)
             && last.trailing_zeros() < u32::from(spare)
+            && !mutated!(SubnetHostBitsAreTaken)
         {
             return Err(SubnetError::HostBits);
         }

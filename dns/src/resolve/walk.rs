@@ -2,7 +2,7 @@
 
 use super::{Additional, Data, DataAt, Entry, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored};
 use crate::name::{LowerName, NameRef};
-use crate::rr::{Rcode, Rtype};
+use crate::rr::{Rcode, Rtype, Ttl};
 use crate::wire::Owner;
 use crate::zone::{Kind, Node, NodeId, Slot, Zone, Zones};
 
@@ -25,9 +25,9 @@ impl Zones {
     }
 }
 
-struct Walk<'z, 'o> {
-    zones: &'z Zones,
-    qtype: Rtype,
+pub(super) struct Walk<'z, 'o> {
+    pub(super) zones: &'z Zones,
+    pub(super) qtype: Rtype,
     out: &'o mut Resolution<'z>,
 }
 
@@ -45,7 +45,7 @@ impl<'z> Walk<'z, '_> {
             self.follow(name, target);
         }
         let referred = self.out.is_referral() && self.out.answers.is_empty();
-        self.out.authoritative = !referred;
+        self.out.authoritative = !referred || mutated!(ReferralIsAuthoritative);
     }
 
     /// Goes along CNAMEs and DNAMEs. Ends at the bound, in a loop, or where our zones do, with
@@ -53,20 +53,24 @@ impl<'z> Walk<'z, '_> {
     #[cold]
     fn follow(&mut self, question: &LowerName, mut target: OwnerAt<'z>) {
         let mut name = LowerName::new();
-        for _ in 1..MAX_CHAIN {
+        for _ in 1..if mutated!(ChainIsShort) { MAX_CHAIN - 1 } else { MAX_CHAIN } {
             name.read(match target {
                 OwnerAt::Question => return,
                 OwnerAt::Frozen(name) => name,
                 OwnerAt::Made(made) => self.out.made(made),
             });
-            if self.was_visited(question, &name) {
+            if self.was_visited(question, &name) && !mutated!(CnameLoopGoesOn) {
                 return;
             }
             let (node, depth) = self.zones.seek(&name);
             if self.zones.node(node).kind == Kind::Outer {
                 return;
             }
-            match self.step(&name, target, node, depth) {
+            let step = self.step(&name, target, node, depth);
+            if mutated!(ChainLosesNxdomain) {
+                self.out.rcode = Rcode::NOERROR;
+            }
+            match step {
                 Step::Follow(next) => target = next,
                 Step::Done => return,
             }
@@ -93,24 +97,46 @@ impl<'z> Walk<'z, '_> {
         let zones = self.zones;
         let node = zones.node(id);
         let exact = depth == name.label_count();
+        #[cfg(feature = "mutations")]
+        let (node, exact) = self.misled(name, node, depth, exact);
         match node.kind {
-            Kind::Data if exact && self.qtype == Rtype::DS && zones.zone(node.zone).is_apex(id) => {
+            Kind::Data
+                if exact
+                    && !mutated!(DsByTheChild)
+                    && self.qtype == Rtype::DS
+                    && zones.zone(node.zone).is_apex(id) =>
+            {
                 self.ds_of_apex(node, owner)
+            }
+            Kind::Data if exact && mutated!(DnameRedirectsItsOwner) && node.has_dname => {
+                self.redirect(name, owner, node, depth)
             }
             Kind::Data if exact => self.at(node, owner),
             Kind::Data if node.has_dname => self.redirect(name, owner, node, depth),
             Kind::Data => match zones.wildcard(node) {
-                Some(wildcard) => self.at(wildcard, owner),
+                Some(wildcard) if mutated!(WildcardKeepsItsName) => {
+                    self.at(wildcard, OwnerAt::Frozen(zones.name(wildcard)))
+                }
+                Some(wildcard) => {
+                    let step = self.at(wildcard, owner);
+                    if mutated!(WildcardNoDataIsNxdomain) && self.out.authority.is_some() {
+                        self.out.rcode = Rcode::NXDOMAIN;
+                    }
+                    step
+                }
                 None => {
                     self.out.rcode = Rcode::NXDOMAIN;
                     self.negative(zones.zone(node.zone))
                 }
             },
             // DS belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
-            Kind::Cut if exact && self.qtype == Rtype::DS => match zones.slot(node, Rtype::DS) {
-                Some(slot) => self.push(owner, slot),
-                None => self.negative(zones.zone(node.zone)),
-            },
+            Kind::Cut if exact && !mutated!(DsIsReferred) && self.qtype == Rtype::DS => {
+                match zones.slot(node, Rtype::DS) {
+                    Some(slot) => self.push(owner, slot),
+                    None => self.negative(zones.zone(node.zone)),
+                }
+            }
+            Kind::BelowCut if exact && mutated!(BelowCutIsServed) => self.at(node, owner),
             Kind::Cut | Kind::BelowCut => self.refer(zones.node(node.link)),
             Kind::BelowDname => {
                 let dname = zones.node(node.link);
@@ -124,6 +150,15 @@ impl<'z> Walk<'z, '_> {
     /// The name exists, or a wildcard stands in for it.
     fn at(&mut self, node: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
         let zones = self.zones;
+        if self.qtype == Rtype::ANY && mutated!(AnyIsEverything) {
+            for slot in zones.slots(node) {
+                self.push(owner, slot);
+            }
+            return Step::Done;
+        }
+        if mutated!(EmptyNonTerminalIsNxdomain) && zones.slots(node).is_empty() {
+            self.out.rcode = Rcode::NXDOMAIN;
+        }
         if self.qtype == Rtype::ANY {
             return match self.smallest(node) {
                 Some(slot) => self.push(owner, slot),
@@ -140,6 +175,9 @@ impl<'z> Walk<'z, '_> {
         self.push(owner, slot);
         if slot.service.is_some() {
             // Where it leads is the caller's to choose, and to resolve.
+            return Step::Done;
+        }
+        if mutated!(CnameNotFollowed) {
             return Step::Done;
         }
         let target = zones.rrset(slot).rdatas().next();
@@ -180,7 +218,8 @@ impl<'z> Walk<'z, '_> {
 
     /// NODATA or NXDOMAIN: the SOA of the zone (RFC 2308 §3).
     fn negative(&mut self, zone: Zone<'z>) -> Step<'z> {
-        self.out.authority = Some((zone.apex(), zone.negative_soa()));
+        let soa = if mutated!(NegativeTtlIsTheSoas) { zone.soa() } else { zone.negative_soa() };
+        self.out.authority = Some((zone.apex(), soa)).filter(|_| !mutated!(NegativeWithoutSoa));
         Step::Done
     }
 
@@ -188,7 +227,8 @@ impl<'z> Walk<'z, '_> {
         let zones = self.zones;
         let Some(slot) = zones.slot(cut, Rtype::NS) else { return Step::Done };
         self.out.authority = Some((zones.name(cut), zones.rrset(slot)));
-        let (nodes, needed) = zones.extras(slot);
+        let (nodes, needed) =
+            if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { zones.extras(slot) };
         self.out.additional = Some(Additional { zones, nodes, needed, referral: true });
         Step::Done
     }
@@ -230,17 +270,22 @@ impl<'z> Walk<'z, '_> {
         let fits =
             made.try_extend_from_slice(prefix).and_then(|()| made.try_extend_from_slice(target));
         if fits.is_err() {
-            self.out.rcode = Rcode::YXDOMAIN;
+            if !mutated!(DnameTooLongIsNoError) {
+                self.out.rcode = Rcode::YXDOMAIN;
+            }
             return Step::Done;
         }
         let place = self.out.made.len();
         if self.out.made.try_push(made).is_err() {
             return Step::Done;
         }
-        self.add(owner, DataAt::Cname { made: place, ttl: rrset.ttl });
+        let ttl = if mutated!(DnameCnameWithoutTtl) { Ttl::ZERO } else { rrset.ttl };
+        if !mutated!(DnameWithoutCname) {
+            self.add(owner, DataAt::Cname { made: place, ttl });
+        }
         // A question for the CNAME itself is answered by it (RFC 6672 §3.2: as if it stood there).
         match self.qtype {
-            Rtype::CNAME | Rtype::ANY => Step::Done,
+            Rtype::CNAME | Rtype::ANY if !mutated!(DnameFollowsQtypeCname) => Step::Done,
             _ => Step::Follow(OwnerAt::Made(place)),
         }
     }

@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
         let Some(header) = Header::read(bytes) else {
             return Err(Malformed::Drop(DropReason::ShorterThanHeader));
         };
-        if header.is_response() {
+        if header.is_response() && !mutated!(ResponseIsAnswered) {
             return Err(Malformed::Drop(DropReason::Response));
         }
         let mut request = Request { header, question: None, edns: None, signature: None, bytes };
@@ -153,6 +153,12 @@ impl<'a> Request<'a> {
                 let question = Question::read(&self.bytes[HEADER_LEN..])?;
                 at += question.wire.len();
                 self.question = Some(question);
+            }
+            2 if mutated!(TwoQuestionsAreTaken) => {
+                let first = Question::read(&self.bytes[HEADER_LEN..])?;
+                at += first.wire.len();
+                at += Question::read(self.bytes.get(at..).unwrap_or_default())?.wire.len();
+                self.question = Some(first);
             }
             several => return Err(Fault::QuestionCount(several)),
         }
@@ -206,14 +212,14 @@ impl<'a> Request<'a> {
                 _ => {}
             }
         }
-        if at != self.bytes.len() {
+        if at != self.bytes.len() && !mutated!(TrailingOctetsAreTaken) {
             return Err(Fault::Trailing);
         }
         Ok(())
     }
 
     fn read_opt(&mut self, record: &walk::Record<'a>) -> Result<(), Fault> {
-        if self.edns.is_some() || !record.at_root {
+        if self.edns.is_some() && !mutated!(TwoOptsAreTaken) || !record.at_root {
             return Err(Fault::MisplacedOpt);
         }
         let edns = self.edns.insert(Edns::from_fixed(record.class, record.ttl));
@@ -248,8 +254,9 @@ impl<'a> Request<'a> {
 
     fn refuse(&self, fault: Fault) -> Refusal<'a> {
         let rcode = match fault {
+            Fault::Opcode(_) if mutated!(UnknownOpcodeIsFormerr) => Rcode::FORMERR,
             Fault::Opcode(_) | Fault::QueryType(Rtype::MAILA | Rtype::MAILB) => Rcode::NOTIMP,
-            Fault::EdnsVersion(_) => Rcode::BADVERS,
+            Fault::EdnsVersion(_) if !mutated!(BadversIsFormerr) => Rcode::BADVERS,
             _ => Rcode::FORMERR,
         };
         Refusal {
@@ -257,7 +264,9 @@ impl<'a> Request<'a> {
             rcode,
             fault,
             question: self.question,
-            do_bit: self.edns.as_ref().map(|edns| edns.do_bit),
+            do_bit: (self.edns.as_ref())
+                .filter(|_| !mutated!(ErrorWithoutOpt))
+                .map(|edns| edns.do_bit),
         }
     }
 }

@@ -115,6 +115,9 @@ impl<'b> Writer<'b> {
         }
         out[..2].copy_from_slice(&header.id.to_be_bytes());
         out[HEADER_LEN..at].copy_from_slice(question_wire);
+        if mutated!(CaseIsLost) {
+            out[HEADER_LEN..at].make_ascii_lowercase();
+        }
         Ok(Writer {
             out,
             at,
@@ -136,7 +139,9 @@ impl<'b> Writer<'b> {
     /// Sets TC and writes nothing more: for replies that want the client to come over TCP, as
     /// rate limiting's slip does.
     pub fn truncate(&mut self) {
-        self.flags |= TC;
+        if !mutated!(TruncationUntold) {
+            self.flags |= TC;
+        }
         self.full = true;
     }
 
@@ -361,6 +366,7 @@ impl Names {
             | Rtype::PTR => (0, 1),
             Rtype::SOA | Rtype::MINFO => (0, 2),
             Rtype::MX => (2, 1),
+            Rtype::SRV if mutated!(SrvIsCompressed) => (6, 1),
             _ => return None,
         };
         Some(Names { skip, count })

@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
 use hickory_proto::serialize::binary::DecodeError;
 use ipnet::IpNet;
 use thiserror::Error;
@@ -38,13 +38,40 @@ pub(crate) const DEFAULT_PAYLOAD: u16 = 1232;
 pub(crate) struct Question {
     pub(crate) name: Name,
     pub(crate) record_type: RecordType,
-    /// EDNS client subnet (RFC 7871). Host bits are cut off when encoding.
-    pub(crate) subnet: Option<IpNet>,
+    pub(crate) class: DNSClass,
     pub(crate) recursion_desired: bool,
+    /// AD: tell whether the answer was validated (RFC 6840 §5.7).
+    pub(crate) authentic_data: bool,
+    /// CD: do not validate (RFC 4035 §3.2.2).
+    pub(crate) checking_disabled: bool,
+    /// None: the message has no OPT record.
+    pub(crate) edns: Option<Offer>,
+}
+
+/// What the OPT record of a query says (RFC 6891).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) version: u8,
+    /// UDP payload size that we take.
+    pub(crate) payload: u16,
     /// The DO bit (RFC 3225).
     pub(crate) dnssec_ok: bool,
-    /// UDP payload size offered in EDNS.
-    pub(crate) payload: u16,
+    /// EDNS client subnet (RFC 7871). Host bits are cut off when encoding.
+    pub(crate) subnet: Option<IpNet>,
+    /// Other options, code and data.
+    pub(crate) options: Vec<(u16, Vec<u8>)>,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            payload: DEFAULT_PAYLOAD,
+            dnssec_ok: false,
+            subnet: None,
+            options: Vec::new(),
+        }
+    }
 }
 
 /// Why a message is not the answer to our question. A stranger's datagram gives the first three:
@@ -62,15 +89,22 @@ pub(crate) enum NotOurs {
 }
 
 impl Question {
+    /// Of class IN, with EDNS, recursion desired.
     pub(crate) fn new(name: Name, record_type: RecordType) -> Self {
         Self {
             name,
             record_type,
-            subnet: None,
+            class: DNSClass::IN,
             recursion_desired: true,
-            dnssec_ok: false,
-            payload: DEFAULT_PAYLOAD,
+            authentic_data: false,
+            checking_disabled: false,
+            edns: Some(Offer::default()),
         }
+    }
+
+    /// The same for clients in `subnet`; None: for whoever asks.
+    pub(crate) fn on_behalf_of(self, subnet: Option<IpNet>) -> Self {
+        Self { edns: Some(Offer { subnet, ..self.edns.unwrap_or_default() }), ..self }
     }
 
     /// The query message with that id.
@@ -80,14 +114,14 @@ impl Question {
     pub(crate) fn encode(&self, id: u16) -> Result<Vec<u8>, ProtoError> {
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = self.recursion_desired;
-        message.add_query(Query::query(self.name.clone(), self.record_type));
-        let mut edns = Edns::new();
-        edns.set_max_payload(self.payload).set_dnssec_ok(self.dnssec_ok);
-        if let Some(subnet) = self.subnet {
-            let option = ClientSubnet::new(subnet.network(), subnet.prefix_len(), 0);
-            edns.options_mut().insert(EdnsOption::Subnet(option));
+        message.metadata.authentic_data = self.authentic_data;
+        message.metadata.checking_disabled = self.checking_disabled;
+        let mut query = Query::query(self.name.clone(), self.record_type);
+        query.set_query_class(self.class);
+        message.add_query(query);
+        if let Some(offer) = &self.edns {
+            message.set_edns(offer.record());
         }
-        message.set_edns(edns);
         message.to_vec()
     }
 
@@ -109,11 +143,33 @@ impl Question {
             return Err(NotOurs::NotAResponse);
         }
         match message.queries.as_slice() {
-            [asked] if asked.name == self.name && asked.query_type == self.record_type => {}
+            [asked] if self.is(asked) => {}
             [] if u16::from(message.metadata.response_code) != 0 => {}
             _ => return Err(NotOurs::Question),
         }
         Ok(message)
+    }
+
+    fn is(&self, asked: &Query) -> bool {
+        asked.name == self.name
+            && asked.query_type == self.record_type
+            && asked.query_class == self.class
+    }
+}
+
+impl Offer {
+    fn record(&self) -> Edns {
+        let mut edns = Edns::new();
+        edns.set_version(self.version).set_max_payload(self.payload);
+        edns.set_dnssec_ok(self.dnssec_ok);
+        if let Some(subnet) = self.subnet {
+            let option = ClientSubnet::new(subnet.network(), subnet.prefix_len(), 0);
+            edns.options_mut().insert(EdnsOption::Subnet(option));
+        }
+        for (code, data) in &self.options {
+            edns.options_mut().insert(EdnsOption::Unknown(*code, data.clone()));
+        }
+        edns
     }
 }
 
@@ -158,10 +214,8 @@ mod tests {
     use hickory_proto::op::ResponseCode;
 
     fn question() -> Question {
-        Question {
-            subnet: Some("192.0.2.77/24".parse().unwrap()),
-            ..Question::new(parse_name("geo.test-net.io").unwrap(), RecordType::A)
-        }
+        Question::new(parse_name("geo.test-net.io").unwrap(), RecordType::A)
+            .on_behalf_of(Some("192.0.2.77/24".parse().unwrap()))
     }
 
     fn reply(to: &Question, id: u16) -> Message {
@@ -183,6 +237,32 @@ mod tests {
     }
 
     #[test]
+    fn flags_class_and_options_are_sent_and_edns_can_be_left_out() {
+        let offer = Offer {
+            version: 1,
+            payload: 4096,
+            dnssec_ok: true,
+            options: vec![(3, Vec::new()), (65300, vec![7])],
+            ..Offer::default()
+        };
+        let asked = Question {
+            class: DNSClass::CH,
+            recursion_desired: false,
+            authentic_data: true,
+            checking_disabled: true,
+            edns: Some(offer),
+            ..Question::new(Name::root(), RecordType::TXT)
+        };
+        let mut expected = vec![0, 1, 0, 0x30, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 16, 0, 3];
+        expected.extend([0, 0, 41, 0x10, 0, 0, 1, 0x80, 0, 0, 9]);
+        expected.extend([0, 3, 0, 0, 0xff, 0x14, 0, 1, 7]);
+        assert_eq!(asked.encode(1).unwrap(), expected);
+        let plain = Question { edns: None, ..asked };
+        let bytes = plain.encode(1).unwrap();
+        assert_eq!((bytes.len(), bytes[11]), (17, 0), "no additional record");
+    }
+
+    #[test]
     fn only_the_answer_to_our_question_is_accepted() {
         let question = question();
         let good = reply(&question, 7);
@@ -195,6 +275,10 @@ mod tests {
         let other = Question::new(parse_name("other.test-net.io").unwrap(), RecordType::A);
         let stranger = reply(&other, 7).to_vec().unwrap();
         assert!(matches!(question.accept(7, &stranger), Err(NotOurs::Question)));
+        let mut class = reply(&question, 7);
+        class.queries[0].set_query_class(DNSClass::CH);
+        let class = class.to_vec().unwrap();
+        assert!(matches!(question.accept(7, &class), Err(NotOurs::Question)));
     }
 
     #[test]

@@ -35,6 +35,16 @@ impl Default for Patience {
     }
 }
 
+/// How to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// UDP, and TCP when the answer is truncated.
+    Either,
+    /// UDP, whatever the answer.
+    Udp,
+    Tcp,
+}
+
 /// How the answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -71,7 +81,7 @@ pub(crate) enum AskError {
     Random(#[from] getrandom::Error),
 }
 
-/// Asks, over UDP unless `tcp`.
+/// Asks.
 ///
 /// # Errors
 /// [`AskError`] names the server and the cause.
@@ -79,11 +89,11 @@ pub(crate) async fn ask(
     server: SocketAddr,
     question: &Question,
     patience: Patience,
-    tcp: bool,
+    way: Way,
 ) -> Result<Reply, AskError> {
-    if !tcp {
+    if way != Way::Tcp {
         let reply = ask_udp(server, question, patience).await?;
-        if !reply.message.metadata.truncation {
+        if way == Way::Udp || !reply.message.metadata.truncation {
             return Ok(reply);
         }
     }
@@ -233,7 +243,7 @@ mod tests {
             }
         };
         let question = question();
-        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, false), serve);
+        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, Way::Either), serve);
         let reply = reply.unwrap();
         assert_eq!(reply.message.answers.len(), 1);
         assert_eq!(reply.transport, Transport::Udp);
@@ -258,7 +268,7 @@ mod tests {
             stream.write_all(&whole).await.unwrap();
         };
         let question = question();
-        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, false), serve);
+        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, Way::Either), serve);
         let reply = reply.unwrap();
         assert_eq!(reply.transport, Transport::Tcp);
         assert_eq!(reply.message.answers.len(), 200);
@@ -268,13 +278,13 @@ mod tests {
     async fn silence_and_a_closed_port_are_told_apart() {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = silent.local_addr().unwrap();
-        let error = ask(address, &question(), QUICK, false).await.unwrap_err();
+        let error = ask(address, &question(), QUICK, Way::Either).await.unwrap_err();
         let told = format!("no DNS answer from {address} within 200ms, 2 tries");
         assert_eq!(error.to_string(), told);
         drop(silent);
-        let error = ask(address, &question(), QUICK, false).await.unwrap_err();
+        let error = ask(address, &question(), QUICK, Way::Either).await.unwrap_err();
         assert!(matches!(error, AskError::Refused { .. }), "{error}");
-        let error = ask(address, &question(), QUICK, true).await.unwrap_err();
+        let error = ask(address, &question(), QUICK, Way::Tcp).await.unwrap_err();
         assert!(matches!(error, AskError::Refused { .. }), "{error}");
     }
 
@@ -292,7 +302,7 @@ mod tests {
             stream.write_all(&half).await.unwrap();
         };
         let question = question();
-        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, true), serve);
+        let (reply, ()) = tokio::join!(ask(address, &question, PATIENT, Way::Tcp), serve);
         let told = format!("{address}: it closed the connection without an answer");
         assert_eq!(reply.unwrap_err().to_string(), told);
     }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::exchange::{AskError, Patience, ask};
+use super::exchange::{AskError, Patience, Way, ask};
 use super::{Question, parse_name, text};
 
 /// Aliases that are followed; more are a loop or a mistake.
@@ -232,8 +232,8 @@ impl Lookup {
         let (server, subnet) = (self.server, self.subnet);
         let mut name = name.clone();
         for _ in 0..=MAX_ALIASES {
-            let question = Question { subnet, ..Question::new(name.clone(), record_type) };
-            let reply = ask(server, &question, self.patience, false).await?;
+            let question = Question::new(name.clone(), record_type).on_behalf_of(subnet);
+            let reply = ask(server, &question, self.patience, Way::Either).await?;
             match reply.message.metadata.response_code {
                 ResponseCode::NoError => {}
                 ResponseCode::NXDomain => return Err(LookupError::NoSuchName { by: Some(server) }),

@@ -22,15 +22,29 @@ pub(crate) fn parse_record_type(text: &str) -> Option<RecordType> {
     }
 }
 
-/// `IN`, `CH`, …
+/// `IN`, `CH`, …, `CLASS32`.
 pub(crate) fn class(class: DNSClass) -> String {
-    class.to_string()
+    match class {
+        DNSClass::Unknown(code) => format!("CLASS{code}"),
+        known => known.to_string(),
+    }
+}
+
+/// A class's mnemonic or `CLASS123`.
+pub(crate) fn parse_class(text: &str) -> Option<DNSClass> {
+    let upper = text.to_ascii_uppercase();
+    match upper.strip_prefix("CLASS").map(str::parse::<u16>) {
+        Some(Ok(code)) => Some(DNSClass::from(code)),
+        _ => upper.parse().ok().filter(|_| upper != "*"),
+    }
 }
 
 /// The mnemonics of the IANA registry, as dig prints them.
 pub(crate) fn response_code(code: ResponseCode) -> String {
     match code {
         ResponseCode::Unknown(number) => format!("RCODE{number}"),
+        // One number, two meanings: BADSIG stands inside a TSIG record only (RFC 6895 §2.3).
+        ResponseCode::BADSIG => "BADVERS".to_owned(),
         known => format!("{known:?}").to_ascii_uppercase(),
     }
 }
@@ -85,6 +99,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The octets of an even number of hexadecimal digits.
+pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let octet = |pair: &[u8]| {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+    };
+    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(octet).collect()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +133,20 @@ mod tests {
         assert_eq!(parse_record_type("aaaa"), Some(RecordType::AAAA));
         assert_eq!(parse_record_type("TYPE28"), Some(RecordType::AAAA));
         assert_eq!(parse_record_type("nonsense"), None);
+        assert_eq!(parse_class("ch"), Some(DNSClass::CH));
+        assert_eq!(parse_class("CLASS3"), Some(DNSClass::CH));
+        assert_eq!(parse_class("class32").map(class).as_deref(), Some("CLASS32"));
+        assert_eq!(parse_class("A"), None);
+    }
+
+    #[test]
+    fn hexadecimal_digits_come_in_pairs() {
+        assert_eq!(parse_hex("00fF"), Some(vec![0, 255]));
+        assert_eq!(hex(&[0, 255]), "00ff");
+        assert_eq!(parse_hex(""), Some(vec![]));
+        assert_eq!(parse_hex("0"), None);
+        assert_eq!(parse_hex("0x"), None);
+        assert_eq!(parse_hex("é"), None);
     }
 
     #[test]
@@ -117,5 +155,7 @@ mod tests {
         assert_eq!(response_code(ResponseCode::NoError), "NOERROR");
         assert_eq!(response_code(ResponseCode::ServFail), "SERVFAIL");
         assert_eq!(response_code(ResponseCode::Unknown(3000)), "RCODE3000");
+        assert_eq!(response_code(ResponseCode::from(1, 0)), "BADVERS");
+        assert_eq!(response_code(ResponseCode::from(1, 7)), "BADCOOKIE");
     }
 }

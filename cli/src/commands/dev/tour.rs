@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::layout::Layout;
 use crate::commands::ping::Pinger;
-use crate::dns::exchange::{Patience, ask};
+use crate::dns::exchange::{Patience, Way, ask};
 use crate::dns::{Question, client_subnet, parse_name};
 use crate::output;
 use crate::rpc;
@@ -118,8 +118,8 @@ async fn visit(
 ) -> Result<Stop, String> {
     let name = parse_name(&layout.service())?;
     let subnet = Some(IpNet::V4(client.subnet));
-    let question = Question { subnet, ..Question::new(name, RecordType::A) };
-    let reply = ask(server, &question, Patience::default(), false).await;
+    let question = Question::new(name, RecordType::A).on_behalf_of(subnet);
+    let reply = ask(server, &question, Patience::default(), Way::Either).await;
     let reply = reply.map_err(|error| error.to_string())?;
     let addresses: Vec<IpAddr> = reply
         .message

@@ -1,21 +1,15 @@
-//! A reply in dig's form, or as JSON. Pure: the time of day is an argument.
+//! A reply in dig's form. Pure: the time of day is an argument.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use hickory_proto::op::{Message, Metadata};
-use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Record, RecordType};
-use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::options;
 use crate::dns::exchange::{Reply, Transport};
-use crate::dns::{client_subnet, text};
-use crate::exit::one_line;
-
-/// EDNS options that are shown by name beside those the library knows.
-const COOKIE: u16 = 10;
-const EXTENDED_ERROR: u16 = 15;
+use crate::dns::text;
 
 /// The whole reply, in the sections of dig. `command` is echoed at the top.
 pub(crate) fn full(command: &str, reply: &Reply, now: SystemTime) -> String {
@@ -43,6 +37,14 @@ pub(crate) fn full(command: &str, reply: &Reply, now: SystemTime) -> String {
     out
 }
 
+/// The reason of the answer on a line of its own, or that there is none.
+pub(crate) fn why(message: &Message) -> String {
+    match options::why(message) {
+        Some(reason) => format!("why: {reason}\n"),
+        None => "why: no reason was given: only services of a dnsrouter have one\n".to_owned(),
+    }
+}
+
 /// Only the data of the answer, one record per line.
 pub(crate) fn short(message: &Message) -> String {
     message.answers.iter().map(|record| text::data(record) + "\n").collect()
@@ -65,7 +67,7 @@ fn header(message: &Message) -> String {
 }
 
 /// The header bits that are set, in dig's order.
-fn flags(metadata: &Metadata) -> Vec<&'static str> {
+pub(super) fn flags(metadata: &Metadata) -> Vec<&'static str> {
     [
         (true, "qr"),
         (metadata.authoritative, "aa"),
@@ -88,71 +90,10 @@ fn edns(message: &Message) -> String {
         edns.version(),
         edns.max_payload()
     );
-    for (code, option) in edns.options().as_ref() {
-        out.push_str(&edns_option(u16::from(*code), option));
+    for said in options::of(message) {
+        let _ = writeln!(out, "; {said}");
     }
     out
-}
-
-fn edns_option(code: u16, option: &EdnsOption) -> String {
-    match option {
-        EdnsOption::Subnet(subnet) => format!(
-            "; CLIENT-SUBNET: {}/{}/{}\n",
-            subnet.addr(),
-            subnet.source_prefix(),
-            subnet.scope_prefix()
-        ),
-        EdnsOption::NSID(id) => {
-            let readable = String::from_utf8_lossy(id.as_ref()).into_owned();
-            format!("; NSID: {} (\"{}\")\n", text::hex(id.as_ref()), one_line(&readable))
-        }
-        EdnsOption::Unknown(COOKIE, data) => format!("; COOKIE: {}\n", text::hex(data)),
-        EdnsOption::Unknown(EXTENDED_ERROR, data) => extended_error(data),
-        EdnsOption::Unknown(_, data) => format!("; OPT={code}: {}\n", text::hex(data)),
-        _ => format!("; OPT={code}\n"),
-    }
-}
-
-/// The info codes of RFC 8914 §4, by number.
-const EXTENDED_ERRORS: [&str; 25] = [
-    "Other",
-    "Unsupported DNSKEY Algorithm",
-    "Unsupported DS Digest Type",
-    "Stale Answer",
-    "Forged Answer",
-    "DNSSEC Indeterminate",
-    "DNSSEC Bogus",
-    "Signature Expired",
-    "Signature Not Yet Valid",
-    "DNSKEY Missing",
-    "RRSIGs Missing",
-    "No Zone Key Bit Set",
-    "NSEC Missing",
-    "Cached Error",
-    "Not Ready",
-    "Blocked",
-    "Censored",
-    "Filtered",
-    "Prohibited",
-    "Stale NXDOMAIN Answer",
-    "Not Authoritative",
-    "Not Supported",
-    "No Reachable Authority",
-    "Network Error",
-    "Invalid Data",
-];
-
-/// A code, its registered name and a text for people (RFC 8914 §2).
-fn extended_error(data: &[u8]) -> String {
-    let [high, low, words @ ..] = data else {
-        return format!("; EDE: malformed: {}\n", text::hex(data));
-    };
-    let code = u16::from_be_bytes([*high, *low]);
-    let name = EXTENDED_ERRORS.get(usize::from(code)).unwrap_or(&"unassigned");
-    match one_line(&String::from_utf8_lossy(words)) {
-        nothing if nothing.is_empty() => format!("; EDE: {code} ({name})\n"),
-        words => format!("; EDE: {code} ({name}): ({words})\n"),
-    }
 }
 
 fn section(title: &str, records: &[Record]) -> String {
@@ -191,127 +132,10 @@ fn footer(reply: &Reply, now: SystemTime) -> String {
     )
 }
 
-fn transport(transport: Transport) -> &'static str {
+pub(super) fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
-    }
-}
-
-/// The reply for programs.
-#[derive(Debug, Serialize)]
-pub(crate) struct Object {
-    id: u16,
-    status: String,
-    flags: Vec<&'static str>,
-    question: Vec<QuestionObject>,
-    answer: Vec<RecordObject>,
-    authority: Vec<RecordObject>,
-    additional: Vec<RecordObject>,
-    edns: Option<EdnsObject>,
-    query_time_ms: f64,
-    server: String,
-    transport: &'static str,
-    size: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct QuestionObject {
-    name: String,
-    class: String,
-    #[serde(rename = "type")]
-    record_type: String,
-}
-
-#[derive(Debug, Serialize)]
-struct RecordObject {
-    name: String,
-    ttl: u32,
-    class: String,
-    #[serde(rename = "type")]
-    record_type: String,
-    data: String,
-}
-
-#[derive(Debug, Serialize)]
-struct EdnsObject {
-    version: u8,
-    udp: u16,
-    dnssec_ok: bool,
-    client_subnet: Option<SubnetObject>,
-    /// The other options, as code and data in hexadecimal.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    options: Vec<OptionObject>,
-}
-
-#[derive(Debug, Serialize)]
-struct OptionObject {
-    code: u16,
-    data: String,
-}
-
-#[derive(Debug, Serialize)]
-struct SubnetObject {
-    address: String,
-    source: u8,
-    scope: u8,
-}
-
-/// Everything [`full`] shows but the time of day.
-pub(crate) fn object(reply: &Reply) -> Object {
-    let message = &reply.message;
-    let records = |records: &[Record]| records.iter().map(record_object).collect();
-    Object {
-        id: message.metadata.id,
-        status: text::response_code(message.metadata.response_code),
-        flags: flags(&message.metadata),
-        question: message
-            .queries
-            .iter()
-            .map(|query| QuestionObject {
-                name: query.name.to_string(),
-                class: text::class(query.query_class),
-                record_type: text::record_type(query.query_type),
-            })
-            .collect(),
-        answer: records(&message.answers),
-        authority: records(&message.authorities),
-        additional: records(&message.additionals),
-        edns: message.edns.as_ref().map(|edns| EdnsObject {
-            version: edns.version(),
-            udp: edns.max_payload(),
-            dnssec_ok: edns.flags().dnssec_ok,
-            client_subnet: client_subnet(message).map(|subnet| SubnetObject {
-                address: subnet.addr().to_string(),
-                source: subnet.source_prefix(),
-                scope: subnet.scope_prefix(),
-            }),
-            options: edns.options().as_ref().iter().filter_map(option_object).collect(),
-        }),
-        query_time_ms: (reply.elapsed.as_secs_f64() * 1e6).round() / 1e3,
-        server: reply.server.to_string(),
-        transport: transport(reply.transport),
-        size: reply.size,
-    }
-}
-
-fn option_object((code, option): &(EdnsCode, EdnsOption)) -> Option<OptionObject> {
-    let data = match option {
-        EdnsOption::NSID(id) => text::hex(id.as_ref()),
-        EdnsOption::Unknown(_, data) => text::hex(data),
-        // Shown by itself.
-        _ => return None,
-    };
-    Some(OptionObject { code: u16::from(*code), data })
-}
-
-fn record_object(record: &Record) -> RecordObject {
-    RecordObject {
-        name: record.name.to_string(),
-        ttl: record.ttl,
-        class: text::class(record.dns_class),
-        record_type: text::record_type(record.record_type()),
-        data: text::data(record),
     }
 }
 
@@ -321,17 +145,16 @@ pub(crate) fn can_be_asked(record_type: RecordType) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::dns::parse_name;
-    use crate::output;
     use hickory_proto::op::{Edns, OpCode, Query, ResponseCode};
     use hickory_proto::rr::RData;
-    use hickory_proto::rr::rdata::opt::ClientSubnet;
+    use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
     use hickory_proto::rr::rdata::{A, SOA};
     use std::time::Duration;
 
-    fn reply() -> Reply {
+    pub(crate) fn reply() -> Reply {
         let name = parse_name("geo.test-net.io").unwrap();
         let mut message = Message::response(4660, OpCode::Query);
         message.metadata.authoritative = true;
@@ -383,11 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn extended_errors_have_names() {
-        assert_eq!(extended_error(&[0, 20]), "; EDE: 20 (Not Authoritative)\n");
-        assert_eq!(extended_error(&[0, 24]), "; EDE: 24 (Invalid Data)\n");
-        assert_eq!(extended_error(&[1, 0, b'x']), "; EDE: 256 (unassigned): (x)\n");
-        assert_eq!(extended_error(&[1]), "; EDE: malformed: 01\n");
+    fn the_reason_is_a_line_of_its_own() {
+        let mut reply = reply();
+        let none = "why: no reason was given: only services of a dnsrouter have one\n";
+        assert_eq!(why(&reply.message), none);
+        let edns = reply.message.edns.as_mut().unwrap();
+        edns.options_mut().insert(EdnsOption::Unknown(15, b"\0\0near".to_vec()));
+        assert_eq!(why(&reply.message), "why: near\n");
     }
 
     #[test]
@@ -407,21 +232,5 @@ mod tests {
         assert!(!text.contains("ANSWER SECTION"), "{text}");
         let line = "test-net.io.\t5\tIN\tSOA\tns1.test-net.io. test-net.io. 1 2 3 4 5\n";
         assert!(text.contains(&format!(";; AUTHORITY SECTION:\n{line}")), "{text}");
-    }
-
-    #[test]
-    fn a_reply_as_json() {
-        assert_eq!(
-            output::line(&object(&reply())).unwrap(),
-            "{\"id\":4660,\"status\":\"NOERROR\",\"flags\":[\"qr\",\"aa\",\"rd\"],\
-             \"question\":[{\"name\":\"geo.test-net.io.\",\"class\":\"IN\",\"type\":\"A\"}],\
-             \"answer\":[{\"name\":\"geo.test-net.io.\",\"ttl\":60,\"class\":\"IN\",\
-             \"type\":\"A\",\"data\":\"127.0.0.11\"}],\"authority\":[],\"additional\":[],\
-             \"edns\":{\"version\":0,\"udp\":1232,\"dnssec_ok\":false,\
-             \"client_subnet\":{\"address\":\"128.135.0.0\",\"source\":24,\"scope\":20},\
-             \"options\":[{\"code\":15,\"data\":\"00126e6f0a\"}]},\
-             \"query_time_ms\":1.234,\"server\":\"127.0.0.21:5300\",\"transport\":\"UDP\",\
-             \"size\":71}\n"
-        );
     }
 }

@@ -2,24 +2,15 @@
 //! type in any order. Pure.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use hickory_proto::rr::{Name, RecordType};
+use dns::edns::WHY;
+use hickory_proto::rr::{DNSClass, Name, RecordType};
 use ipnet::IpNet;
 
+use super::plus::Draft;
 use super::print::can_be_asked;
-use crate::dns::exchange::{MAX_TRIES, Patience};
-use crate::dns::{Question, parse_name, parse_subnet, resolv_conf, text};
-
-/// Smallest UDP payload EDNS can offer (RFC 6891 §6.2.3).
-const MIN_PAYLOAD: u16 = 512;
-
-/// Longest time-out of one try.
-const MAX_PER_TRY: Duration = Duration::from_secs(60);
-
-/// The words that are understood after a `+`, for the error message.
-const OPTIONS: &str = "+subnet=, +[no]short, +[no]tcp, +[no]recurse, +[no]dnssec, +bufsize=, \
-                       +time=, +tries=";
+use crate::dns::exchange::{Patience, Way};
+use crate::dns::{Offer, Question, parse_name, parse_subnet, resolv_conf, text};
 
 /// The flags, as clap parsed them; the words are still raw.
 #[derive(Debug, Clone, Default)]
@@ -28,10 +19,15 @@ pub(crate) struct Raw {
     pub(crate) dns: Option<SocketAddr>,
     pub(crate) port: Option<u16>,
     pub(crate) record_type: Option<String>,
+    pub(crate) class: Option<String>,
     pub(crate) reverse: Option<IpAddr>,
     pub(crate) subnet: Option<String>,
-    pub(crate) tcp: bool,
-    pub(crate) short: bool,
+    pub(crate) bufsize: Option<u16>,
+    pub(crate) edns_version: Option<u8>,
+    /// `--cookie` with a value or without.
+    pub(crate) cookie: Option<Option<String>>,
+    /// Flags that are words after a `+` too, without the plus.
+    pub(crate) switches: Vec<&'static str>,
 }
 
 /// Who is asked.
@@ -54,8 +50,10 @@ pub(crate) enum Server {
 pub(crate) struct Request {
     pub(crate) server: Server,
     pub(crate) question: Question,
-    pub(crate) tcp: bool,
+    pub(crate) way: Way,
     pub(crate) short: bool,
+    /// Ask for the reason of the answer and show it.
+    pub(crate) why: bool,
     pub(crate) patience: Patience,
 }
 
@@ -65,31 +63,47 @@ struct Sorted {
     server: Option<String>,
     name: Option<String>,
     record_type: Option<RecordType>,
+    class: Option<DNSClass>,
 }
 
 impl Raw {
+    /// `cookie`: random octets, for a cookie if one is asked for.
+    ///
     /// # Errors
     /// A sentence that says which word is wrong and what is expected.
-    pub(crate) fn validate(self) -> Result<Request, String> {
+    pub(crate) fn validate(self, cookie: [u8; 8]) -> Result<Request, String> {
         // Name and type are filled in below; the root stands in until then.
-        let mut request = Request {
+        let request = Request {
             server: Server::Default { port: self.port },
             question: Question::new(Name::root(), RecordType::A),
-            tcp: self.tcp,
-            short: self.short,
+            way: Way::Either,
+            short: false,
+            why: false,
             patience: Patience::default(),
         };
-        if let Some(subnet) = &self.subnet {
-            request.question.subnet = Some(parse_subnet(subnet)?);
-        }
+        let mut draft = Draft { request, offer: Offer::default(), edns: true, cookie };
+        self.flags(&mut draft)?;
         let mut sorted = Sorted::default();
         for word in &self.words {
-            sort(word, &mut sorted, &mut request)?;
+            match word.strip_prefix('+') {
+                Some(option) => draft.apply(option)?,
+                None => sort(word, &mut sorted)?,
+            }
         }
         if let Some(kind) = &self.record_type {
             sorted.record_type = Some(record_type(kind)?);
         }
+        if let Some(class) = &self.class {
+            let parsed = text::parse_class(class);
+            sorted.class =
+                Some(parsed.ok_or_else(|| {
+                    format!("\"{class}\" is no class, such as IN, CH, HS or CLASS4")
+                })?);
+        }
+        let Draft { mut request, offer, edns, .. } = draft;
         request.server = self.server(sorted.server)?;
+        request.question.class = sorted.class.unwrap_or(DNSClass::IN);
+        request.question.edns = with_edns(offer, edns, request.why)?;
         (request.question.name, request.question.record_type) = match (self.reverse, sorted.name) {
             (Some(_), Some(name)) => return Err(format!("-x asks for an address, not for {name}")),
             (Some(address), None) => {
@@ -99,6 +113,23 @@ impl Raw {
             (None, None) => return Err("no name to ask for: geoip dig NAME [TYPE]".to_owned()),
         };
         Ok(request)
+    }
+
+    fn flags(&self, draft: &mut Draft) -> Result<(), String> {
+        for switch in &self.switches {
+            draft.apply(switch)?;
+        }
+        match &self.cookie {
+            Some(Some(value)) => draft.apply(&format!("cookie={value}"))?,
+            Some(None) => draft.apply("cookie")?,
+            None => {}
+        }
+        if let Some(subnet) = &self.subnet {
+            draft.offer.subnet = Some(parse_subnet(subnet)?);
+        }
+        draft.offer.payload = self.bufsize.unwrap_or(draft.offer.payload);
+        draft.offer.version = self.edns_version.unwrap_or(draft.offer.version);
+        Ok(())
     }
 
     fn server(&self, at: Option<String>) -> Result<Server, String> {
@@ -114,21 +145,32 @@ impl Raw {
     }
 }
 
-fn sort(word: &str, sorted: &mut Sorted, request: &mut Request) -> Result<(), String> {
-    if let Some(option) = word.strip_prefix('+') {
-        return apply(option, request);
+/// EDNS as asked for; the reason is asked for by an option too.
+fn with_edns(mut offer: Offer, edns: bool, why: bool) -> Result<Option<Offer>, String> {
+    if why {
+        offer.options.push((WHY, Vec::new()));
     }
+    match (edns, offer == Offer::default()) {
+        (true, _) => Ok(Some(offer)),
+        (false, true) => Ok(None),
+        (false, false) => Err("--no-edns leaves no room for EDNS options: leave one out".into()),
+    }
+}
+
+fn sort(word: &str, sorted: &mut Sorted) -> Result<(), String> {
     if let Some(server) = word.strip_prefix('@') {
         return match sorted.server.replace(server.to_owned()) {
             Some(first) => Err(format!("@{first} and @{server} both name a server: give one")),
             None => Ok(()),
         };
     }
-    match text::parse_record_type(word) {
+    match (text::parse_record_type(word), text::parse_class(word)) {
         _ if sorted.name.is_none() => sorted.name = Some(word.to_owned()),
-        Some(_) if sorted.record_type.is_none() => sorted.record_type = Some(record_type(word)?),
-        None if word.eq_ignore_ascii_case("IN") => {}
-        None if sorted.record_type.is_none() => {
+        (Some(_), _) if sorted.record_type.is_none() => {
+            sorted.record_type = Some(record_type(word)?);
+        }
+        (None, Some(class)) if sorted.class.is_none() => sorted.class = Some(class),
+        (None, None) if sorted.record_type.is_none() => {
             return Err(format!("\"{word}\" is no record type, such as A, AAAA, TXT or TYPE65"));
         }
         _ => return Err(format!("one question at a time: \"{word}\" is one too many")),
@@ -171,63 +213,30 @@ fn server(at: &str, port: Option<u16>) -> Result<Server, String> {
     Ok(Server::Host { host: host.to_owned(), port })
 }
 
-/// One `+option`, without the plus.
-fn apply(option: &str, request: &mut Request) -> Result<(), String> {
-    let (key, value) = match option.split_once('=') {
-        Some((key, value)) => (key, Some(value)),
-        None => (option, None),
-    };
-    let question = &mut request.question;
-    match (key, value) {
-        ("short", None) => request.short = true,
-        ("noshort", None) => request.short = false,
-        ("tcp" | "vc", None) => request.tcp = true,
-        ("notcp" | "novc", None) => request.tcp = false,
-        ("recurse" | "rec", None) => question.recursion_desired = true,
-        ("norecurse" | "norec", None) => question.recursion_desired = false,
-        ("dnssec" | "do", None) => question.dnssec_ok = true,
-        ("nodnssec" | "nodo", None) => question.dnssec_ok = false,
-        ("nosubnet", None) => question.subnet = None,
-        ("subnet", Some(value)) => question.subnet = Some(parse_subnet(value)?),
-        ("bufsize", Some(value)) => question.payload = bounded(key, value, MIN_PAYLOAD, u16::MAX)?,
-        ("tries", Some(value)) => request.patience.tries = bounded(key, value, 1, MAX_TRIES)?,
-        ("time" | "timeout", Some(value)) => {
-            let seconds = bounded(key, value, 1, MAX_PER_TRY.as_secs())?;
-            request.patience.per_try = Duration::from_secs(seconds);
-        }
-        _ => return Err(format!("+{option} is not understood; there are {OPTIONS}")),
-    }
-    Ok(())
-}
-
-fn bounded<T>(key: &str, value: &str, low: T, high: T) -> Result<T, String>
-where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
-{
-    match value.parse::<T>() {
-        Ok(number) if number >= low && number <= high => Ok(number),
-        _ => Err(format!("+{key}={value}: expected a number from {low} to {high}")),
-    }
-}
-
-/// The subnet as an option of the message, for the echo of the command.
+/// The question as words, for the echo of the command.
 pub(crate) fn echo(question: &Question) -> String {
+    let class = match question.class {
+        DNSClass::IN => String::new(),
+        other => format!(" {}", text::class(other)),
+    };
     let subnet = |net: IpNet| format!(" +subnet={net}");
+    let subnet = question.edns.as_ref().and_then(|offer| offer.subnet).map(subnet);
     format!(
-        "{} {}{}",
+        "{}{class} {}{}",
         question.name,
         text::record_type(question.record_type),
-        question.subnet.map(subnet).unwrap_or_default()
+        subnet.unwrap_or_default()
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn parse(words: &str) -> Result<Request, String> {
         let words = words.split_whitespace().map(str::to_owned).collect();
-        Raw { words, ..Raw::default() }.validate()
+        Raw { words, ..Raw::default() }.validate(*b"8 octets")
     }
 
     #[test]
@@ -240,9 +249,10 @@ mod tests {
         assert_eq!(request.server, Server::Address("127.0.0.21:5300".parse().unwrap()));
         let question = &request.question;
         assert_eq!(echo(question), "geo.test-net.io. AAAA +subnet=128.135.0.0/24");
-        assert!(request.short && request.tcp);
-        assert!(!question.recursion_desired && question.dnssec_ok);
-        assert_eq!(question.payload, 4096);
+        assert!(request.short && request.way == Way::Tcp);
+        let offer = question.edns.as_ref().unwrap();
+        assert!(!question.recursion_desired && offer.dnssec_ok);
+        assert_eq!(offer.payload, 4096);
         assert_eq!(request.patience, Patience { per_try: Duration::from_secs(7), tries: 1 });
     }
 
@@ -255,6 +265,54 @@ mod tests {
         assert_eq!(echo(&parse("a.example IN TXT").unwrap().question), "a.example. TXT");
         assert_eq!(echo(&parse("a.example type65").unwrap().question), "a.example. HTTPS");
         assert_eq!(echo(&parse("any").unwrap().question), "any. A");
+    }
+
+    #[test]
+    fn edns_is_asked_for_in_words_or_flags() {
+        let words = "a +nsid +cookie +keepalive +edns=1 +ednsopt=65001:00ff +why +ad +cd +ignore";
+        let request = parse(words).unwrap();
+        let offer = request.question.edns.as_ref().unwrap();
+        let options: Vec<(u16, &[u8])> =
+            offer.options.iter().map(|(code, data)| (*code, data.as_slice())).collect();
+        let expected: [(u16, &[u8]); 5] =
+            [(3, b""), (10, b"8 octets"), (11, b""), (65001, &[0, 255]), (65300, b"")];
+        assert_eq!(options, expected);
+        assert_eq!(offer.version, 1);
+        assert!(request.why && request.way == Way::Udp);
+        assert!(request.question.authentic_data && request.question.checking_disabled);
+
+        let raw = Raw {
+            words: vec!["a".into(), "+noad".into()],
+            switches: vec!["nsid", "tcp", "do"],
+            cookie: Some(Some("0011223344556677".into())),
+            bufsize: Some(600),
+            edns_version: Some(2),
+            ..Raw::default()
+        };
+        let request = raw.validate([0; 8]).unwrap();
+        let offer = request.question.edns.as_ref().unwrap();
+        let cookie = vec![0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77];
+        assert_eq!(offer.options, [(3, vec![]), (10, cookie)]);
+        assert!(offer.dnssec_ok && offer.version == 2 && offer.payload == 600);
+        assert_eq!(request.way, Way::Tcp);
+    }
+
+    #[test]
+    fn edns_can_be_left_out_but_not_with_its_options() {
+        assert_eq!(parse("a +noedns").unwrap().question.edns, None);
+        assert!(parse("a +noedns +edns").unwrap().question.edns.is_some());
+        assert!(parse("a +noedns +nsid").unwrap_err().contains("--no-edns"));
+        assert!(parse("a +noedns +nsid +nonsid").is_ok());
+    }
+
+    #[test]
+    fn a_class_stands_anywhere_after_the_name() {
+        let chaos = parse("version.bind CH TXT").unwrap().question;
+        assert_eq!(echo(&chaos), "version.bind. CH TXT");
+        assert_eq!(echo(&parse("version.bind txt class3").unwrap().question), echo(&chaos));
+        assert!(parse("a CH HS").unwrap_err().contains("one too many"));
+        let raw = Raw { words: vec!["a".into()], class: Some("x".into()), ..Raw::default() };
+        assert!(raw.validate([0; 8]).unwrap_err().contains("no class"));
     }
 
     #[test]
@@ -271,9 +329,12 @@ mod tests {
     #[test]
     fn reverse_look_ups_ask_for_pointers() {
         let raw = Raw { reverse: Some("192.0.2.1".parse().unwrap()), ..Raw::default() };
-        assert_eq!(echo(&raw.clone().validate().unwrap().question), "1.2.0.192.in-addr.arpa. PTR");
+        assert_eq!(
+            echo(&raw.clone().validate([0; 8]).unwrap().question),
+            "1.2.0.192.in-addr.arpa. PTR"
+        );
         let both = Raw { words: vec!["a".into()], ..raw };
-        assert!(both.validate().is_err());
+        assert!(both.validate([0; 8]).is_err());
     }
 
     #[test]
@@ -290,5 +351,8 @@ mod tests {
         assert!(told("a +subnet=x/1").contains("no address or prefix"));
         assert!(told("a AXFR").contains("zone transfers"));
         assert!(told("a OPT").contains("no record type"));
+        assert!(told("a +cookie=00").contains("16 hexadecimal digits"));
+        assert!(told("a +ednsopt=x").contains("expected a number"));
+        assert!(told("a +nobufsize").starts_with("+nobufsize is not understood"));
     }
 }

@@ -9,7 +9,7 @@ use crate::home::{ClosedPort, Home};
 #[test]
 fn usage_errors_exit_2_and_go_to_stderr() {
     let home = Home::new();
-    let cases: [&[&str]; 17] = [
+    let cases: [&[&str]; 19] = [
         &[],
         &["nonsense"],
         &["ping"],
@@ -20,6 +20,8 @@ fn usage_errors_exit_2_and_go_to_stderr() {
         &["ping", "-u", "127.0.0.1:1"],
         &["dig"],
         &["dig", "a", "+shrt"],
+        &["dig", "a", "--bufsize", "511"],
+        &["dig", "a", "--no-edns", "--nsid"],
         &["explain", "geo.test-net.io"],
         &["status"],
         &["pki", "issue", "--dir", "pki"],

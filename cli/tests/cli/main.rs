@@ -3,5 +3,6 @@
 
 mod commands;
 mod dev;
+mod dig;
 mod home;
 mod zone;

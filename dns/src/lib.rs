@@ -21,6 +21,7 @@
 //! | write a reply | [`wire::Writer`], [`edns::Reply`] | 1035, 2181, 9471 |
 //! | change a zone by message | [`update::Changes`] into [`zone::ZoneData::edit`] | 2136 |
 //! | load zones | [`zonefile::parse`], [`zone::ZoneData`], [`zone::Zones::freeze`] | 1035, 2181, 3597 |
+//! | read, check or print record data | [`rdata::parse`], [`rdata::check`], [`rdata::Rdata`] | 1035, 3597 |
 //!
 //! The path from query to reply allocates nothing, and its work is bounded by the message, the
 //! length of the chain and the depth of the zones. Nothing here reads a clock, a file, a socket
@@ -83,6 +84,7 @@ pub mod edns;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 pub mod name;
+pub mod rdata;
 pub mod resolve;
 pub mod rr;
 pub mod tsig;

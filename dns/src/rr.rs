@@ -4,12 +4,16 @@
 //! has it (`TYPE65280`). An [`RRset`] is a view of frozen octets; [`RRsetBuf`] owns them.
 
 use std::fmt;
+use std::str::FromStr;
 
-/// A number of a DNS registry: the constants, and `Display` with the fallback of RFC 3597 §5.
+/// A number of a DNS registry: the constants; `Display` and `FromStr` with the fallback of RFC 3597
+/// §5 (`TYPE123`). What follows the constants is read, but never written.
 macro_rules! codes {
     ($(#[$doc:meta])* $type:ident($int:ty), $prefix:literal, {
         $($(#[$item:meta])* $const:ident = $value:literal $text:literal,)*
-    }) => {
+    } $(, {
+        $($alias:literal = $same:ident,)*
+    })?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(pub $int);
@@ -23,6 +27,21 @@ macro_rules! codes {
                     $($value => Some($text),)*
                     _ => None,
                 }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::rr::UnknownCode;
+
+            /// Reads a mnemonic in any case, or the number with its prefix.
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $(if text.eq_ignore_ascii_case($text) {
+                    return Ok($type::$const);
+                })*
+                $($(if text.eq_ignore_ascii_case($alias) {
+                    return Ok($type::$same);
+                })*)?
+                $crate::rr::number(text, $prefix).map($type).ok_or($crate::rr::UnknownCode)
             }
         }
 
@@ -43,102 +62,21 @@ macro_rules! codes {
     };
 }
 
-codes! {
-    /// A record type or query type.
-    Rtype(u16), "TYPE", {
-        /// IPv4 address, RFC 1035.
-        A = 1 "A",
-        /// Name server, RFC 1035.
-        NS = 2 "NS",
-        /// Obsolete mail destination, RFC 1035.
-        MD = 3 "MD",
-        /// Obsolete mail forwarder, RFC 1035.
-        MF = 4 "MF",
-        /// Canonical name, RFC 1035.
-        CNAME = 5 "CNAME",
-        /// Start of authority, RFC 1035.
-        SOA = 6 "SOA",
-        /// Mailbox, RFC 1035.
-        MB = 7 "MB",
-        /// Mail group member, RFC 1035.
-        MG = 8 "MG",
-        /// Mail rename, RFC 1035.
-        MR = 9 "MR",
-        /// Anything, RFC 1035.
-        NULL = 10 "NULL",
-        /// Pointer, RFC 1035.
-        PTR = 12 "PTR",
-        /// Host information, RFC 1035; what RFC 8482 may answer to ANY.
-        HINFO = 13 "HINFO",
-        /// Mailbox information, RFC 1035.
-        MINFO = 14 "MINFO",
-        /// Mail exchange, RFC 1035.
-        MX = 15 "MX",
-        /// Text, RFC 1035.
-        TXT = 16 "TXT",
-        /// Transaction signature with a public key, RFC 2931.
-        SIG = 24 "SIG",
-        /// IPv6 address, RFC 3596.
-        AAAA = 28 "AAAA",
-        /// Service location, RFC 2782.
-        SRV = 33 "SRV",
-        /// Naming authority pointer, RFC 3403.
-        NAPTR = 35 "NAPTR",
-        /// Redirection of a subtree, RFC 6672.
-        DNAME = 39 "DNAME",
-        /// EDNS, RFC 6891.
-        OPT = 41 "OPT",
-        /// Delegation signer, RFC 4034.
-        DS = 43 "DS",
-        /// SSH fingerprint, RFC 4255.
-        SSHFP = 44 "SSHFP",
-        /// Signature, RFC 4034.
-        RRSIG = 46 "RRSIG",
-        /// Denial of existence, RFC 4034.
-        NSEC = 47 "NSEC",
-        /// Zone key, RFC 4034.
-        DNSKEY = 48 "DNSKEY",
-        /// Hashed denial, RFC 5155.
-        NSEC3 = 50 "NSEC3",
-        /// Parameters of hashed denial, RFC 5155.
-        NSEC3PARAM = 51 "NSEC3PARAM",
-        /// TLS association, RFC 6698.
-        TLSA = 52 "TLSA",
-        /// Child's wish for DS, RFC 7344.
-        CDS = 59 "CDS",
-        /// Child's wish for DNSKEY, RFC 7344.
-        CDNSKEY = 60 "CDNSKEY",
-        /// Service binding, RFC 9460.
-        SVCB = 64 "SVCB",
-        /// Service binding for HTTP, RFC 9460.
-        HTTPS = 65 "HTTPS",
-        /// Marks a name that does not exist in compact denial; never to be asked, RFC 9824.
-        NXNAME = 128 "NXNAME",
-        /// Transaction key, RFC 2930.
-        TKEY = 249 "TKEY",
-        /// Transaction signature, RFC 8945.
-        TSIG = 250 "TSIG",
-        /// Incremental transfer, RFC 1995.
-        IXFR = 251 "IXFR",
-        /// Transfer of a whole zone, RFC 5936.
-        AXFR = 252 "AXFR",
-        /// Obsolete, RFC 1035.
-        MAILB = 253 "MAILB",
-        /// Obsolete, RFC 1035.
-        MAILA = 254 "MAILA",
-        /// All types, RFC 1035 §3.2.3; answered as RFC 8482 has it.
-        ANY = 255 "ANY",
-        /// Certification authority authorisation, RFC 8659.
-        CAA = 257 "CAA",
-    }
+/// The text is no mnemonic that we know, and no number with its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither a known mnemonic nor a number with its prefix")]
+pub struct UnknownCode;
+
+/// Reads what RFC 3597 §5 has for numbers without a mnemonic: the prefix in any case and digits.
+fn number<T: FromStr>(text: &str, prefix: &str) -> Option<T> {
+    let (before, digits) = text.split_at_checked(prefix.len())?;
+    let wanted = before.eq_ignore_ascii_case(prefix) && digits.bytes().all(|d| d.is_ascii_digit());
+    if wanted { digits.parse().ok() } else { None }
 }
 
-impl Rtype {
-    /// Whether the type never names stored data: OPT and what lies in 128 to 255 (RFC 6895 §3.1).
-    pub const fn is_meta(self) -> bool {
-        matches!(self.0, 41 | 128..=255)
-    }
-}
+mod rtype;
+
+pub use rtype::Rtype;
 
 codes! {
     /// A class, RFC 1035 §3.2.4.
@@ -153,6 +91,10 @@ codes! {
         NONE = 254 "NONE",
         /// Any class; only in questions and updates.
         ANY = 255 "ANY",
+    }, {
+        "CHAOS" = CH,
+        "HESIOD" = HS,
+        "*" = ANY,
     }
 }
 
@@ -362,6 +304,24 @@ mod tests {
         assert_eq!(Class(2).to_string(), "CLASS2");
         assert_eq!(Rcode::BADVERS.to_string(), "BADVERS");
         assert_eq!(Opcode(15).to_string(), "OPCODE15");
+    }
+
+    #[test]
+    fn rfc3597_5_every_number_is_read_back() {
+        for number in 0..=u16::MAX {
+            let (rtype, class) = (Rtype(number), Class(number));
+            assert_eq!(rtype.to_string().to_lowercase().parse(), Ok(rtype));
+            assert_eq!(format!("TYPE{number}").parse(), Ok(rtype));
+            assert_eq!(class.to_string().parse(), Ok(class));
+            assert_eq!(format!("class{number}").parse(), Ok(class));
+        }
+        assert_eq!("*".parse(), Ok(Rtype::ANY));
+        assert_eq!("nsap-ptr".parse(), Ok(Rtype::NSAP_PTR));
+        assert_eq!("Chaos".parse(), Ok(Class::CH));
+        for bad in ["", "TYPE", "TYPE65536", "TYPE+1", "TYPE-1", "TYPE 1", "TYPEA", "AA", "tÿpe1"]
+        {
+            assert_eq!(bad.parse::<Rtype>(), Err(UnknownCode), "{bad}");
+        }
     }
 
     #[test]

@@ -4,28 +4,27 @@
 //!  text ─ lexer ─▶ entries of tokens, each with its place
 //!            │        ├─ $ORIGIN $TTL $INCLUDE $GENERATE   (reader)
 //!            │        └─ owner, TTL, class, type           (reader)
-//!            │              └─ data ─▶ crate `domain` ─▶ wire form
+//!            │              └─ data ─▶ crate::rdata ─▶ wire form
 //!            └─ every error keeps file, line, column and the line's text
 //! ```
 //!
-//! The text of record data is read by the crate `domain`, which knows the types; everything
-//! before it is read here, for two reasons: errors point at the token that is wrong, and the
-//! forms that other servers take are taken too: TTLs with units (`1h30m`), `$GENERATE`, a free
-//! standing `@` inside data. Types without a text form are written as RFC 3597 has it:
-//! `TYPE65280 \# 2 abcd`.
+//! The forms that other servers take are taken too: TTLs with units (`1h30m`), `$GENERATE`, a free
+//! standing `@` inside data, TTL and class in either order.
 //!
 //! Files are not opened here: the caller hands in text, and a closure for `$INCLUDE`.
 
 mod apex;
-mod data;
 mod generate;
 mod lexer;
 mod reader;
+mod token;
+
+pub(crate) use lexer::Lexer;
+pub(crate) use token::{Fault, Place, Token};
 
 pub use apex::apex;
 
 use crate::name::Name;
-use crate::rr::Rtype;
 use crate::zone::{MAX_ERRORS, Position, ZoneData, ZoneError};
 use std::borrow::Cow;
 use std::fmt;
@@ -110,24 +109,6 @@ pub fn parse<'a>(
     })?;
     let warnings = zone.notices().iter().map(|notice| texts.locate(notice.clone())).collect();
     Ok(Loaded { zone, files: files.into_iter().map(|file| file.name).collect(), warnings })
-}
-
-/// Reads the data of one record, as it stands behind the type in a master file, into wire form
-/// with names uncompressed. Names without a final dot are relative to `origin`.
-///
-/// # Errors
-/// What is wrong, in words.
-pub fn rdata(rtype: Rtype, text: &str, origin: &Name) -> Result<Box<[u8]>, String> {
-    if rtype.is_meta() {
-        return Err(format!("{rtype} records cannot be stored"));
-    }
-    let mut lexer = lexer::Lexer::new(text.as_bytes());
-    let entry = lexer.next_entry().ok_or_else(|| format!("{rtype} record: no data"))?;
-    let entry = entry.map_err(|(error, _)| error.to_string())?;
-    if lexer.next_entry().is_some() {
-        return Err(format!("{rtype} record: more than one line"));
-    }
-    data::parse(rtype, &entry.tokens, origin).map_err(|error| error.message)
 }
 
 /// A text that was read, kept for excerpts.

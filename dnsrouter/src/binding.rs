@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Box<[u8]> {
-        dns::zonefile::rdata(Rtype::HTTPS, text, &Name::root()).unwrap()
+        dns::rdata::parse(Rtype::HTTPS, text, &Name::root()).unwrap()
     }
 
     fn hinted(configured: &str, v4: &[[u8; 4]], v6: &[[u8; 16]]) -> Rdata {

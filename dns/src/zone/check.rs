@@ -6,7 +6,8 @@
 use super::Record;
 use super::data::{Soa, identity};
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
-use crate::name::{Name, NameRef};
+use crate::name::Name;
+use crate::rdata;
 use crate::rr::Rtype;
 use std::collections::BTreeSet;
 
@@ -60,7 +61,7 @@ impl<'a> Checks<'a> {
         self.cut = self.cut.filter(|cut| owner.is_subdomain_of(cut));
         self.dname = self.dname.filter(|dname| owner.is_subdomain_of(dname));
         for record in records {
-            if let Err(fault) = rdata(record) {
+            if let Err(fault) = data(record) {
                 self.error(record, fault);
             }
         }
@@ -126,38 +127,13 @@ fn belongs_at_cut(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::RRSIG | Rtype::A | Rtype::AAAA)
 }
 
-/// Checks what later code relies on: types that are data, and names inside RDATA that we follow or
-/// compress.
-fn rdata(record: &Record) -> Result<(), ZoneFault> {
+/// Checks what later code relies on: types that are data, and data that is well-formed. Files were
+/// read by the same rules; other records come from elsewhere.
+fn data(record: &Record) -> Result<(), ZoneFault> {
     let rtype = record.rtype;
-    let malformed = || ZoneFault::Malformed(rtype);
-    let mut rest = &record.rdata[..];
-    let (skip, names) = match rtype {
-        _ if rtype.is_meta() || rtype.0 == 0 => return Err(ZoneFault::MetaType(rtype)),
-        Rtype::SOA => {
-            return Soa::parse(rest).map(|_| ()).ok_or(ZoneFault::MalformedSoa);
-        }
-        Rtype::A => (4, 0),
-        Rtype::AAAA => (16, 0),
-        Rtype::NS
-        | Rtype::CNAME
-        | Rtype::DNAME
-        | Rtype::PTR
-        | Rtype::MD
-        | Rtype::MF
-        | Rtype::MB
-        | Rtype::MG
-        | Rtype::MR => (0, 1),
-        Rtype::MINFO => (0, 2),
-        Rtype::MX => (2, 1),
-        Rtype::SRV => (6, 1),
-        _ if rest.len() > usize::from(u16::MAX) => return Err(malformed()),
-        _ => return Ok(()),
-    };
-    rest = rest.get(skip..).ok_or_else(malformed)?;
-    for _ in 0..names {
-        let name = NameRef::parse(rest).map_err(|_| malformed())?;
-        rest = &rest[name.wire_len()..];
+    match rtype {
+        _ if rtype.is_meta() || rtype.0 == 0 => Err(ZoneFault::MetaType(rtype)),
+        Rtype::SOA => Soa::parse(&record.rdata).map(|_| ()).ok_or(ZoneFault::MalformedSoa),
+        _ => rdata::check(rtype, &record.rdata).map_err(|_| ZoneFault::Malformed(rtype)),
     }
-    if rest.is_empty() { Ok(()) } else { Err(malformed()) }
 }

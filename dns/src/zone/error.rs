@@ -162,13 +162,21 @@ impl ZoneFault {
             ZoneFault::BesideCname(_) | ZoneFault::ServiceAtCname => {
                 "a name with a CNAME has no other data: move one of them"
             }
-            ZoneFault::SecondCname | ZoneFault::SecondDname => "keep one of them",
+            ZoneFault::SecondCname | ZoneFault::SecondDname | ZoneFault::Duplicate => {
+                "keep one of them"
+            }
             ZoneFault::BelowDname(_) => "the DNAME redirects everything below it: remove one",
             ZoneFault::BelowCut { .. } | ZoneFault::AtCut(_) => {
                 "this belongs into the child zone; here only its NS, DS and their addresses"
             }
             ZoneFault::DsWithoutCut => "add the child's NS records, or remove the DS",
             ZoneFault::AtWildcard(_) => "write the names out",
+            ZoneFault::MalformedSoa | ZoneFault::Malformed(_) => {
+                "see the RFC that defines the type, or leave the record out"
+            }
+            ZoneFault::MetaType(_) => "it exists in messages only: remove it",
+            ZoneFault::RRsetTooBig(_) => "spread the records over several names",
+            ZoneFault::DuplicateZone => "remove one of the two [[zone]]",
             ZoneFault::TtlMismatch { .. } => "give all records of the set one TTL",
             ZoneFault::CnameServiceBeside(_) => {
                 "a name with a CNAME has no other data; at an apex, make the service an alias"

@@ -1,7 +1,7 @@
 //! Which zone a master file is, when nobody says: the owner of its SOA.
 
-use super::lexer::{Entry, Lexer, Token};
-use super::reader::read_name;
+use super::lexer::{Entry, Lexer};
+use super::token::Token;
 use crate::name::Name;
 
 /// The zone that `text` itself says it is: the owner of its first SOA record, if `$ORIGIN` and
@@ -51,8 +51,8 @@ fn is_class(word: &[u8]) -> bool {
 /// The name, if it does not depend on an origin that nobody gave.
 fn in_full(token: &Token<'_>, origin: Option<&Name>) -> Option<Name> {
     match origin {
-        Some(origin) => read_name(token, origin).ok(),
-        None if is_absolute(token.text) => read_name(token, &Name::root()).ok(),
+        Some(origin) => token.name(origin).ok(),
+        None if is_absolute(token.text) => token.name(&Name::root()).ok(),
         None => None,
     }
 }

@@ -9,8 +9,7 @@
 //! x, X, or as nibbles n, N for `ip6.arpa`; `\$` and `$$` are a dollar sign.
 
 use super::MAX_GENERATE;
-use super::lexer::Token;
-use super::reader::Fault;
+use super::token::{Fault, Token};
 
 /// Widest padded number: a name's longest label.
 const MAX_WIDTH: usize = 63;
@@ -26,7 +25,8 @@ impl Generate {
     /// Reads `START-STOP` or `START-STOP/STEP`.
     pub(super) fn range(token: &Token<'_>) -> Result<Self, Fault> {
         let wrong = |message: &str| {
-            Fault::new(token, message).help("a range is START-STOP or START-STOP/STEP, as 1-254/2")
+            let help = "a range is START-STOP or START-STOP/STEP, as 1-254/2";
+            Fault::new(token, message, help)
         };
         let text = str::from_utf8(token.text).map_err(|_| wrong("malformed range"))?;
         let number = |text: &str| text.parse::<u32>().map_err(|_| wrong("malformed range"));
@@ -85,8 +85,8 @@ pub(super) fn fill(token: &Token<'_>, value: u32) -> Result<Vec<u8>, Fault> {
 }
 
 fn malformed(token: &Token<'_>) -> Fault {
-    Fault::new(token, "malformed modifier, or a number out of its range")
-        .help("a modifier is ${OFFSET,WIDTH,BASE} with base d, o, x, X, n or N, as ${-1,3,d}")
+    let help = "a modifier is ${OFFSET,WIDTH,BASE} with base d, o, x, X, n or N, as ${-1,3,d}";
+    Fault::new(token, "malformed modifier, or a number out of its range", help)
 }
 
 /// `value` as the modifier has it; `None` if the modifier is malformed or the sum negative.
@@ -119,7 +119,7 @@ fn nibbles(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::Place;
+    use super::super::token::Place;
     use super::*;
 
     fn token(text: &str) -> Token<'_> {

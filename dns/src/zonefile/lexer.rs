@@ -1,45 +1,22 @@
 //! Entries and tokens of a master file (RFC 1035 §5.1).
 //!
 //! An entry is a line, or several held together by parentheses. Tokens are slices of the text with
-//! their place; escapes and quotes are left in them for whoever reads them.
+//! their place; escapes and quotes are left in them for whoever reads them ([`Token`]).
 
-/// A word or a quoted string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'a> {
-    /// As written, quotes included.
-    pub(super) text: &'a [u8],
-    pub(super) place: Place,
-    /// No space before it, as in `key="value"`.
-    pub(super) glued: bool,
-}
-
-/// Where a token stands; from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: u32,
-    pub(super) column: u32,
-    pub(super) length: u32,
-}
-
-impl Place {
-    /// The place right after this one, where something is missing.
-    pub(super) fn after(self) -> Place {
-        Place { column: self.column.saturating_add(self.length), length: 1, ..self }
-    }
-}
+use super::token::{Fault, Place, Token};
 
 /// A record or a directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The line began with a space: the owner is the last one.
-    pub(super) indented: bool,
+    pub(crate) indented: bool,
     /// At least one.
-    pub(super) tokens: Vec<Token<'a>>,
+    pub(crate) tokens: Vec<Token<'a>>,
 }
 
 /// What is wrong with an entry's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LexError {
+enum LexError {
     #[error("quoted string without an end on its line")]
     OpenQuote,
     #[error("\"(\" without a \")\" after it")]
@@ -48,11 +25,23 @@ pub(super) enum LexError {
     CloseParenthesis,
     #[error("\"\\\" at the end of the line")]
     Backslash,
-    #[error("character outside ASCII: quote it, write it as \\DDD, or a name in its xn-- form")]
+    #[error("character outside ASCII")]
     NotAscii,
 }
 
-pub(super) struct Lexer<'a> {
+impl LexError {
+    fn help(self) -> &'static str {
+        match self {
+            LexError::OpenQuote => "write a quote inside a string as \\\", a line break as \\010",
+            LexError::OpenParenthesis => "close it, or write \\( for the character",
+            LexError::CloseParenthesis => "open one before it, or write \\) for the character",
+            LexError::Backslash => "write \\X for a character or \\DDD for an octet, 000 to 255",
+            LexError::NotAscii => "quote it, write it as \\DDD, or a name in its xn-- form",
+        }
+    }
+}
+
+pub(crate) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
     line: u32,
@@ -60,12 +49,12 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Lexer { text, at: 0, line: 1, line_start: 0 }
     }
 
     /// The next entry that has tokens. After an error the rest of the line was skipped.
-    pub(super) fn next_entry(&mut self) -> Option<Result<Entry<'a>, (LexError, Place)>> {
+    pub(crate) fn next_entry(&mut self) -> Option<Result<Entry<'a>, Fault>> {
         loop {
             if self.at >= self.text.len() {
                 return None;
@@ -74,9 +63,9 @@ impl<'a> Lexer<'a> {
             match self.tokens() {
                 Ok(tokens) if tokens.is_empty() => {}
                 Ok(tokens) => return Some(Ok(Entry { indented, tokens })),
-                Err(error) => {
+                Err((error, place)) => {
                     self.skip_line();
-                    return Some(Err(error));
+                    return Some(Err(Fault::at(place, error.to_string(), error.help())));
                 }
             }
         }
@@ -204,11 +193,11 @@ mod tests {
     /// Text, line and column of a token.
     type Seen<'a> = (&'a str, u32, u32);
 
-    fn lex(text: &str) -> Vec<Result<Vec<Seen<'_>>, LexError>> {
+    fn lex(text: &str) -> Vec<Result<Vec<Seen<'_>>, String>> {
         let mut lexer = Lexer::new(text.as_bytes());
         std::iter::from_fn(|| lexer.next_entry())
             .map(|entry| {
-                let tokens = entry.map_err(|(error, _)| error)?.tokens;
+                let tokens = entry.map_err(|fault| fault.message)?.tokens;
                 Ok(tokens
                     .iter()
                     .map(|t| (str::from_utf8(t.text).unwrap(), t.place.line, t.place.column))
@@ -234,12 +223,12 @@ mod tests {
         assert_eq!(
             lex("a \"b\nc\nd)\ne \\\n\u{e9}\nf (\ng"),
             [
-                Err(LexError::OpenQuote),
+                Err(LexError::OpenQuote.to_string()),
                 Ok(vec![("c", 2, 1)]),
-                Err(LexError::CloseParenthesis),
-                Err(LexError::Backslash),
-                Err(LexError::NotAscii),
-                Err(LexError::OpenParenthesis),
+                Err(LexError::CloseParenthesis.to_string()),
+                Err(LexError::Backslash.to_string()),
+                Err(LexError::NotAscii.to_string()),
+                Err(LexError::OpenParenthesis.to_string()),
             ]
         );
     }

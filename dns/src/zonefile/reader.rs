@@ -1,33 +1,16 @@
 //! Directives, and records up to their data.
 
 use super::generate::{self, Generate};
-use super::lexer::{Entry, Lexer, Place, Token};
-use super::{
-    Error, Included, MAX_INCLUDE_DEPTH, MAX_RECORDS, MAX_TEXT, Source, Text, data, excerpt,
-};
+use super::lexer::{Entry, Lexer};
+use super::token::{Fault, Place, Token};
+use super::{Error, Included, MAX_INCLUDE_DEPTH, MAX_RECORDS, MAX_TEXT, Source, Text, excerpt};
 use crate::name::Name;
+use crate::rdata;
 use crate::rr::{Class, Rtype, Ttl};
 use crate::zone::{MAX_ERRORS, Position, Record};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// A syntax error on its way to an [`Error`].
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-    pub(super) place: Place,
-}
-
-impl Fault {
-    pub(super) fn new(token: &Token<'_>, message: impl Into<String>) -> Self {
-        Fault { message: message.into(), help: None, place: token.place }
-    }
-
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
-        Fault { help: Some(help.into()), ..self }
-    }
-}
 
 /// What holds from one entry to the next, for one file: an included file starts with a copy and
 /// gives nothing back (RFC 1035 §5.1).
@@ -39,6 +22,10 @@ struct Scope {
     default_ttl: Option<Ttl>,
     last_ttl: Option<Ttl>,
 }
+
+/// How a record is written.
+const ORDER: &str =
+    "the order is: owner, TTL, class, type, data; unknown types are written TYPE65280";
 
 /// What stands before a record's data.
 struct Head {
@@ -100,7 +87,7 @@ impl<'a> Reader<'a> {
         while let Some(entry) = lexer.next_entry() {
             let done = match entry {
                 Ok(entry) => self.entry(file, &entry, &mut scope, depth),
-                Err((error, place)) => Err(Fault { message: error.to_string(), help: None, place }),
+                Err(fault) => Err(fault),
             };
             if let Err(fault) = done {
                 self.error(file, text, fault);
@@ -117,7 +104,7 @@ impl<'a> Reader<'a> {
             excerpt: excerpt(text, place.line),
             position: position(file, place),
             message,
-            help,
+            help: Some(help.into_owned()),
         });
     }
 
@@ -136,7 +123,7 @@ impl<'a> Reader<'a> {
         match first.text.to_ascii_uppercase().as_slice() {
             b"$ORIGIN" => {
                 let [name] = exactly(first, arguments, "$ORIGIN NAME")?;
-                scope.origin = read_name(name, &scope.origin)?;
+                scope.origin = name.name(&scope.origin)?;
                 Ok(())
             }
             b"$TTL" => {
@@ -146,8 +133,10 @@ impl<'a> Reader<'a> {
             }
             b"$INCLUDE" => self.include(file, first, arguments, scope, depth),
             b"$GENERATE" => self.generate(file, first, arguments, scope),
-            _ => Err(Fault::new(first, format!("unknown directive {}", show(first)))
-                .help("there are $ORIGIN, $TTL, $INCLUDE and $GENERATE")),
+            _ => {
+                let message = format!("unknown directive {}", first.show());
+                Err(Fault::new(first, message, "there are $ORIGIN, $TTL, $INCLUDE and $GENERATE"))
+            }
         }
     }
 
@@ -161,23 +150,23 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Fault> {
         let (path, origin) = match arguments {
             [path] => (path, scope.origin.clone()),
-            [path, origin] => (path, read_name(origin, &scope.origin)?),
+            [path, origin] => (path, origin.name(&scope.origin)?),
             _ => {
-                return Err(Fault::new(directive, "$INCLUDE takes a file and, at will, an origin"));
+                let message = "$INCLUDE takes a file and, at will, an origin";
+                return Err(Fault::new(directive, message, "as in: $INCLUDE hosts sub.example."));
             }
         };
         if depth >= MAX_INCLUDE_DEPTH {
-            return Err(Fault::new(
-                path,
-                format!("$INCLUDE nests deeper than {MAX_INCLUDE_DEPTH}"),
-            )
-            .help("does the file include itself?"));
+            let message = format!("$INCLUDE nests deeper than {MAX_INCLUDE_DEPTH}");
+            return Err(Fault::new(path, message, "does the file include itself?"));
         }
         let unquoted = path.text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
         let wanted = str::from_utf8(unquoted.unwrap_or(path.text))
-            .map_err(|_| Fault::new(path, "file name is not UTF-8"))?;
-        let Included { name, text } = (self.include)(wanted, file)
-            .map_err(|cause| Fault::new(path, format!("cannot include {wanted}: {cause}")))?;
+            .map_err(|_| Fault::new(path, "file name is not UTF-8", "rename the file"))?;
+        let Included { name, text } = (self.include)(wanted, file).map_err(|cause| {
+            let help = "paths start at the folder of the zone's file, and stay inside";
+            Fault::new(path, format!("cannot include {wanted}: {cause}"), help)
+        })?;
         self.text_len = self.text_len.saturating_add(text.len());
         if self.text_len > MAX_TEXT {
             return Err(too_long(path.place));
@@ -200,20 +189,18 @@ impl<'a> Reader<'a> {
         let mut rest = &entry.tokens[..];
         let owner = if entry.indented {
             scope.last_owner.clone().ok_or_else(|| {
-                Fault::new(
-                    &rest[0],
-                    "no owner: the line begins with a space, and no record is before it",
-                )
+                let message = "no owner: the line begins with a space, and no record is before it";
+                Fault::new(&rest[0], message, "begin the line with a name, or with @")
             })?
         } else {
-            let owner = read_name(&rest[0], &scope.origin)?;
+            let owner = rest[0].name(&scope.origin)?;
             scope.last_owner = Some(owner.clone());
             rest = &rest[1..];
             owner
         };
         let place = entry.tokens[0].place;
         if rest.is_empty() {
-            return Err(Fault { message: "no type after the owner".to_owned(), help: None, place });
+            return Err(Fault::at(place, "no type after the owner", ORDER));
         }
         let head = read_head(rest)?;
         let rdata = read_data(&head, rest, &scope.origin)?;
@@ -228,15 +215,12 @@ impl<'a> Reader<'a> {
         scope: &mut Scope,
     ) -> Result<(), Fault> {
         let [range, owner, rest @ ..] = arguments else {
-            return Err(Fault::new(
-                directive,
-                "$GENERATE takes a range, an owner, a type and data",
-            )
-            .help("as in: $GENERATE 1-9 host-$ A 192.0.2.$"));
+            let message = "$GENERATE takes a range, an owner, a type and data";
+            return Err(Fault::new(directive, message, "as in: $GENERATE 1-9 host-$ A 192.0.2.$"));
         };
         let steps = Generate::range(range)?;
         if rest.is_empty() {
-            return Err(Fault::new(owner, "no type after the owner"));
+            return Err(Fault::new(owner, "no type after the owner", ORDER));
         }
         let head = read_head(rest)?;
         for value in steps {
@@ -244,7 +228,7 @@ impl<'a> Reader<'a> {
                 break;
             }
             let owner_text = generate::fill(owner, value)?;
-            let owner = read_name(&Token { text: &owner_text, ..*owner }, &scope.origin)?;
+            let owner = Token { text: &owner_text, ..*owner }.name(&scope.origin)?;
             let mut texts = Vec::with_capacity(rest.len() - head.used);
             for token in &rest[head.used..] {
                 texts.push((generate::fill(token, value)?, token));
@@ -269,7 +253,8 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Fault> {
         let rtype = head.rtype;
         if self.records.len() >= MAX_RECORDS {
-            return Err(Fault::new(rtype_token, format!("more than {MAX_RECORDS} records")));
+            let message = format!("more than {MAX_RECORDS} records");
+            return Err(Fault::new(rtype_token, message, "move some into a zone of their own"));
         }
         // RFC 2308 §4: $TTL; RFC 1035 §5.1: the last TTL given; and for a SOA before all of them
         // its own MINIMUM, as in files that are older than $TTL.
@@ -277,8 +262,8 @@ impl<'a> Reader<'a> {
         let minimum = minimum.map(|octets| Ttl::from_secs(u32::from_be_bytes(octets)));
         let ttl =
             head.ttl.or(scope.default_ttl).or(scope.last_ttl).or(minimum).ok_or_else(|| {
-                Fault::new(rtype_token, "no TTL: neither here nor in $TTL nor in a record before")
-                    .help("add a line such as $TTL 300 at the top")
+                let message = "no TTL: neither here nor in $TTL nor in a record before";
+                Fault::new(rtype_token, message, "add a line such as $TTL 300 at the top")
             })?;
         scope.last_ttl = Some(ttl);
         self.records.push(Record { owner, rtype, ttl, rdata, position: Some(position) });
@@ -292,45 +277,32 @@ fn position(file: &Arc<str>, place: Place) -> Position {
 }
 
 fn too_long(place: Place) -> Fault {
-    Fault { message: format!("zone text of more than {MAX_TEXT} octets"), help: None, place }
-}
-
-/// A token's text for messages.
-fn show(token: &Token<'_>) -> String {
-    String::from_utf8_lossy(token.text).into_owned()
+    let message = format!("zone text of more than {MAX_TEXT} octets");
+    Fault::at(place, message, "move a part into a zone of its own")
 }
 
 fn exactly<'t, 'a, const N: usize>(
     directive: &Token<'_>,
     arguments: &'t [Token<'a>],
-    usage: &str,
+    usage: &'static str,
 ) -> Result<&'t [Token<'a>; N], Fault> {
     arguments.try_into().map_err(|_| {
         let blame = arguments.get(N).unwrap_or(directive);
-        Fault::new(blame, format!("the directive is written {usage}"))
+        Fault::new(blame, format!("the directive is written {usage}"), "remove or add what differs")
     })
 }
 
-/// Reads a name; a lone `@` is the origin (RFC 1035 §5.1).
-pub(super) fn read_name(token: &Token<'_>, origin: &Name) -> Result<Name, Fault> {
-    if token.text == b"@" {
-        return Ok(origin.clone());
-    }
-    if token.text.starts_with(b"\"") {
-        return Err(Fault::new(token, "a name is not quoted"));
-    }
-    let text = str::from_utf8(token.text).map_err(|_| Fault::new(token, "malformed name"))?;
-    Name::from_text(text, origin)
-        .map_err(|error| Fault::new(token, format!("malformed name {text}: {error}")))
-}
-
 fn read_ttl(token: &Token<'_>) -> Result<Ttl, Fault> {
-    match data::seconds(token.text) {
+    match token.seconds() {
         Some(seconds) if seconds <= Ttl::MAX.as_secs() => Ok(Ttl::from_secs(seconds)),
-        Some(_) => Err(Fault::new(token, format!("TTL over {} seconds", Ttl::MAX))
-            .help("RFC 2181 §8: a TTL has 31 bits")),
-        None => Err(Fault::new(token, format!("{} is not a TTL", show(token)))
-            .help("write seconds, or units: 2h, 1w3d, 1h30m")),
+        Some(_) => {
+            let message = format!("TTL over {} seconds", Ttl::MAX);
+            Err(Fault::new(token, message, "RFC 2181 §8: a TTL has 31 bits"))
+        }
+        None => {
+            let message = format!("{} is not a TTL", token.show());
+            Err(Fault::new(token, message, "write seconds, or units: 2h, 1w3d, 1h30m"))
+        }
     }
 }
 
@@ -341,10 +313,12 @@ fn read_head(tokens: &[Token<'_>]) -> Result<Head, Fault> {
         if ttl.is_none() && token.text[0].is_ascii_digit() {
             ttl = Some(read_ttl(token)?);
         } else if class.is_none()
-            && let Some(found) = read_class(token)
+            && let Ok(found) = token.word().parse::<Class>()
+            && found != Class::ANY
         {
             if found != Class::IN {
-                return Err(Fault::new(token, format!("class {found}: only IN is served")));
+                let message = format!("class {found}: only IN is served");
+                return Err(Fault::new(token, message, "leave the class out, or write IN"));
             }
             class = Some(found);
         } else {
@@ -352,36 +326,21 @@ fn read_head(tokens: &[Token<'_>]) -> Result<Head, Fault> {
         }
     }
     let last = &tokens[tokens.len() - 1];
-    Err(Fault::new(last, "no type after TTL and class"))
-}
-
-fn read_class(token: &Token<'_>) -> Option<Class> {
-    let text = str::from_utf8(token.text).ok()?;
-    let known = [Class::IN, Class::CH, Class::HS];
-    let named = known.into_iter().find(|class| text.eq_ignore_ascii_case(&class.to_string()));
-    named.or_else(|| {
-        let (prefix, number) = text.split_at_checked(5)?;
-        prefix.eq_ignore_ascii_case("CLASS").then(|| number.parse().ok().map(Class)).flatten()
-    })
+    Err(Fault::new(last, "no type after TTL and class", ORDER))
 }
 
 fn read_rtype(token: &Token<'_>) -> Result<Rtype, Fault> {
-    let text = show(token);
-    let rtype = text.parse::<domain::base::Rtype>();
-    rtype.map(|rtype| Rtype(rtype.to_int())).map_err(|_| {
-        Fault::new(token, format!("{text} is not a record type"))
-            .help("the order is: owner, TTL, class, type, data; unknown types are TYPE65280")
-    })
+    token
+        .word()
+        .parse()
+        .map_err(|_| Fault::new(token, format!("{} is not a record type", token.show()), ORDER))
 }
 
 fn read_data(head: &Head, tokens: &[Token<'_>], origin: &Name) -> Result<Box<[u8]>, Fault> {
     let rtype_token = &tokens[head.used - 1];
     if head.rtype.is_meta() {
-        return Err(Fault::new(rtype_token, format!("{} records cannot be stored", head.rtype)));
+        let message = format!("{} records cannot be stored", head.rtype);
+        return Err(Fault::new(rtype_token, message, "it exists in messages only: remove it"));
     }
-    data::parse(head.rtype, &tokens[head.used..], origin).map_err(|error| Fault {
-        message: error.message,
-        help: error.help.map(str::to_owned),
-        place: error.place.unwrap_or_else(|| rtype_token.place.after()),
-    })
+    rdata::read_tokens(head.rtype, &tokens[head.used..], origin, rtype_token)
 }

@@ -1,10 +1,12 @@
 //! What a DNS implementer would check: rules by RFC section, and properties of anything at all.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod examples;
 mod freeze;
 mod lint;
 mod model;
 mod parser;
+mod records;
 mod request;
 mod resolve;
 mod tsig;

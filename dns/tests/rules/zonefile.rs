@@ -100,8 +100,14 @@ fn rfc3597_5_unknown_types_and_generic_data() {
             "a.example. 300 TYPE65280 abcd01"
         ]
     );
-    assert_eq!(error("a TYPE65280 abcd"), "1:13+4 TYPE65280 record has no text form here");
-    assert_eq!(error("a A \\# 3 c00002"), "1:1+1 a.example.: malformed A record");
+    assert_eq!(
+        error("a TYPE65280 abcd"),
+        "1:13+4 TYPE65280 record: no text form is known for this type"
+    );
+    assert_eq!(
+        error("a A \\# 3 c00002"),
+        "1:10+6 A record: the octets are not what the type consists of"
+    );
 }
 
 #[test]
@@ -190,8 +196,8 @@ fn generate_makes_records() {
 fn errors_point_at_their_token() {
     for (text, expected) in [
         ("www IN A 192.0.2.256", "1:10+11 A record"),
-        ("www IN A 192.0.2.1 192.0.2.2", "1:20+9 A record has more data"),
-        ("www IN A", "1:9+1 A record ends too early"),
+        ("www IN A 192.0.2.1 192.0.2.2", "1:20+9 A record: more data than the type takes"),
+        ("www IN A", "1:9+1 A record: ends too early"),
         ("www IN AAA 192.0.2.1", "1:8+3 AAA is not a record type"),
         ("www CH A 192.0.2.1", "1:5+2 class CH"),
         ("www 1x A 192.0.2.1", "1:5+2 1x is not a TTL"),
@@ -200,10 +206,10 @@ fn errors_point_at_their_token() {
         ("w..w A 192.0.2.1", "1:1+4 malformed name w..w: empty label"),
         ("m MX ten mail", "1:6+3 MX record"),
         ("m MX 10 mail..x", "1:9+7 MX record"),
-        ("m MX 10", "1:8+1 MX record ends too early"),
-        ("m (\n MX\n 10 \n mail extra )", "4:7+5 MX record has more data"),
+        ("m MX 10", "1:8+1 MX record: ends too early"),
+        ("m (\n MX\n 10 \n mail extra )", "4:7+5 MX record: more data"),
         ("t TXT \"open", "1:7+1 quoted string"),
-        ("t TXT \\300", "1:7+4 TXT record has a malformed escape"),
+        ("t TXT \\300", "1:7+4 TXT record: a malformed escape"),
         ("t OPT \\# 0", "1:3+3 OPT records cannot be stored"),
         ("$ORIGIN", "1:1+7 the directive is written $ORIGIN NAME"),
         ("$ORIGIN a b", "1:11+1 the directive is written $ORIGIN NAME"),
@@ -214,7 +220,11 @@ fn errors_point_at_their_token() {
         assert!(found.starts_with(expected), "{text:?}: {found}");
     }
     let long = format!("t TXT {}", "x".repeat(256));
-    assert!(error(&long).starts_with("1:7+256 TXT record has a string longer"), "{}", error(&long));
+    assert!(
+        error(&long).starts_with("1:7+256 TXT record: a string of 256 octets"),
+        "{}",
+        error(&long)
+    );
 }
 
 #[test]
@@ -292,7 +302,11 @@ fn the_caret_stands_under_the_token() {
     let errors = load(&format!("{HEAD}www\tIN A 192.0.2.256 ; no\n")).unwrap_err();
     assert_eq!(
         errors[0].caret().lines().skip(1).collect::<Vec<_>>(),
-        ["  5 | www\tIN A 192.0.2.256 ; no", "    |    \t     ^^^^^^^^^^^"]
+        [
+            "  5 | www\tIN A 192.0.2.256 ; no",
+            "    |    \t     ^^^^^^^^^^^",
+            "  help: as in 192.0.2.1",
+        ]
     );
 }
 

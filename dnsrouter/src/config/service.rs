@@ -208,7 +208,8 @@ impl Checker<'_> {
         let plain = rtype == Rtype::TXT && !text.get_ref().trim_start().starts_with('"');
         let read = match plain {
             true => character_string(text.get_ref()),
-            false => dns::zonefile::rdata(rtype, text.get_ref(), &Name::root()),
+            false => dns::rdata::parse(rtype, text.get_ref(), &Name::root())
+                .map_err(|error| format!("{rtype} record: {error}")),
         };
         match read {
             Ok(rdata) => Some(rdata),

@@ -14,12 +14,14 @@ use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned};
 use daemon::places::{Places, Regions};
 use dns::name::Name;
 use geo::Point;
+use ipnet::IpNet;
 use pki::TrustDomain;
 
 use crate::health::Thresholds;
 use crate::policy::MAX_LOCATIONS;
 use crate::service::{Alias, Service};
 
+pub mod guard;
 mod listen;
 mod raw;
 mod service;
@@ -51,6 +53,8 @@ pub struct Config {
     pub geo: Places,
     /// How targets are pinged.
     pub probe: Probe,
+    /// Who may ask, how much, and who answers.
+    pub guard: guard::Guard,
     /// Zones and their files.
     pub zones: Vec<ZoneConfig>,
     /// Services, with where each name is written.
@@ -114,6 +118,8 @@ pub struct ZoneConfig {
     pub file: PathBuf,
     /// Where the file is named.
     pub span: Range<usize>,
+    /// Who may ask about it; none: everybody.
+    pub allow: Option<Vec<IpNet>>,
 }
 
 impl Config {
@@ -148,6 +154,7 @@ impl Config {
         };
         checker.unbuilt(&raw);
         let listen = checker.listen(&raw.listen);
+        let guard = checker.guard(&raw);
         let log = checker.log(raw.log);
         let probe = checker.probe(&raw.probe);
         let zones = checker.zones(&raw.zone);
@@ -173,6 +180,7 @@ impl Config {
             tls,
             geo,
             probe,
+            guard,
             zones,
             services,
             aliases,
@@ -319,7 +327,8 @@ impl Checker<'_> {
                 self.error(zone.name.span(), format!("zone {name} is listed twice"), None);
             }
             let file = self.folder.join(zone.file.get_ref());
-            zones.push(ZoneConfig { name, file, span: zone.file.span() });
+            let allow = self.allowed(zone.allow.as_ref());
+            zones.push(ZoneConfig { name, file, span: zone.file.span(), allow });
         }
         zones
     }

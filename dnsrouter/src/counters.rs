@@ -23,6 +23,12 @@ pub struct Counters {
     panics: AtomicU64,
     send_errors: AtomicU64,
     queue_full: AtomicU64,
+    limited_slipped: AtomicU64,
+    limited_dropped: AtomicU64,
+    access_refused: AtomicU64,
+    access_dropped: AtomicU64,
+    cookies_valid: AtomicU64,
+    cookies_invalid: AtomicU64,
     rcodes: [AtomicU64; RCODES],
 }
 
@@ -49,6 +55,18 @@ pub enum Event {
     SendError,
     /// As many updates and signed queries waited as may; one more was dropped.
     QueueFull,
+    /// The rate limit made of the response an empty one with TC.
+    LimitSlipped,
+    /// The rate limit made of the response nothing.
+    LimitDropped,
+    /// An access list refused the client.
+    AccessRefused,
+    /// An access list wants nothing said to the client.
+    AccessDropped,
+    /// It carried a server cookie that proves the client's address.
+    CookieValid,
+    /// It carried a server cookie that proves nothing: forged, out of date, or somebody else's.
+    CookieInvalid,
 }
 
 impl Counters {
@@ -65,6 +83,12 @@ impl Counters {
             Event::Panic => &self.panics,
             Event::SendError => &self.send_errors,
             Event::QueueFull => &self.queue_full,
+            Event::LimitSlipped => &self.limited_slipped,
+            Event::LimitDropped => &self.limited_dropped,
+            Event::AccessRefused => &self.access_refused,
+            Event::AccessDropped => &self.access_dropped,
+            Event::CookieValid => &self.cookies_valid,
+            Event::CookieInvalid => &self.cookies_invalid,
         });
     }
 
@@ -114,6 +138,30 @@ impl Registry {
             "dnsrouter_queries_total",
             "Queries received",
             &[("{transport=\"udp\"}", sum(|c| &c.udp)), ("{transport=\"tcp\"}", sum(|c| &c.tcp))],
+        );
+        metric(
+            "dnsrouter_rate_limited_total",
+            "Responses that the rate limit held back, by what was done instead",
+            &[
+                ("{action=\"slip\"}", sum(|c| &c.limited_slipped)),
+                ("{action=\"drop\"}", sum(|c| &c.limited_dropped)),
+            ],
+        );
+        metric(
+            "dnsrouter_access_denied_total",
+            "Queries that access lists denied, by what was done",
+            &[
+                ("{action=\"refuse\"}", sum(|c| &c.access_refused)),
+                ("{action=\"drop\"}", sum(|c| &c.access_dropped)),
+            ],
+        );
+        metric(
+            "dnsrouter_server_cookies_total",
+            "Server cookies that queries carried, by what they proved",
+            &[
+                ("{verdict=\"valid\"}", sum(|c| &c.cookies_valid)),
+                ("{verdict=\"invalid\"}", sum(|c| &c.cookies_invalid)),
+            ],
         );
         let labels: Vec<String> = (0..RCODES as u16)
             .map(|rcode| format!("{{rcode=\"{}\"}}", dns::rr::Rcode(rcode)))

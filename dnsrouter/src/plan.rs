@@ -7,7 +7,7 @@
 //!   verdicts ──── Health (for one generation)┘
 //! ```
 //!
-//! Each part is an `Arc` of its own, so a change of health clones four pointers and compiles
+//! Each part is an `Arc` of its own, so a change of health clones five pointers and compiles
 //! nothing. Two fences keep old news from overwriting new:
 //!
 //! * inputs whose generation is not above the applied one are refused;
@@ -20,11 +20,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use dns::name::Name;
 use dns::zone::{ServiceId, Zones};
 use geo::{Point, Ranking, ScopeCap, Table};
 
+use crate::guard::Guard;
 use crate::policy::{Health, Policy};
 use crate::service::Target;
 
@@ -45,6 +46,8 @@ pub struct Inputs {
     pub geo: Arc<Geo>,
     /// Of all of the above: equal inputs give equal fingerprints on every node.
     pub fingerprint: u64,
+    /// Who may ask, how much, and who answers: each node's own.
+    pub guard: Arc<Guard>,
 }
 
 /// Every service of a plan.
@@ -129,7 +132,7 @@ impl Published {
     }
 
     /// The present snapshot, without a lock; hold it for one batch, not longer.
-    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+    pub fn load(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.current.load()
     }
 

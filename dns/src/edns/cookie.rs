@@ -68,7 +68,7 @@ pub enum SecretError {
     #[error("{0} hexadecimal digits; a secret has 32")]
     Length(usize),
     /// Another character, so many octets from the start.
-    #[error("not a hexadecimal digit")]
+    #[error("octet {} is no hexadecimal digit", .0 + 1)]
     Digit(usize),
 }
 

@@ -25,6 +25,17 @@ pub(super) struct Raw {
     /// How targets are pinged.
     #[serde(default)]
     pub(super) probe: Probe,
+    /// What this server says of itself.
+    #[serde(default)]
+    pub(super) identity: Identity,
+    /// Server cookies.
+    #[serde(default)]
+    pub(super) cookie: Cookie,
+    /// How much a network may have; none: everything.
+    pub(super) rate_limit: Option<RateLimit>,
+    /// Who may ask.
+    #[serde(default)]
+    pub(super) access: Access,
     /// Other name servers; their shared verdicts are not built yet.
     pub(super) cluster: Option<Spanned<Cluster>>,
     /// The source of services beside this file; not built yet.
@@ -89,6 +100,97 @@ pub(super) struct Probe {
     pub(super) fall: Spanned<u32>,
 }
 
+/// `[identity]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    /// What NSID says. Default: the node's name.
+    pub(super) nsid: Option<Spanned<Text>>,
+    /// Whether names of class CHAOS are answered. Default false.
+    #[serde(default)]
+    pub(super) chaos: bool,
+    /// What version.bind and version.server say. Default: program and version.
+    pub(super) version: Option<Spanned<Text>>,
+    /// What hostname.bind and id.server say. Default: the node's name.
+    pub(super) id: Option<Spanned<Text>>,
+}
+
+/// A text, or `false` for none and `true` for the usual one.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Text {
+    /// As it is.
+    Given(String),
+    /// The usual one, or none.
+    Switch(bool),
+}
+
+/// `[cookie]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cookie {
+    /// Whether cookies are given. Default true.
+    pub(super) enabled: bool,
+    /// Files with a secret each, which other servers have too: the first makes cookies, the others
+    /// are accepted. None: secrets of this process alone, another one each day.
+    pub(super) secret: Option<Spanned<Vec<Spanned<PathBuf>>>>,
+}
+
+/// `[rate_limit]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateLimit {
+    /// To one prefix, for each kind without a rate of its own.
+    pub(super) responses_per_second: Spanned<u32>,
+    /// Of the kind that says that a name has no such type.
+    pub(super) nodata_per_second: Option<Spanned<u32>>,
+    /// Of the kind that says that there is no such name.
+    pub(super) nxdomain_per_second: Option<Spanned<u32>>,
+    /// Of the kind that sends the client elsewhere.
+    pub(super) referral_per_second: Option<Spanned<u32>>,
+    /// Of all other response codes.
+    pub(super) error_per_second: Option<Spanned<u32>>,
+    /// Answers at once after silence. Default: two seconds' worth.
+    pub(super) burst: Option<Spanned<u32>>,
+    /// Every how many limited responses an empty one with TC is sent; 0: never. Default 2.
+    pub(super) slip: Option<Spanned<u8>>,
+    /// Length of the IPv4 prefixes that are limited. Default 24.
+    pub(super) prefix_v4: Option<Spanned<u8>>,
+    /// Length of the IPv6 prefixes. Default 56.
+    pub(super) prefix_v6: Option<Spanned<u8>>,
+    /// Networks that are never limited.
+    pub(super) exempt: Option<Networks>,
+    /// How many prefixes and kinds are counted at once. Default 131,072.
+    pub(super) table: Option<Spanned<usize>>,
+}
+
+/// `[access]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Access {
+    /// Who may ask; none: everybody who is not denied.
+    pub(super) allow: Option<Networks>,
+    /// Who may not.
+    pub(super) deny: Option<Networks>,
+    /// What is done with them. Default "refuse".
+    #[serde(default)]
+    pub(super) deny_action: DenyAction,
+}
+
+/// What is done with who may not ask.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DenyAction {
+    /// REFUSED.
+    #[default]
+    Refuse,
+    /// Silence.
+    Drop,
+}
+
+/// Networks and single addresses.
+pub(super) type Networks = Spanned<Vec<Spanned<String>>>;
+
 /// `[cluster]`: read, so that a file for a whole fleet loads; see [`Raw::cluster`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +221,8 @@ pub(super) struct Zone {
     pub(super) file: Spanned<PathBuf>,
     /// Signing at answer time; not built yet.
     pub(super) dnssec: Option<Spanned<bool>>,
+    /// Who may ask about it; none: everybody.
+    pub(super) allow: Option<Networks>,
 }
 
 /// `[[service]]`.
@@ -177,6 +281,12 @@ pub(super) enum Pings {
     One(String),
     /// For addresses of the same family.
     Several(Vec<String>),
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Self { enabled: true, secret: None }
+    }
 }
 
 impl Default for Probe {

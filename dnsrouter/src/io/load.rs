@@ -17,9 +17,12 @@ use geo::{Ranking, Table};
 use zonefiles::MasterFile;
 
 use crate::config::Config;
+use crate::guard::Guard;
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
 use crate::service::{Alias, Target};
+
+mod guard;
 
 /// Everything that was read, checked and compiled.
 pub struct Loaded {
@@ -29,6 +32,7 @@ pub struct Loaded {
     services: Arc<plan::Services>,
     geo: Arc<plan::Geo>,
     fingerprint: u64,
+    guard: Arc<Guard>,
 }
 
 impl Loaded {
@@ -40,6 +44,7 @@ impl Loaded {
             services: Arc::clone(&self.services),
             geo: Arc::clone(&self.geo),
             fingerprint: self.fingerprint,
+            guard: Arc::clone(&self.guard),
         }
     }
 
@@ -65,6 +70,7 @@ pub struct Loader {
     /// process.
     hash_key: Option<[u64; 2]>,
     table: Option<(TableKey, Arc<Table>, String)>,
+    kept: guard::Kept,
     /// What the last load looked at, each as it was just before it was read.
     read: Vec<(PathBuf, Option<Stamp>)>,
 }
@@ -102,10 +108,11 @@ impl Loader {
         let mut problems = Vec::new();
         let zones = self.zones(&config, &mut problems);
         let table = self.table(&config, &mut problems);
+        let guard = self.guard(&config, &zones, &mut problems);
         ConfigError::check(problems)?;
-        // Without a table there was a problem.
-        let Some((table, description)) = table else {
-            return Err(config.source.error(0..0, "no table of places", None).into());
+        // Without a table or a guard there was a problem.
+        let (Some((table, description)), Some(guard)) = (table, guard) else {
+            return Err(config.source.error(0..0, "no table of places, or no guard", None).into());
         };
         let services = Arc::new(compile(&config));
         let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
@@ -117,7 +124,8 @@ impl Loader {
         };
         let fingerprint = fingerprint(&zones, &config, &geo.table);
         let (zones, geo) = (Arc::new(zones), Arc::new(geo));
-        Ok(Loaded { config, zones, services, geo, fingerprint })
+        let guard = Arc::new(guard);
+        Ok(Loaded { config, zones, services, geo, fingerprint, guard })
     }
 
     /// Every file that the last load looked at, also when it failed: to be watched.

@@ -3,9 +3,9 @@
 
 use super::walk::Walk;
 use crate::name::{LowerName, NameRef};
-use crate::zone::{Kind, Node};
+use crate::zone::{Kind, Node, ZoneId};
 
-impl<'z> Walk<'z, '_> {
+impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// What stands at `name` for who is mistaken: instead of `node`, an ancestor with a wildcard,
     /// and no node at the name itself.
     pub(super) fn misled(

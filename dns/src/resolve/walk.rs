@@ -4,7 +4,7 @@ use super::{Additional, Data, DataAt, Entry, MAX_CHAIN, MadeName, OwnerAt, Resol
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype, Ttl};
 use crate::wire::Owner;
-use crate::zone::{Kind, Node, NodeId, Slot, Zone, Zones};
+use crate::zone::{Kind, Node, NodeId, Slot, Zone, ZoneId, Zones};
 
 /// What one name of the chain led to.
 enum Step<'z> {
@@ -19,28 +19,44 @@ impl Zones {
     ///
     /// Work is bounded: at most [`MAX_CHAIN`] names, each with a few look-ups.
     pub fn resolve<'z>(&'z self, name: &LowerName, qtype: Rtype, out: &mut Resolution<'z>) {
+        self.resolve_within(|_| true, name, qtype, out);
+    }
+
+    /// [`resolve`](Self::resolve), for somebody who may not see every zone: a name in any other is
+    /// refused, with [`Resolution::zone`] set, and a chain ends before it as before a foreign one.
+    pub fn resolve_within<'z>(
+        &'z self,
+        may_see: impl Fn(ZoneId) -> bool,
+        name: &LowerName,
+        qtype: Rtype,
+        out: &mut Resolution<'z>,
+    ) {
         out.clear();
-        let walk = Walk { zones: self, qtype, out };
+        let walk = Walk { zones: self, may_see, qtype, out };
         walk.run(name);
     }
 }
 
-pub(super) struct Walk<'z, 'o> {
+pub(super) struct Walk<'z, 'o, F> {
     pub(super) zones: &'z Zones,
+    may_see: F,
     pub(super) qtype: Rtype,
     out: &'o mut Resolution<'z>,
 }
 
-impl<'z> Walk<'z, '_> {
+impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     fn run(mut self, name: &LowerName) {
         let (node, depth) = self.zones.seek(name);
         let found = self.zones.node(node);
         if found.kind == Kind::Outer {
             return;
         }
+        self.out.zone = Some(found.zone);
+        if !(self.may_see)(found.zone) {
+            return;
+        }
         self.out.rcode = Rcode::NOERROR;
         self.out.authoritative = true;
-        self.out.zone = Some(found.zone);
         if let Step::Follow(target) = self.step(name, OwnerAt::Question, node, depth) {
             self.follow(name, target);
         }
@@ -63,7 +79,8 @@ impl<'z> Walk<'z, '_> {
                 return;
             }
             let (node, depth) = self.zones.seek(&name);
-            if self.zones.node(node).kind == Kind::Outer {
+            let found = self.zones.node(node);
+            if found.kind == Kind::Outer || !(self.may_see)(found.zone) {
                 return;
             }
             let step = self.step(&name, target, node, depth);

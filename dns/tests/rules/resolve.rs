@@ -5,7 +5,7 @@ use dns::name::{LowerName, Name, NameRef};
 use dns::resolve::{Data, Entry, MAX_CHAIN, Resolution};
 use dns::rr::{RRset, Rtype};
 use dns::wire::{Owner, Section};
-use dns::zone::{ServiceId, ServiceNode, Zones};
+use dns::zone::{ServiceId, ServiceNode, ZoneId, Zones};
 use dns::zonefile::{self, Source};
 
 /// SOA TTL 300, MINIMUM 60; one name server outside.
@@ -34,9 +34,18 @@ fn example(text: &str) -> Zones {
 }
 
 pub(crate) fn ask(zones: &Zones, name: &str, rtype: Rtype) -> Vec<String> {
+    ask_within(zones, |_| true, name, rtype)
+}
+
+fn ask_within(
+    zones: &Zones,
+    may_see: impl Fn(ZoneId) -> bool,
+    name: &str,
+    rtype: Rtype,
+) -> Vec<String> {
     let name: Name = name.parse().unwrap();
     let mut found = Resolution::new();
-    zones.resolve(&LowerName::from(&name), rtype, &mut found);
+    zones.resolve_within(may_see, &LowerName::from(&name), rtype, &mut found);
     let mut lines = vec![found.rcode().to_string()];
     lines[0].push_str(if found.authoritative() { " aa" } else { "" });
     lines[0].push_str(if found.is_referral() { " ref" } else { "" });
@@ -526,4 +535,23 @@ fn rfc6672_2_3_a_chain_may_come_to_the_dnames_own_name() {
             "an d.example. 300 A 192.0.2.1"
         ]
     );
+}
+
+#[test]
+fn a_zone_that_one_may_not_see_is_refused_and_ends_chains() {
+    let zones = freeze(
+        &[
+            ("example.", "in CNAME a.in.secret.\ndown DNAME secret.\na A 192.0.2.1\n"),
+            ("secret.", "a.in A 192.0.2.2\n"),
+        ],
+        &[],
+    );
+    let secret = zones.zones().find(|zone| zone.apex().to_string() == "secret.").unwrap().id();
+    let outsider = |name, rtype| ask_within(&zones, |zone| zone != secret, name, rtype);
+    assert_eq!(outsider("a.example", Rtype::A), ["NOERROR aa", "an ? 300 A 192.0.2.1"]);
+    assert_eq!(outsider("a.in.secret", Rtype::A), ["REFUSED"]);
+    assert_eq!(outsider("nope.secret", Rtype::A), ["REFUSED"]);
+    assert_eq!(outsider("in.example", Rtype::A), ["NOERROR aa", "an ? 300 CNAME a.in.secret."]);
+    assert_eq!(outsider("a.in.down.example", Rtype::A).len(), 3, "DNAME, and the CNAME it makes");
+    assert_eq!(ask(&zones, "in.example", Rtype::A).len(), 3);
 }

@@ -1,94 +1,57 @@
-//! Records in the form of zone files (RFC 1035 §5.1), unknown ones in that of RFC 3597.
+//! Records in the form of zone files (RFC 1035 §5.1), unknown ones in that of RFC 3597: the crate
+//! `dns` knows the forms, here its words are found for what the wire library holds.
 
 use std::fmt::Write as _;
 
+use dns::rdata::Rdata;
+use dns::rr::{Class, Rcode, Rtype};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 
-/// `TYPE123` where the type has no name here.
+/// A type's mnemonic, or `TYPE123` where it has none.
 pub(crate) fn record_type(record_type: RecordType) -> String {
-    match record_type {
-        RecordType::Unknown(code) => format!("TYPE{code}"),
-        known => known.to_string(),
-    }
+    rtype(record_type).to_string()
+}
+
+fn rtype(record_type: RecordType) -> Rtype {
+    Rtype(u16::from(record_type))
 }
 
 /// A type's mnemonic or `TYPE123`.
 pub(crate) fn parse_record_type(text: &str) -> Option<RecordType> {
-    let upper = text.to_ascii_uppercase();
-    match upper.strip_prefix("TYPE").map(str::parse::<u16>) {
-        Some(Ok(code)) => Some(RecordType::from(code)),
-        _ => upper.parse().ok(),
-    }
+    text.parse::<Rtype>().ok().map(|rtype| RecordType::from(rtype.0))
 }
 
 /// `IN`, `CH`, …, `CLASS32`.
 pub(crate) fn class(class: DNSClass) -> String {
-    match class {
-        DNSClass::Unknown(code) => format!("CLASS{code}"),
-        known => known.to_string(),
-    }
+    Class(u16::from(class)).to_string()
 }
 
 /// A class's mnemonic or `CLASS123`.
 pub(crate) fn parse_class(text: &str) -> Option<DNSClass> {
-    let upper = text.to_ascii_uppercase();
-    match upper.strip_prefix("CLASS").map(str::parse::<u16>) {
-        Some(Ok(code)) => Some(DNSClass::from(code)),
-        _ => upper.parse().ok().filter(|_| upper != "*"),
-    }
+    text.parse::<Class>().ok().map(|class| DNSClass::from(class.0))
 }
 
 /// The mnemonics of the IANA registry, as dig prints them.
 pub(crate) fn response_code(code: ResponseCode) -> String {
-    match code {
-        ResponseCode::Unknown(number) => format!("RCODE{number}"),
-        // One number, two meanings: BADSIG stands inside a TSIG record only (RFC 6895 §2.3).
-        ResponseCode::BADSIG => "BADVERS".to_owned(),
-        known => format!("{known:?}").to_ascii_uppercase(),
-    }
+    Rcode(u16::from(code)).to_string()
 }
 
 /// The data part of a record.
 pub(crate) fn data(record: &Record) -> String {
-    match &record.data {
-        RData::TXT(txt) => {
-            let strings = txt.txt_data.iter().map(|string| quoted(string));
-            strings.collect::<Vec<_>>().join(" ")
-        }
-        RData::NULL(null) => generic(&null.anything),
-        RData::Unknown { rdata, .. } => generic(&rdata.anything),
-        other => other.to_string(),
+    let octets = match &record.data {
+        // The one known type with two names, of which the second would be compressed.
+        soa @ RData::SOA(_) => return soa.to_string(),
+        RData::NULL(null) => Ok(null.anything.clone()),
+        RData::Unknown { rdata, .. } => Ok(rdata.anything.clone()),
+        known => known.to_bytes(),
+    };
+    match octets {
+        Ok(octets) => Rdata { rtype: rtype(record.record_type()), octets: &octets }.to_string(),
+        // What was read can be written; if not, something is better than nothing.
+        Err(_) => record.data.to_string(),
     }
-}
-
-/// A character string in quotes, with everything escaped that is not printable ASCII.
-fn quoted(bytes: &[u8]) -> String {
-    let mut text = String::from('"');
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
-                text.push('\\');
-                text.push(char::from(byte));
-            }
-            b' '..=b'~' => text.push(char::from(byte)),
-            other => {
-                let _ = write!(text, "\\{other:03}");
-            }
-        }
-    }
-    text.push('"');
-    text
-}
-
-/// `\# 4 0a000001` (RFC 3597 §5).
-fn generic(bytes: &[u8]) -> String {
-    let mut text = format!("\\# {}", bytes.len());
-    if !bytes.is_empty() {
-        text.push(' ');
-        text.push_str(&hex(bytes));
-    }
-    text
 }
 
 /// Lower-case hexadecimal without separators.
@@ -114,12 +77,42 @@ mod tests {
     use super::*;
     use crate::dns::parse_name;
     use hickory_proto::rr::rdata::{NULL, TXT};
+    use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
     #[test]
     fn text_is_quoted_and_escaped() {
         let txt = TXT::from_bytes(vec![b"a \"b\"\\", b"\x1b[31m\xff"]);
         let record = Record::from_rdata(parse_name("t").unwrap(), 1, RData::TXT(txt));
         assert_eq!(data(&record), r#""a \"b\"\\" "\027[31m\255""#);
+    }
+
+    /// The text of a record that came from the wire as these octets.
+    fn shown(code: u16, octets: &[u8]) -> String {
+        let mut wire = vec![0];
+        wire.extend(code.to_be_bytes());
+        wire.extend([0, 1, 0, 0, 0, 60]);
+        wire.extend(u16::try_from(octets.len()).unwrap().to_be_bytes());
+        wire.extend(octets);
+        data(&Record::read(&mut BinDecoder::new(&wire)).unwrap())
+    }
+
+    #[test]
+    fn every_type_has_the_form_of_zone_files() {
+        assert_eq!(shown(1, &[192, 0, 2, 1]), "192.0.2.1");
+        assert_eq!(shown(15, b"\0\x0a\x04mail\x07example\0"), "10 mail.example.");
+        assert_eq!(shown(257, b"\0\x05issueca.example"), "0 issue \"ca.example\"");
+        assert_eq!(shown(52, &[3, 1, 1, 0xab, 0xcd]), "\\# 5 030101abcd");
+        let soa = b"\x02ns\x07example\0\x04host\x07example\0\
+                    \0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x05";
+        assert_eq!(shown(6, soa), "ns.example. host.example. 1 2 3 4 5");
+        let https = b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x04\0\x04\xc0\0\x02\x01\xfd\xe8\0\x01x";
+        let text = shown(65, https);
+        for part in ["1 . alpn=", "h2,h3", "ipv4hint=", "192.0.2.1", "key65000="] {
+            assert!(text.contains(part), "{text}");
+        }
+        let digest = [7; 32];
+        let ds = shown(43, &[&[0x30, 0x39, 13, 2][..], &digest].concat());
+        assert_eq!(ds.to_lowercase(), format!("12345 13 2 {}", hex(&digest)));
     }
 
     #[test]

@@ -28,6 +28,14 @@ fn nsd_differs_only_where_the_cases_say_why() {
     put_to(Product::Nsd);
 }
 
+#[test]
+fn every_reason_is_given_by_a_case() {
+    let files = file::load(&server::folder());
+    let unused: Vec<&str> =
+        files.iter().flat_map(|file| &file.unused).map(String::as_str).collect();
+    assert!(unused.is_empty(), "{}", unused.join("\n"));
+}
+
 /// Starts servers of all files, puts all cases to them, and shows the figures.
 fn put_to(product: Product) {
     let files = file::load(&server::folder());

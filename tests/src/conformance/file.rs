@@ -39,6 +39,8 @@ pub struct CaseFile {
     pub skips: Vec<(Product, Option<Name>, String)>,
     /// Questions and answers.
     pub cases: Vec<Case>,
+    /// Reasons that no case gives, each with its place.
+    pub unused: Vec<String>,
 }
 
 /// A zone.
@@ -151,11 +153,10 @@ impl CaseFile {
                 errors.push(format!("{}:{line}: {error}", reader.place));
             }
         }
-        for (reason, (line, _)) in &reader.reasons {
-            if !reader.used.contains(reason) {
-                errors.push(format!("{}:{line}: nobody says [{reason}]", reader.place));
-            }
-        }
+        let unused = reader.reasons.iter().filter(|(reason, _)| !reader.used.contains(*reason));
+        reader.file.unused = unused
+            .map(|(reason, (line, _))| format!("{}:{line}: nobody says [{reason}]", reader.place))
+            .collect();
         let mut names = BTreeSet::new();
         for case in &reader.file.cases {
             if !names.insert(&case.name) {

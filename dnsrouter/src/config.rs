@@ -20,11 +20,15 @@ use pki::TrustDomain;
 use crate::health::Thresholds;
 use crate::policy::MAX_LOCATIONS;
 use crate::service::{Alias, Service};
+use crate::updates::Permission;
 
 pub mod guard;
 mod listen;
 mod raw;
 mod service;
+mod update;
+
+pub use update::{KeyConfig, SecretSource};
 
 pub use listen::{Listen, MAX_PROXIES};
 
@@ -57,6 +61,8 @@ pub struct Config {
     pub guard: guard::Guard,
     /// Zones and their files.
     pub zones: Vec<ZoneConfig>,
+    /// Keys that sign messages.
+    pub keys: Vec<KeyConfig>,
     /// Services, with where each name is written.
     pub services: Vec<(Service, Range<usize>)>,
     /// Second names of services, with where each is written.
@@ -120,6 +126,8 @@ pub struct ZoneConfig {
     pub span: Range<usize>,
     /// Who may ask about it; none: everybody.
     pub allow: Option<Vec<IpNet>>,
+    /// Who may change it; none: nobody, and it is what the file says.
+    pub update: Option<Permission>,
 }
 
 impl Config {
@@ -155,12 +163,13 @@ impl Config {
         checker.unbuilt(&raw);
         let listen = checker.listen(&raw.listen);
         let guard = checker.guard(&raw);
-        let log = checker.log(raw.log);
         let probe = checker.probe(&raw.probe);
-        let zones = checker.zones(&raw.zone);
+        let keys = checker.keys(&raw.key);
+        let zones = checker.zones(&raw);
         let services = checker.services(&raw.service);
         let aliases = checker.aliases(&raw.service, &services);
         checker.limits(services.len() + aliases.len());
+        let log = checker.log(raw.log);
         let tls = raw.tls.map(|tls| (tls.span(), tls.into_inner().relative_to(folder)));
         let tls = tls.map(|(span, tls)| (tls, span));
         if raw.state.is_none() {
@@ -182,6 +191,7 @@ impl Config {
             probe,
             guard,
             zones,
+            keys,
             services,
             aliases,
             locations,
@@ -315,20 +325,26 @@ impl Checker<'_> {
         })
     }
 
-    fn zones(&mut self, raw: &[raw::Zone]) -> Vec<ZoneConfig> {
+    fn zones(&mut self, raw: &raw::Raw) -> Vec<ZoneConfig> {
         let mut seen = HashSet::new();
-        let mut zones = Vec::with_capacity(raw.len());
-        if raw.len() > MAX_ZONES {
-            self.error(0..0, format!("{} zones; the limit is {MAX_ZONES}", raw.len()), None);
+        let mut zones = Vec::with_capacity(raw.zone.len());
+        if raw.zone.len() > MAX_ZONES {
+            self.error(0..0, format!("{} zones; the limit is {MAX_ZONES}", raw.zone.len()), None);
         }
-        for zone in raw {
+        // Also keys with mistakes: each is told once.
+        let keys: HashSet<Name> =
+            raw.key.iter().filter_map(|key| key.name.get_ref().parse().ok()).collect();
+        for zone in &raw.zone {
             let Some(name) = self.name(&zone.name) else { continue };
             if !seen.insert(name.lower().to_vec()) {
                 self.error(zone.name.span(), format!("zone {name} is listed twice"), None);
             }
             let file = self.folder.join(zone.file.get_ref());
             let allow = self.allowed(zone.allow.as_ref());
-            zones.push(ZoneConfig { name, file, span: zone.file.span(), allow });
+            let update = zone.update.as_ref();
+            let update =
+                update.map(|update| self.update(&name, update, &keys, raw.state.is_some()));
+            zones.push(ZoneConfig { name, file, span: zone.file.span(), allow, update });
         }
         zones
     }

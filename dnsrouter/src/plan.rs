@@ -28,6 +28,7 @@ use geo::{Point, Ranking, ScopeCap, Table};
 use crate::guard::Guard;
 use crate::policy::{Health, Policy};
 use crate::service::Target;
+use crate::updates::Updates;
 
 /// Counts the inputs that one node has applied; later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -44,7 +45,9 @@ pub struct Inputs {
     pub services: Arc<Services>,
     /// Where addresses are, and what is near.
     pub geo: Arc<Geo>,
-    /// Of all of the above: equal inputs give equal fingerprints on every node.
+    /// Who may change which zone.
+    pub updates: Arc<Updates>,
+    /// Of zones, services and places: equal inputs give equal fingerprints on every node.
     pub fingerprint: u64,
     /// Who may ask, how much, and who answers: each node's own.
     pub guard: Arc<Guard>,

@@ -187,7 +187,7 @@ impl Checker<'_> {
     }
 
     /// Networks, or single addresses.
-    fn networks(&mut self, raw: &raw::Networks) -> Vec<IpNet> {
+    pub(super) fn networks(&mut self, raw: &raw::Networks) -> Vec<IpNet> {
         if raw.get_ref().len() > MAX_NETWORKS {
             let message = format!("{} networks; the limit is {MAX_NETWORKS}", raw.get_ref().len());
             self.error(raw.span(), message, None);

@@ -46,6 +46,9 @@ pub(super) struct Raw {
     /// Zones with static names.
     #[serde(default)]
     pub(super) zone: Vec<Zone>,
+    /// Keys that sign messages.
+    #[serde(default)]
+    pub(super) key: Vec<Key>,
     /// Names that are answered by a route.
     #[serde(default)]
     pub(super) service: Vec<Service>,
@@ -223,6 +226,38 @@ pub(super) struct Zone {
     pub(super) dnssec: Option<Spanned<bool>>,
     /// Who may ask about it; none: everybody.
     pub(super) allow: Option<Networks>,
+    /// Who may change it; none: nobody.
+    pub(super) update: Option<Spanned<Update>>,
+}
+
+/// `[[zone]] update`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Update {
+    /// Names of `[[key]]`.
+    pub(super) keys: Spanned<Vec<Spanned<String>>>,
+    /// Where from; none: anywhere.
+    pub(super) networks: Option<Networks>,
+    /// Only these names and what is below; none: the whole zone.
+    #[serde(default)]
+    pub(super) names: Vec<Spanned<String>>,
+    /// Only records of these types; none: all.
+    #[serde(default)]
+    pub(super) types: Vec<Spanned<String>>,
+}
+
+/// `[[key]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    /// As clients name it.
+    pub(super) name: Spanned<String>,
+    /// Default: the file's, else hmac-sha256.
+    pub(super) algorithm: Option<Spanned<String>>,
+    /// A file with the secret, as BIND's tools write it or in base64 alone.
+    pub(super) secret: Option<Spanned<PathBuf>>,
+    /// The secret itself.
+    pub(super) secret_base64: Option<Spanned<String>>,
 }
 
 /// `[[service]]`.

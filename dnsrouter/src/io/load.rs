@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +16,18 @@ use dns::zone::{ServiceId, ServiceNode, Zones};
 use geo::{Ranking, Table};
 use zonefiles::MasterFile;
 
-use crate::config::Config;
+use crate::config::{Config, SecretSource};
 use crate::guard::Guard;
+use crate::keyfile::KeyFile;
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
 use crate::service::{Alias, Target};
+use crate::updates::{Key, Updates};
+
+/// A key's file is a few lines.
+const MAX_KEY_FILE: u64 = 64 << 10;
+/// Half of HMAC-SHA256's output: shorter secrets are warned of (RFC 2104 §3 wants the whole).
+const SHORT_SECRET: usize = 16;
 
 mod guard;
 
@@ -31,6 +38,7 @@ pub struct Loaded {
     zones: Arc<Zones>,
     services: Arc<plan::Services>,
     geo: Arc<plan::Geo>,
+    updates: Arc<Updates>,
     fingerprint: u64,
     guard: Arc<Guard>,
 }
@@ -43,6 +51,7 @@ impl Loaded {
             zones: Arc::clone(&self.zones),
             services: Arc::clone(&self.services),
             geo: Arc::clone(&self.geo),
+            updates: Arc::clone(&self.updates),
             fingerprint: self.fingerprint,
             guard: Arc::clone(&self.guard),
         }
@@ -104,8 +113,9 @@ impl Loader {
     pub fn load(&mut self, file: &Path, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
         self.read.clear();
         self.about_to_read(file);
-        let config = Config::load(file, flags)?;
+        let mut config = Config::load(file, flags)?;
         let mut problems = Vec::new();
+        let keys = self.keys(&mut config, &mut problems);
         let zones = self.zones(&config, &mut problems);
         let table = self.table(&config, &mut problems);
         let guard = self.guard(&config, &zones, &mut problems);
@@ -125,7 +135,12 @@ impl Loader {
         let fingerprint = fingerprint(&zones, &config, &geo.table);
         let (zones, geo) = (Arc::new(zones), Arc::new(geo));
         let guard = Arc::new(guard);
-        Ok(Loaded { config, zones, services, geo, fingerprint, guard })
+        let dynamic = config.zones.iter().filter_map(|zone| {
+            let permission = zone.update.as_ref()?;
+            Some((zone.name.clone(), permission.clone()))
+        });
+        let updates = Arc::new(Updates::new(keys, dynamic));
+        Ok(Loaded { config, zones, services, geo, updates, fingerprint, guard })
     }
 
     /// Every file that the last load looked at, also when it failed: to be watched.
@@ -182,6 +197,40 @@ impl Loader {
         })
     }
 
+    /// The keys, with their secrets from the files that hold them.
+    fn keys(&mut self, config: &mut Config, problems: &mut Vec<Problem>) -> Vec<Key> {
+        let mut warnings = Vec::new();
+        let mut keys = Vec::with_capacity(config.keys.len());
+        for key in &config.keys {
+            let read = match &key.secret {
+                SecretSource::Given(secret) => {
+                    Ok(KeyFile { name: None, algorithm: None, secret: secret.clone() })
+                }
+                SecretSource::File(path) => {
+                    self.about_to_read(path);
+                    read_key(path, &mut warnings)
+                }
+            };
+            match read.and_then(|file| key.complete(file)) {
+                Ok(key) => {
+                    if key.secret.len() < SHORT_SECRET {
+                        warnings.push(format!(
+                            "key {}: a secret of {} octets can be guessed; use {SHORT_SECRET} or more",
+                            key.name,
+                            key.secret.len()
+                        ));
+                    }
+                    keys.push(key);
+                }
+                Err(message) => {
+                    problems.push(config.source.error(key.span.clone(), message, None));
+                }
+            }
+        }
+        config.warnings.append(&mut warnings);
+        keys
+    }
+
     fn table(
         &mut self,
         config: &Config,
@@ -213,6 +262,25 @@ impl Loader {
             }
         }
     }
+}
+
+/// Reads the file of a key; its text is shown nowhere.
+fn read_key(path: &Path, warnings: &mut Vec<String>) -> Result<KeyFile, String> {
+    let of_file = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let mut file = fs::File::open(path).map_err(|error| of_file(&error))?;
+    let meta = file.metadata().map_err(|error| of_file(&error))?;
+    if meta.len() > MAX_KEY_FILE {
+        return Err(of_file(&format_args!("{} bytes; the limit is {MAX_KEY_FILE}", meta.len())));
+    }
+    if meta.mode() & 0o007 != 0 {
+        warnings.push(format!(
+            "{}: everybody on this machine can read or write this key; chmod 600",
+            path.display()
+        ));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| of_file(&error))?;
+    KeyFile::parse(&text).map_err(|error| of_file(&error))
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {

@@ -1,7 +1,7 @@
 //! The seam: one query in, one reply out, the same for every transport.
 //!
 //! ```text
-//!   bytes ─▶ parse ─▶ opcode, class ─▶ resolve ─▶ what stands there ─▶ write ─▶ bytes
+//!   bytes ─▶ access, parse ─▶ opcode, class ─▶ resolve ─▶ rate limit ─▶ write ─▶ bytes
 //!              │            │             │         static RRset: copy
 //!              │            │             │         service: Asker ─▶ Policy::choose ─▶ records
 //!              ▼            ▼             ▼
@@ -20,22 +20,24 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrayvec::{ArrayString, ArrayVec};
-use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD};
+use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD, cookie};
 use dns::mutated;
-use dns::name::{LowerName, NameRef};
+use dns::name::LowerName;
 use dns::resolve::Resolution;
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Owner, Question, Refusal, Request, Section, Writer};
-use dns::zone::ServiceId;
 
-use crate::binding;
 use crate::client::Asker;
 use crate::counters::{Counters, Event};
-use crate::explain::Reason;
+use crate::guard::Guard;
+use crate::guard::access::Permission;
+use crate::guard::limit::{Kind, Verdict};
 use crate::plan::Snapshot;
-use crate::policy::{self, Choice, Policy};
 use crate::random::Random;
-use crate::service::Form;
+
+use services::Chosen;
+
+mod services;
 
 /// The UDP payload we announce and never exceed: fits every path without fragments (RFC 9715).
 pub const PAYLOAD: u16 = 1232;
@@ -144,14 +146,28 @@ pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &
         Transport::Udp => Event::Udp,
         Transport::Tcp { .. } => Event::Tcp,
     });
+    let guard = &*snapshot.inputs.guard;
+    let permission = guard.access.verdict(query.peer.ip());
+    if permission == Permission::Drop {
+        worker.counters.count(Event::AccessDropped);
+        return Reply::Drop;
+    }
     match Request::parse(query.bytes) {
-        Ok(request) if is_signed(&request) => Reply::Deferred,
-        Ok(request) => Answering { snapshot, query, request: &request }.reply(worker, out),
+        Ok(request) if permission == Permission::Allow && is_signed(&request) => Reply::Deferred,
+        Ok(request) => {
+            let proof = request.edns.as_ref().and_then(|edns| edns.cookie).and_then(|cookie| {
+                let proved = guard.cookie(&cookie, query.peer.ip(), query.now);
+                proved.map(|(verdict, server)| Proof { client: cookie.client, verdict, server })
+            });
+            let request = &request;
+            let asked = Answering { snapshot, query, request, permission, proof: proof.as_ref() };
+            asked.reply(worker, out)
+        }
         Err(Malformed::Drop(_)) => {
             worker.counters.count(Event::Dropped);
             Reply::Drop
         }
-        Err(Malformed::Refuse(refusal)) => refuse(&refusal, worker, query.transport, out),
+        Err(Malformed::Refuse(refusal)) => refuse(guard, &refusal, worker, query, out),
     }
 }
 
@@ -161,11 +177,24 @@ fn is_signed(request: &Request<'_>) -> bool {
     request.signature.is_some_and(|signature| signature.rtype == Rtype::TSIG)
 }
 
-fn refuse(refusal: &Refusal<'_>, worker: &Worker, transport: Transport, out: &mut [u8]) -> Reply {
-    let limit = match transport {
+fn refuse(
+    guard: &Guard,
+    refusal: &Refusal<'_>,
+    worker: &Worker,
+    query: Query<'_>,
+    out: &mut [u8],
+) -> Reply {
+    let limit = match query.transport {
         Transport::Udp => out.len().min(usize::from(MIN_PAYLOAD)),
         Transport::Tcp { .. } => out.len(),
     };
+    // Truncated, an error would still be one: nobody asks again for it over TCP.
+    if query.transport == Transport::Udp
+        && guard.limit(query.peer.ip(), Kind::Error, query.now) != Verdict::Pass
+    {
+        worker.counters.count(Event::LimitDropped);
+        return Reply::Drop;
+    }
     worker.counters.responded(refusal.rcode.0);
     match refusal.write(&mut out[..limit], PAYLOAD) {
         0 => Reply::Drop,
@@ -173,25 +202,49 @@ fn refuse(refusal: &Refusal<'_>, worker: &Worker, transport: Transport, out: &mu
     }
 }
 
+/// What the query's cookie says of the client's address, and the cookie to answer with.
+struct Proof {
+    client: [u8; 8],
+    verdict: cookie::Verdict,
+    server: [u8; cookie::LEN],
+}
+
 /// One well-formed query on its way.
 struct Answering<'a> {
     snapshot: &'a Snapshot,
     query: Query<'a>,
     request: &'a Request<'a>,
+    permission: Permission,
+    proof: Option<&'a Proof>,
 }
 
-impl Answering<'_> {
+impl<'a> Answering<'a> {
     fn reply(&self, worker: &mut Worker, out: &mut [u8]) -> Reply {
         let mut opt = self.opt(worker);
+        if self.permission == Permission::Refuse {
+            worker.counters.count(Event::AccessRefused);
+            extended(&mut opt, InfoCode::PROHIBITED);
+            return self.status(worker, out, Rcode::REFUSED, opt.as_ref());
+        }
         let Some(question) = &self.request.question else {
-            // Only a cookie was asked for (RFC 7873 §5.4), and this version gives none: then it is a
-            // query without a question.
-            return self.status(worker, out, Rcode::FORMERR, opt.as_ref());
+            // Only a cookie is asked for (RFC 7873 §5.4); a server that gives none was asked
+            // nothing.
+            let rcode = match self.proof.map(|proof| proof.verdict) {
+                None => Rcode::FORMERR,
+                Some(cookie::Verdict::Invalid) => Rcode::BADCOOKIE,
+                Some(_) => Rcode::NOERROR,
+            };
+            return self.status(worker, out, rcode, opt.as_ref());
         };
         match self.request.header.opcode() {
             Opcode::QUERY => {}
             Opcode::UPDATE => return self.unsigned_update(worker, out, question, opt.as_ref()),
             _ => return self.status(worker, out, Rcode::NOTIMP, opt.as_ref()),
+        }
+        if question.qclass == Class::CH
+            && let Some(reply) = self.chaos(worker, out, question, opt.as_ref())
+        {
+            return reply;
         }
         let other_class = question.qclass != Class::IN && !mutated!(ClassIsIgnored);
         if other_class || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
@@ -218,8 +271,14 @@ impl Answering<'_> {
     }
 
     /// What our OPT record will say; none when the query had none.
-    fn opt(&self, worker: &Worker) -> Option<edns::Reply<'static>> {
+    fn opt(&self, worker: &Worker) -> Option<edns::Reply<'a>> {
         let edns = self.request.edns.as_ref()?;
+        match self.proof.map(|proof| proof.verdict) {
+            None | Some(cookie::Verdict::Absent) => {}
+            Some(cookie::Verdict::Invalid) => worker.counters.count(Event::CookieInvalid),
+            Some(_) => worker.counters.count(Event::CookieValid),
+        }
+        let identity = &self.snapshot.inputs.guard.identity;
         if edns.subnet.is_some() {
             worker.counters.count(Event::WithSubnet);
         }
@@ -230,8 +289,89 @@ impl Answering<'_> {
             subnet: (edns.subnet)
                 .filter(|_| !mutated!(SubnetIsNotEchoed))
                 .map(|subnet| subnet.with_scope(0)),
+            cookie: (self.proof)
+                .map(|proof| edns::Cookie { client: proof.client, server: &proof.server }),
+            keepalive: match self.query.transport {
+                Transport::Tcp { idle } if edns.keepalive => Some(idle),
+                _ => None,
+            },
+            nsid: identity.nsid.as_deref().filter(|_| edns.nsid),
             ..edns::Reply::default()
         })
+    }
+
+    /// The text of a name of class CHAOS (RFC 4892), if this server has it and tells it.
+    fn chaos(
+        &self,
+        worker: &Worker,
+        out: &mut [u8],
+        question: &Question<'_>,
+        opt: Option<&edns::Reply<'_>>,
+    ) -> Option<Reply> {
+        let chaos = self.snapshot.inputs.guard.identity.chaos.as_ref()?;
+        if !matches!(question.qtype, Rtype::TXT | Rtype::ANY) {
+            return None;
+        }
+        let mut name = LowerName::new();
+        name.read(question.name);
+        let text = chaos.text(&name)?;
+        let mut rdata = ArrayVec::<u8, 256>::new();
+        rdata.push(u8::try_from(text.len()).ok()?);
+        rdata.try_extend_from_slice(text.as_bytes()).ok()?;
+        if let Some(held_back) = self.held_back(Kind::Answer, worker, out, opt) {
+            return Some(held_back);
+        }
+        let mut writer = self.writer(out, opt)?;
+        writer.set_authoritative(true);
+        // It fits: 512 octets hold the name, the text and what an OPT record says here.
+        let _ = writer.rrset_of_class(
+            Section::Answer,
+            Owner::Question,
+            Rtype::TXT,
+            Class::CH,
+            Ttl::ZERO,
+            [rdata],
+        );
+        worker.counters.responded(Rcode::NOERROR.0);
+        Some(Reply::Bytes(writer.finish(Rcode::NOERROR, opt)))
+    }
+
+    /// What is said instead of a response of this kind, if the rate limit holds it back.
+    fn held_back(
+        &self,
+        kind: Kind,
+        worker: &Worker,
+        out: &mut [u8],
+        opt: Option<&edns::Reply<'_>>,
+    ) -> Option<Reply> {
+        // Neither can be forged.
+        if self.query.transport != Transport::Udp
+            || self.proof.is_some_and(|proof| proof.verdict.is_valid())
+        {
+            return None;
+        }
+        let guard = &self.snapshot.inputs.guard;
+        match guard.limit(self.query.peer.ip(), kind, self.query.now) {
+            Verdict::Pass => None,
+            Verdict::Slip if kind != Kind::Error => {
+                worker.counters.count(Event::LimitSlipped);
+                let Some(mut writer) = self.writer(out, opt) else { return Some(Reply::Drop) };
+                writer.truncate();
+                Some(Reply::Bytes(writer.finish(Rcode::NOERROR, opt)))
+            }
+            _ => {
+                worker.counters.count(Event::LimitDropped);
+                Some(Reply::Drop)
+            }
+        }
+    }
+
+    /// Begins the reply.
+    fn writer<'b>(&self, out: &'b mut [u8], opt: Option<&edns::Reply<'_>>) -> Option<Writer<'b>> {
+        let limit = self.limit(out);
+        let reserve = opt.map_or(0, edns::Reply::encoded_len);
+        let question = self.request.question.as_ref();
+        Writer::reply(out, limit, &self.request.header, question, reserve).ok()
     }
 
     fn limit(&self, out: &[u8]) -> usize {
@@ -252,11 +392,10 @@ impl Answering<'_> {
         rcode: Rcode,
         opt: Option<&edns::Reply<'_>>,
     ) -> Reply {
-        let limit = self.limit(out);
-        let reserve = opt.map_or(0, edns::Reply::encoded_len);
-        let question = self.request.question.as_ref();
-        let writer = Writer::reply(out, limit, &self.request.header, question, reserve);
-        let Ok(writer) = writer else { return Reply::Drop };
+        if let Some(held_back) = self.held_back(Kind::Error, worker, out, opt) {
+            return held_back;
+        }
+        let Some(writer) = self.writer(out, opt) else { return Reply::Drop };
         worker.counters.responded(rcode.0);
         Reply::Bytes(writer.finish(rcode, opt))
     }
@@ -269,28 +408,32 @@ impl Answering<'_> {
         name: &mut LowerName,
         mut opt: Option<edns::Reply<'_>>,
     ) -> Reply {
-        let limit = self.limit(out);
-        let reserve = opt.as_ref().map_or(0, edns::Reply::encoded_len);
-        let header = &self.request.header;
-        let Ok(mut writer) = Writer::reply(out, limit, header, Some(question), reserve) else {
-            return Reply::Drop;
-        };
-        let zones = &self.snapshot.inputs.zones;
+        let Snapshot { inputs, .. } = self.snapshot;
+        let may_see = |zone| inputs.guard.access.may_ask(zone, self.query.peer.ip());
         let mut found = Resolution::new();
-        zones.resolve(name, question.qtype, &mut found);
+        inputs.zones.resolve_within(may_see, name, question.qtype, &mut found);
         let mut rcode = found.rcode();
         if rcode == Rcode::REFUSED && mutated!(OutsideIsNxdomain) {
             rcode = Rcode::NXDOMAIN;
         }
         if rcode == Rcode::REFUSED {
-            extended(&mut opt, InfoCode::NOT_AUTHORITATIVE);
+            let hidden = found.zone().is_some();
+            if hidden {
+                worker.counters.count(Event::AccessRefused);
+            }
+            let ours = if hidden { InfoCode::PROHIBITED } else { InfoCode::NOT_AUTHORITATIVE };
+            extended(&mut opt, ours);
         }
+        if let Some(held_back) = self.held_back(kind(&found), worker, out, opt.as_ref()) {
+            return held_back;
+        }
+        let Some(mut writer) = self.writer(out, opt.as_ref()) else { return Reply::Drop };
         let authoritative = found.authoritative();
         let mut chosen = Chosen::new(self, worker);
         let mut target = chosen.write(&found, Owner::Question, &mut writer, question.qtype);
         while let Some(host) = target {
             name.read(host);
-            zones.resolve(name, question.qtype, &mut found);
+            inputs.zones.resolve_within(may_see, name, question.qtype, &mut found);
             if found.rcode() == Rcode::REFUSED {
                 // Not ours: the resolver goes on by itself.
                 break;
@@ -337,104 +480,19 @@ impl Answering<'_> {
     }
 }
 
-/// Host names that services lead on to in one answer; resolvers follow few more by themselves.
-const MAX_HOSTS: usize = 4;
-
 /// What is said about a service's choice at most: an extended error is not to fill the message.
 const MAX_REASON: usize = 160;
 
 type ReasonText = ArrayString<MAX_REASON>;
 
-/// What services contribute to one answer.
-struct Chosen<'a, 'w> {
-    asked: &'a Answering<'a>,
-    worker: &'w mut Worker,
-    asker: Option<Asker>,
-    /// The finest scope of all that was chosen.
-    scope: u8,
-    /// Why the last choice is as it is.
-    last: Option<Reason<'a>>,
-    /// Services whose host name was followed: nobody twice.
-    followed: ArrayVec<ServiceId, MAX_HOSTS>,
-    /// The host name that was chosen last.
-    host: Option<NameRef<'a>>,
-}
-
-impl<'a, 'w> Chosen<'a, 'w> {
-    fn new(asked: &'a Answering<'a>, worker: &'w mut Worker) -> Self {
-        let followed = ArrayVec::new_const();
-        Self { asked, worker, asker: None, scope: 0, last: None, followed, host: None }
-    }
-
-    /// Writes what was found from `start` on; returns the host name to go on with, if the chain
-    /// leads to one.
-    fn write(
-        &mut self,
-        found: &Resolution<'_>,
-        start: Owner<'_>,
-        writer: &mut Writer<'_>,
-        qtype: Rtype,
-    ) -> Option<NameRef<'a>> {
-        self.host = None;
-        found.write_from(start, writer, |writer, section, owner, service, rtype| {
-            // A service's addresses are one client's; in the additional section they would make
-            // the whole reply that client's (RFC 7871 §7.4), and nobody needs them there.
-            if section == Section::Answer {
-                self.service(writer, owner, service, rtype);
-            }
-        });
-        let is_asked_for = matches!(qtype, Rtype::CNAME | Rtype::ANY);
-        self.host.take().filter(|_| !is_asked_for && !writer.is_truncated())
-    }
-
-    /// Writes one RRset of a service for this client, and notes the scope it is good for.
-    fn service(&mut self, writer: &mut Writer<'_>, owner: Owner<'_>, id: ServiceId, rtype: Rtype) {
-        let asked = self.asked;
-        let policy = &asked.snapshot.inputs.services.services[id.0 as usize].1;
-        if rtype == Rtype::CNAME
-            && (self.followed.contains(&id) || self.followed.try_push(id).is_err())
-        {
-            // In a loop, or too long: the chain ends with what was gathered.
-            return;
-        }
-        let draw = self.worker.random.next();
-        let ttl = Ttl::from_secs(policy.ttl());
-        let health = &asked.snapshot.health;
-        // Did something not fit, the writer has set TC.
-        if let Some(form) = Form::of(rtype) {
-            let choice = self.choose(policy, form, draw);
-            let records = policy.records(form, &choice, health);
-            if form == Form::Cname {
-                let host = records.clone().next().map(policy::Record::rdata);
-                self.host = host.and_then(|host| NameRef::parse(host).ok());
-            }
-            let rdatas = records.map(policy::Record::rdata);
-            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, rdatas);
-        } else if let Some(binding) = policy.binding(rtype) {
-            let (v4, v6) =
-                (self.choose(policy, Form::A, draw), self.choose(policy, Form::Aaaa, draw));
-            let of = |form, choice| policy.records(form, choice, health);
-            let v4 = of(Form::A, &v4).map(policy::Record::rdata);
-            let v6 = of(Form::Aaaa, &v6).map(policy::Record::rdata);
-            let rdata = binding::with_hints(&binding.rdata, v4, v6);
-            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, [rdata]);
-        }
-        self.worker.counters.count(Event::Service);
-    }
-
-    fn choose(&mut self, policy: &'a Policy, form: Form, draw: u64) -> Choice {
-        let Snapshot { inputs, health } = self.asked.snapshot;
-        let asker = *self.asker.get_or_insert_with(|| self.asked.asker());
-        let client = asker.client(&inputs.geo, policy, self.asked.unix_seconds(), draw);
-        let choice = policy.choose(form, &client, health, &mut ());
-        if choice.fail_open {
-            self.worker.counters.count(Event::FailOpen);
-        }
-        self.scope = self.scope.max(asker.scope(policy, form, &client));
-        if self.asked.wants_reason() {
-            self.last = Some(Reason::new(self.asked.snapshot, policy, form, &asker, &choice));
-        }
-        choice
+/// What the response is, for its rate.
+fn kind(found: &Resolution<'_>) -> Kind {
+    match found.rcode() {
+        Rcode::NOERROR if found.is_referral() => Kind::Referral,
+        Rcode::NOERROR if found.answer().next().is_some() => Kind::Answer,
+        Rcode::NOERROR => Kind::NoData,
+        Rcode::NXDOMAIN => Kind::NxDomain,
+        _ => Kind::Error,
     }
 }
 

@@ -16,8 +16,9 @@ use crate::guard::limit::{Kind, MAX_ENTRIES, MAX_FILL, MAX_RATE, MAX_SLIP, MIN_E
 
 /// Networks of one list: a generated file a hundred times too large is refused.
 pub const MAX_NETWORKS: usize = 100_000;
-/// What fits one string of a TXT record; an NSID is no longer.
-const MAX_TEXT: usize = 255;
+/// What a server says of itself at most: with the longest question, a cookie and a client subnet it
+/// still fits the 512 octets that every client takes.
+const MAX_TEXT: usize = 128;
 /// Seconds' worth of answers that a bucket holds unless told otherwise.
 const USUAL_BURST: u32 = 2;
 /// One limited response in two is an empty one, so that whoever shares a prefix with a flood has a

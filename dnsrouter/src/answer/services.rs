@@ -1,0 +1,115 @@
+//! What services contribute to an answer: records chosen for this client, and how far they are
+//! good for others.
+
+use arrayvec::ArrayVec;
+use dns::name::NameRef;
+use dns::resolve::Resolution;
+use dns::rr::{Rtype, Ttl};
+use dns::wire::{Owner, Section, Writer};
+use dns::zone::ServiceId;
+
+use crate::binding;
+use crate::client::Asker;
+use crate::counters::Event;
+use crate::explain::Reason;
+use crate::plan::Snapshot;
+use crate::policy::{self, Choice, Policy};
+use crate::service::Form;
+
+use super::{Answering, Worker};
+
+/// Host names that services lead on to in one answer; resolvers follow few more by themselves.
+const MAX_HOSTS: usize = 4;
+
+/// What services contribute to one answer.
+pub(super) struct Chosen<'a, 'w> {
+    asked: &'a Answering<'a>,
+    worker: &'w mut Worker,
+    asker: Option<Asker>,
+    /// The finest scope of all that was chosen.
+    pub(super) scope: u8,
+    /// Why the last choice is as it is.
+    pub(super) last: Option<Reason<'a>>,
+    /// Services whose host name was followed: nobody twice.
+    followed: ArrayVec<ServiceId, MAX_HOSTS>,
+    /// The host name that was chosen last.
+    host: Option<NameRef<'a>>,
+}
+
+impl<'a, 'w> Chosen<'a, 'w> {
+    pub(super) fn new(asked: &'a Answering<'a>, worker: &'w mut Worker) -> Self {
+        let followed = ArrayVec::new_const();
+        Self { asked, worker, asker: None, scope: 0, last: None, followed, host: None }
+    }
+
+    /// Writes what was found from `start` on; returns the host name to go on with, if the chain
+    /// leads to one.
+    pub(super) fn write(
+        &mut self,
+        found: &Resolution<'_>,
+        start: Owner<'_>,
+        writer: &mut Writer<'_>,
+        qtype: Rtype,
+    ) -> Option<NameRef<'a>> {
+        self.host = None;
+        found.write_from(start, writer, |writer, section, owner, service, rtype| {
+            // A service's addresses are one client's; in the additional section they would make
+            // the whole reply that client's (RFC 7871 §7.4), and nobody needs them there.
+            if section == Section::Answer {
+                self.service(writer, owner, service, rtype);
+            }
+        });
+        let is_asked_for = matches!(qtype, Rtype::CNAME | Rtype::ANY);
+        self.host.take().filter(|_| !is_asked_for && !writer.is_truncated())
+    }
+
+    /// Writes one RRset of a service for this client, and notes the scope it is good for.
+    fn service(&mut self, writer: &mut Writer<'_>, owner: Owner<'_>, id: ServiceId, rtype: Rtype) {
+        let asked = self.asked;
+        let policy = &asked.snapshot.inputs.services.services[id.0 as usize].1;
+        if rtype == Rtype::CNAME
+            && (self.followed.contains(&id) || self.followed.try_push(id).is_err())
+        {
+            // In a loop, or too long: the chain ends with what was gathered.
+            return;
+        }
+        let draw = self.worker.random.next();
+        let ttl = Ttl::from_secs(policy.ttl());
+        let health = &asked.snapshot.health;
+        // Did something not fit, the writer has set TC.
+        if let Some(form) = Form::of(rtype) {
+            let choice = self.choose(policy, form, draw);
+            let records = policy.records(form, &choice, health);
+            if form == Form::Cname {
+                let host = records.clone().next().map(policy::Record::rdata);
+                self.host = host.and_then(|host| NameRef::parse(host).ok());
+            }
+            let rdatas = records.map(policy::Record::rdata);
+            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, rdatas);
+        } else if let Some(binding) = policy.binding(rtype) {
+            let (v4, v6) =
+                (self.choose(policy, Form::A, draw), self.choose(policy, Form::Aaaa, draw));
+            let of = |form, choice| policy.records(form, choice, health);
+            let v4 = of(Form::A, &v4).map(policy::Record::rdata);
+            let v6 = of(Form::Aaaa, &v6).map(policy::Record::rdata);
+            let rdata = binding::with_hints(&binding.rdata, v4, v6);
+            let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, [rdata]);
+        }
+        self.worker.counters.count(Event::Service);
+    }
+
+    fn choose(&mut self, policy: &'a Policy, form: Form, draw: u64) -> Choice {
+        let Snapshot { inputs, health } = self.asked.snapshot;
+        let asker = *self.asker.get_or_insert_with(|| self.asked.asker());
+        let client = asker.client(&inputs.geo, policy, self.asked.unix_seconds(), draw);
+        let choice = policy.choose(form, &client, health, &mut ());
+        if choice.fail_open {
+            self.worker.counters.count(Event::FailOpen);
+        }
+        self.scope = self.scope.max(asker.scope(policy, form, &client));
+        if self.asked.wants_reason() {
+            self.last = Some(Reason::new(self.asked.snapshot, policy, form, &asker, &choice));
+        }
+        choice
+    }
+}

@@ -10,6 +10,7 @@ pub mod probe;
 pub mod proxy;
 pub mod reload;
 pub mod run;
+pub mod sockets;
 pub mod state;
 pub mod tcp;
 pub mod udp;

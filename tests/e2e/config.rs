@@ -37,7 +37,7 @@ struct Mistake {
     says: &'static str,
 }
 
-const MISTAKES: [Mistake; 9] = [
+const MISTAKES: [Mistake; 10] = [
     Mistake {
         name: "not TOML",
         file: "dnsrouter.toml",
@@ -72,6 +72,13 @@ const MISTAKES: [Mistake; 9] = [
         replace: ("\"192.0.2.0/24\"", "\"192.0.2.1/24\""),
         at: "\"192.0.2.1/24\"",
         says: "192.0.2.1/24",
+    },
+    Mistake {
+        name: "a network of proxies with bits past its length",
+        file: "dnsrouter.toml",
+        replace: ("[listen]", "[listen]\nproxy = [\"10.0.0.1/8\"]"),
+        at: "\"10.0.0.1/8\"",
+        says: "10.0.0.1/8",
     },
     Mistake {
         name: "a step that is none",

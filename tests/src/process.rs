@@ -26,10 +26,16 @@ impl Process {
     /// Starts `command` with its output appended to `log`.
     pub fn spawn(name: &str, mut command: Command, log: &Path) -> Process {
         let open = || File::options().create(true).append(true).open(log);
-        let child = command
+        command
             .stdin(Stdio::null())
             .stdout(open().expect("the log can be written"))
-            .stderr(open().expect("the log can be written"))
+            .stderr(open().expect("the log can be written"));
+        Process::spawn_as_is(name, command, log)
+    }
+
+    /// Starts `command`, which writes to `log` by itself, with the input and output it has.
+    pub fn spawn_as_is(name: &str, mut command: Command, log: &Path) -> Process {
+        let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {command:?}: {error}"));
         Process { name: name.to_owned(), child, log: log.to_path_buf() }

@@ -171,7 +171,7 @@ impl Region {
 }
 
 /// An address in a file that a program writes when it serves.
-pub(crate) fn address(value: &serde_json::Value) -> SocketAddr {
+pub fn address(value: &serde_json::Value) -> SocketAddr {
     let text = value.as_str().unwrap_or_else(|| panic!("no address in the ready file: {value}"));
     text.parse().unwrap_or_else(|_| panic!("not an address in the ready file: {text}"))
 }

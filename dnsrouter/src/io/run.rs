@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ use super::keeper::{Keeper, MAX_WAITING, Shared};
 use super::load::{Loaded, Loader};
 use super::probe::Prober;
 use super::reload::{Origin, Reloader};
+use super::sockets::{Passed, Sockets};
 use super::{control, keeper, state, tcp, udp};
 
 /// How long running answers may take when the node is told to stop.
@@ -40,8 +41,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const DESCRIPTORS: u64 = 10_000;
 /// The system refused something (EX_OSERR of sysexits.h).
 const EXIT_SYSTEM: u8 = 71;
-/// Ports are tried in so many rounds until one is free for UDP and TCP alike.
-const PORT_ROUNDS: usize = 16;
 
 /// Loads everything, says what was found, and binds nothing.
 pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
@@ -64,6 +63,8 @@ pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
 
 /// Serves until told to stop by SIGTERM or SIGINT.
 pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<PathBuf>) -> ExitCode {
+    // First of all, while there is one thread.
+    let passed = Passed::from_environment();
     let mut loader = Loader::default();
     let loaded = match loader.load(&file, &flags) {
         Ok(loaded) => loaded,
@@ -76,7 +77,7 @@ pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<Pat
     let node =
         telemetry::init(&loaded.config.log).context("starting the log").and_then(|metrics| {
             let origin = Origin { file, flags };
-            Node::start(&loaded, loader, tls, metrics, origin, ready_file)
+            Node::start(&loaded, loader, tls, metrics, origin, &mut passed?, ready_file)
         });
     match node.and_then(Node::wait) {
         Ok(code) => code,
@@ -98,14 +99,6 @@ fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, ConfigError> {
     }
 }
 
-/// Everything that is bound.
-struct Sockets {
-    udp: Vec<UdpSocket>,
-    tcp: Vec<std::net::TcpListener>,
-    control: Option<std::net::TcpListener>,
-    admin: Option<std::net::TcpListener>,
-}
-
 /// A running node.
 struct Node {
     runtime: tokio::runtime::Runtime,
@@ -121,6 +114,7 @@ impl Node {
         tls: Option<Arc<Tls>>,
         metrics: PrometheusHandle,
         origin: Origin,
+        passed: &mut Passed,
         ready_file: Option<PathBuf>,
     ) -> Result<Self> {
         for warning in &loaded.config.warnings {
@@ -129,7 +123,7 @@ impl Node {
         descriptors::warn_if_few(descriptors::raise_limit(), DESCRIPTORS);
         let folder = loaded.config.state_dir.as_deref().map(state::Folder::open).transpose()?;
         let kept = folder.as_ref().map(state::Folder::read).unwrap_or_default();
-        let sockets = Sockets::bind(&loaded.config)?;
+        let sockets = Sockets::bind(&loaded.config.listen, passed)?;
         let addresses = sockets.addresses()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Strangers talk to this one: however busy they keep it, probes and control go on.
@@ -390,82 +384,6 @@ fn is_person_or_name_server(who: &Identity) -> bool {
         Role::Node { program, .. } => *program == Program::Dnsrouter,
         Role::Member(_) => false,
     }
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> Result<Self> {
-        let threads = config.listen.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from),
-            usize::from,
-        );
-        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
-        for address in &config.listen.dns {
-            let listener = bind_both(*address, threads, &mut udp)
-                .with_context(|| format!("cannot serve DNS on {address}"))?;
-            tcp.push(listener);
-        }
-        let listen = |address: Option<SocketAddr>, what: &str| {
-            let bound = address.map(|address| {
-                listen(address).with_context(|| format!("cannot serve {what} on {address}"))
-            });
-            bound.transpose()
-        };
-        Ok(Self {
-            control: listen(config.listen.control, "the control service")?,
-            admin: listen(config.listen.admin, "metrics")?,
-            udp,
-            tcp,
-        })
-    }
-
-    /// What was bound, in the form of the ready file.
-    fn addresses(&self) -> Result<serde_json::Value> {
-        let of = |listener: &std::net::TcpListener| listener.local_addr().map(|a| a.to_string());
-        let dns = self.tcp.iter().map(of).collect::<std::io::Result<Vec<_>>>()?;
-        let one = |listener: &Option<std::net::TcpListener>| listener.as_ref().map(of).transpose();
-        Ok(serde_json::json!({
-            "dns": dns, "control": one(&self.control)?, "admin": one(&self.admin)?
-        }))
-    }
-}
-
-/// UDP sockets and a TCP listener on one address; port 0 becomes one that is free for both.
-fn bind_both(
-    address: SocketAddr,
-    threads: usize,
-    udp: &mut Vec<UdpSocket>,
-) -> std::io::Result<std::net::TcpListener> {
-    let mut round = 0;
-    loop {
-        let listener = listen(address)?;
-        let bound = listener.local_addr()?;
-        let sockets: std::io::Result<Vec<_>> = (0..threads).map(|_| udp::bind(bound)).collect();
-        match sockets {
-            Ok(sockets) => {
-                udp.extend(sockets);
-                return Ok(listener);
-            }
-            Err(_) if address.port() == 0 && round < PORT_ROUNDS => round += 1,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM,
-        Some(socket2::Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A restart must not wait for old connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
 }
 
 /// Tells the log, the init system and whoever waits for the ready file.

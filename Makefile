@@ -4,14 +4,17 @@
 CARGO ?= cargo
 # Arguments for `make demo`, for example: make demo ARGS="--region eu-west-1"
 ARGS ?=
+# For each target of `make fuzz`
+MINUTES ?= 1
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY := $(TARGET)/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ_SOURCES := $(wildcard fuzz/src/*.rs fuzz/src/bin/*.rs fuzz/targets/*.rs)
 PROGRAMS := -p geoping -p dnsrouter -p geoip
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fetch check fmt clippy deny doc bench
+.PHONY: help build demo test fuzz fetch check fmt clippy deny doc bench
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +29,10 @@ demo: ## three regions on this machine, until ^C; ARGS="…" goes to `geoip dev 
 test: fetch ## every test, the ones with real processes included
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+	fuzz/run 30
+
+fuzz: ## arbitrary octets, options and master files; MINUTES=10 for ten of each
+	fuzz/run $$(($(MINUTES) * 60))
 
 fetch: ## what tests need beside Rust: name servers and clients from Debian, geo databases
 	tests/fetch/peers
@@ -35,6 +42,7 @@ check: fmt clippy deny doc ## format, lints, licences and bans, documentation
 
 fmt:
 	$(CARGO) fmt --all --check
+	rustfmt --check --edition 2024 $(FUZZ_SOURCES)
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings

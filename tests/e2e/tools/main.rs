@@ -1,0 +1,94 @@
+//! Foreign clients agree on what our name server says: dig, kdig, drill and hickory's client, on
+//! the queries of `queries.toml`; and dnsperf, which asks thousands and loses none.
+
+mod hickory;
+mod load;
+mod printed;
+mod queries;
+mod said;
+
+use tests::authority::Authority;
+use tests::name_server::{Endpoint, NameServer, NameServerPlan, Service};
+use tests::scratch::Scratch;
+
+use load::{Mode, Report};
+use printed::Tool;
+
+const ZONE: &str = include_str!("test-net.io.zone");
+const QUERIES: &str = include_str!("queries.toml");
+
+#[test]
+fn four_clients_agree_on_fifty_queries() {
+    let scratch = Scratch::new("tools");
+    let server = start(&scratch);
+    let queries = queries::read(QUERIES);
+    assert!(queries.len() >= 50, "{}", queries.len());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    for query in &queries {
+        let hickory = runtime.block_on(hickory::ask(query, server.dns()));
+        query.judge(&hickory);
+        for tool in Tool::ALL.into_iter().filter(|tool| tool.can(query)) {
+            let said = tool.ask(query, server.dns());
+            assert_eq!(said, hickory, "{tool:?} and hickory differ on {query:?}");
+        }
+    }
+}
+
+#[test]
+fn dnsperf_loses_none_of_thousands_of_queries() {
+    const ROUNDS: usize = 500;
+    // Name, type, and the code that is expected; a round holds each once.
+    const MIX: [(&str, &str, &str); 10] = [
+        ("www.test-net.io", "A", "NOERROR"),
+        ("alias.test-net.io", "AAAA", "NOERROR"),
+        ("geo.test-net.io", "A", "NOERROR"),
+        ("big.test-net.io", "A", "NOERROR"),
+        ("odd.test-net.io", "TXT", "NOERROR"),
+        ("www.child.test-net.io", "A", "NOERROR"),
+        ("x#.wild.test-net.io", "TXT", "NOERROR"),
+        ("www.test-net.io", "MX", "NOERROR"),
+        ("x#.test-net.io", "A", "NXDOMAIN"),
+        ("x#.example.org", "A", "REFUSED"),
+    ];
+    let scratch = Scratch::new("dnsperf");
+    let server = start(&scratch);
+    let lines = (0..ROUNDS).flat_map(|round| {
+        let name = move |name: &str| name.replace('#', &round.to_string());
+        MIX.map(|(text, rtype, _)| format!("{} {rtype}\n", name(text)))
+    });
+    let queries: String = lines.collect();
+    let sent = ROUNDS * MIX.len();
+    let mut expected = Report { sent, completed: sent, ..Report::default() };
+    for (_, _, code) in MIX {
+        *expected.codes.entry(code.to_owned()).or_default() += ROUNDS;
+    }
+    for mode in [Mode::Udp, Mode::UdpEdns, Mode::Tcp] {
+        assert_eq!(load::run(&scratch, &queries, server.dns(), mode), expected, "{mode:?}");
+    }
+}
+
+/// A name server of this folder's zone, with one service in two regions.
+fn start(scratch: &Scratch) -> NameServer {
+    let authority = Authority::create(scratch, "pki");
+    let endpoint = |region: &str, addresses: [&str; 2]| Endpoint {
+        region: region.to_owned(),
+        addresses: addresses.map(|text| text.parse().expect("an address")).to_vec(),
+        ping: None,
+    };
+    let service = Service {
+        name: "geo.test-net.io".to_owned(),
+        ttl: 60,
+        route: "[\"nearest\"]".to_owned(),
+        endpoints: vec![
+            endpoint("europe-west3", ["203.0.113.20", "2001:db8:ffff::20"]),
+            endpoint("asia-southeast1", ["203.0.113.30", "2001:db8:ffff::30"]),
+        ],
+    };
+    NameServerPlan::new("ns1")
+        .zone(ZONE)
+        .network("198.51.100.0/24", "europe-west3")
+        .network("2001:db8:1::/48", "asia-southeast1")
+        .service(service)
+        .start(scratch, &authority)
+}

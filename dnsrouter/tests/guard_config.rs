@@ -175,7 +175,7 @@ fn mistakes_are_pointed_at() {
     let long = "x".repeat(256);
     let cases: &[(&str, &str)] = &[
         ("[identity]\nnsid = ''", "10:8: an empty text"),
-        (&format!("[identity]\nnsid = '{long}'"), "10:8: 256 octets; at most 255"),
+        (&format!("[identity]\nnsid = '{long}'"), "10:8: 256 octets; at most 128"),
         ("[identity]\nnsid = 7", "10:8: data did not match"),
         ("[identity]\nversion = 'x'", "10:11: nobody is told"),
         ("[identity]\nid = false", "10:6: nobody is told"),

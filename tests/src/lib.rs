@@ -23,6 +23,7 @@
 //! | read a metric | [`scrape::Metrics`] |
 //! | show what was measured, also after success | [`figures::show`] |
 //! | put questions to ours and other servers as case files have them | [`conformance`] |
+//! | have other servers read a master file | [`checkers::Checker`] |
 //! | have a port for a program that cannot take any | [`port::free`] |
 //! | wait for something | [`wait::until`], never a sleep |
 //!
@@ -35,6 +36,7 @@
 pub mod artifact;
 pub mod authority;
 pub mod canary;
+pub mod checkers;
 pub mod conformance;
 pub mod figures;
 pub mod geoip;

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! `$` is the number; `${offset,width,base}` shifts, pads with zeros and prints it in base d, o,
-//! x, X, or as nibbles n, N for `ip6.arpa`; `\$` and `$$` are a dollar sign.
+//! x, X, or as nibbles n, N for `ip6.arpa`; `\$` and `$$` are a dollar sign. Data of several words
+//! may be quoted as a whole, unless its type takes a string.
 
 use super::MAX_GENERATE;
+use super::lexer::Lexer;
 use super::token::{Fault, Token};
 
 /// Widest padded number: a name's longest label.
@@ -104,17 +106,30 @@ fn print(modifier: &str, value: u32) -> Option<String> {
         "o" => format!("{number:0width$o}"),
         "x" => format!("{number:0width$x}"),
         "X" => format!("{number:0width$X}"),
-        // Width counts the dots too.
-        "n" => nibbles(&format!("{number:0digits$x}", digits = width.div_ceil(2))),
-        "N" => nibbles(&format!("{number:0digits$X}", digits = width.div_ceil(2))),
+        "n" => nibbles(&format!("{number:0digits$x}", digits = width.div_ceil(2)), width),
+        "N" => nibbles(&format!("{number:0digits$X}", digits = width.div_ceil(2)), width),
         _ => return None,
     })
 }
 
-/// Hexadecimal digits from the last to the first, with dots between.
-fn nibbles(digits: &str) -> String {
-    let reversed: Vec<String> = digits.chars().rev().map(String::from).collect();
-    reversed.join(".")
+/// Hexadecimal digits from the last to the first, with dots between. The width counts dots too, so
+/// that an even one ends with a dot: other labels may follow.
+fn nibbles(digits: &str, width: usize) -> String {
+    let mut text = String::with_capacity(2 * digits.len());
+    for digit in digits.chars().rev() {
+        text.extend([digit, '.']);
+    }
+    if text.len() > width {
+        text.pop();
+    }
+    text
+}
+
+/// The words inside of the only token, if that is quoted; they stand where the token does.
+pub(super) fn unquoted<'a>(tokens: &[Token<'a>]) -> Option<Vec<Token<'a>>> {
+    let [Token { text: [b'"', inner @ .., b'"'], place, .. }] = *tokens else { return None };
+    let entry = Lexer::new(inner).next_entry()?.ok()?;
+    Some(entry.tokens.into_iter().map(|token| Token { place, ..token }).collect())
 }
 
 #[cfg(test)]
@@ -137,7 +152,14 @@ mod tests {
         assert_eq!(filled("a${0,3}b$", 7).unwrap(), "a007b7");
         assert_eq!(filled("${-1}.${10,4,x}", 7).unwrap(), "6.0011");
         assert_eq!(filled("${0,0,o}${0,0,X}", 10).unwrap(), "12A");
-        assert_eq!(filled("${0,7,n}", 0x1a2b).unwrap(), "b.2.a.1");
+        for (template, text) in [
+            ("${0,0,n}", "b.2.a.1"),
+            ("${0,7,n}", "b.2.a.1"),
+            ("${0,8,N}", "B.2.A.1."),
+            ("${0,9,n}", "b.2.a.1.0"),
+        ] {
+            assert_eq!(filled(template, 0x1a2b).unwrap(), text);
+        }
         assert_eq!(filled("\\$-$$-\\.", 7).unwrap(), "$-$-\\.");
         for bad in ["${", "${x}", "${-8}", "${0,64}", "${0,1,z}", "${0,1,d,1}"] {
             assert_eq!(filled(bad, 7), None, "{bad}");

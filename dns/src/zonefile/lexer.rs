@@ -48,9 +48,14 @@ pub(crate) struct Lexer<'a> {
     line_start: usize,
 }
 
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 impl<'a> Lexer<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Lexer { text, at: 0, line: 1, line_start: 0 }
+        // Editors hide the mark, so it counts for no column.
+        let start = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Lexer { text, at: start, line: 1, line_start: start }
     }
 
     /// The next entry that has tokens. After an error the rest of the line was skipped.

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What holds from one entry to the next, for one file: an included file starts with a copy and
-/// gives nothing back (RFC 1035 §5.1).
+/// What holds from one entry to the next. An included file starts with a copy; origin and owner end
+/// with it (RFC 1035 §5.1), TTLs hold on, as in BIND and NSD.
 #[derive(Clone)]
 struct Scope {
     origin: Name,
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn read_all(&mut self, source: Source<'a>) {
-        let scope = Scope {
+        let mut scope = Scope {
             origin: self.apex.clone(),
             last_owner: None,
             default_ttl: None,
@@ -75,18 +75,18 @@ impl<'a> Reader<'a> {
             return;
         }
         self.text_len = source.text.len();
-        self.read(&name, source.text, scope, 0);
+        self.read(&name, source.text, &mut scope, 0);
     }
 
     pub(super) fn finish(self) -> (Vec<Record>, Vec<Error>, Vec<Text<'a>>) {
         (self.records, self.errors, self.files)
     }
 
-    fn read(&mut self, file: &Arc<str>, text: &[u8], mut scope: Scope, depth: usize) {
+    fn read(&mut self, file: &Arc<str>, text: &[u8], scope: &mut Scope, depth: usize) {
         let mut lexer = Lexer::new(text);
         while let Some(entry) = lexer.next_entry() {
             let done = match entry {
-                Ok(entry) => self.entry(file, &entry, &mut scope, depth),
+                Ok(entry) => self.entry(file, &entry, scope, depth),
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = done {
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         file: &Arc<str>,
         directive: &Token<'_>,
         arguments: &[Token<'_>],
-        scope: &Scope,
+        scope: &mut Scope,
         depth: usize,
     ) -> Result<(), Fault> {
         let (path, origin) = match arguments {
@@ -176,7 +176,9 @@ impl<'a> Reader<'a> {
         if !self.files.iter().any(|known| known.name == name) {
             self.files.push(Text { name: name.clone(), text: text.clone() });
         }
-        self.read(&name, &text, Scope { origin, ..scope.clone() }, depth + 1);
+        let mut inner = Scope { origin, ..scope.clone() };
+        self.read(&name, &text, &mut inner, depth + 1);
+        (scope.default_ttl, scope.last_ttl) = (inner.default_ttl, inner.last_ttl);
         Ok(())
     }
 
@@ -235,7 +237,13 @@ impl<'a> Reader<'a> {
             }
             let mut tokens = rest[..head.used].to_vec();
             tokens.extend(texts.iter().map(|(text, token)| Token { text, ..**token }));
-            let rdata = read_data(&head, &tokens, &scope.origin)?;
+            let rdata = read_data(&head, &tokens, &scope.origin).or_else(|fault| {
+                // BIND takes one word only, so that its users quote several.
+                let inner = generate::unquoted(&tokens[head.used..]).ok_or(fault)?;
+                tokens.truncate(head.used);
+                tokens.extend(inner);
+                read_data(&head, &tokens, &scope.origin)
+            })?;
             let position = position(file, directive.place);
             self.add(owner, &head, rdata, &rest[head.used - 1], position, scope)?;
         }

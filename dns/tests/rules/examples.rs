@@ -25,7 +25,7 @@ pub(crate) fn read(file: &str) -> (Vec<Example<'_>>, Vec<(&str, Vec<&str>)>) {
         let mut words = line.split_whitespace();
         let Some(first) = words.next().filter(|word| !word.starts_with('#')) else { continue };
         if first == "unknown" {
-            unknown.push((words.next().unwrap(), words.collect()));
+            unknown.push((words.next().expect("a program's name"), words.collect()));
             continue;
         }
         if !line.starts_with(' ') {
@@ -39,7 +39,7 @@ pub(crate) fn read(file: &str) -> (Vec<Example<'_>>, Vec<(&str, Vec<&str>)>) {
             "hex" => example.octets = Some(unhex(value)),
             "show" => example.show = Some(value),
             "bad" => example.bad = Some(value),
-            "but" => example.but.push(value.split(' ').next().unwrap()),
+            "but" => example.but.push(value.split(' ').next().expect("a program's name")),
             other => panic!("line {}: {other}?", i + 1),
         }
     }
@@ -48,6 +48,6 @@ pub(crate) fn read(file: &str) -> (Vec<Example<'_>>, Vec<(&str, Vec<&str>)>) {
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|octet| *octet != b' ').collect();
-    let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).expect("digits"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("digits")).collect()
 }

@@ -4,6 +4,8 @@
 mod examples;
 mod freeze;
 mod lint;
+mod masterfile_cases;
+mod masterfiles;
 mod model;
 mod parser;
 mod records;

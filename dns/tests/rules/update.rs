@@ -18,7 +18,7 @@ alias  CNAME www
 a.b.c  A     192.0.2.3
 mx     MX    65 mail
 cut    NS    ns.cut
-cut    DS    1 8 2 00
+cut    DS    1 8 250 00
 ns.cut A     192.0.2.4
 d      DNAME other.
 ";
@@ -292,7 +292,7 @@ fn what_would_break_the_zone_is_refused_whole() {
         (&["add cut 60 TXT a"], ZoneFault::AtCut(Rtype::TXT)),
         (&["add mx 60 NS a."], ZoneFault::AtCut(Rtype::MX)),
         (&["del cut NS"], ZoneFault::DsWithoutCut),
-        (&["add www 60 DS 1 8 2 00"], ZoneFault::DsWithoutCut),
+        (&["add www 60 DS 1 8 250 00"], ZoneFault::DsWithoutCut),
         (&["add *.n 60 NS a."], ZoneFault::AtWildcard(Rtype::NS)),
     ] {
         let mut zone = zone("example.", ZONE);
@@ -341,7 +341,7 @@ fn any_change() -> impl Strategy<Value = Entry> {
         "NS ns.net.",
         "NS o.net.",
         "DNAME t.",
-        "DS 1 8 2 00",
+        "DS 1 8 250 00",
         "SOA 9",
         "SOA 20",
     ]);

@@ -156,8 +156,8 @@ fn include_keeps_the_outer_origin() {
         records("$INCLUDE sub/hosts\nx A 192.0.2.8\n$INCLUDE \"sub/hosts\" inner\n"),
         [
             "a.deep.example. 300 A c0000209",
-            "a.deep.inner.example. 300 A c0000209",
-            "x.example. 300 A c0000208",
+            "a.deep.inner.example. 1 A c0000209",
+            "x.example. 1 A c0000208",
         ]
     );
     let loaded = load(&format!("{HEAD}$INCLUDE sub/hosts\n")).unwrap();

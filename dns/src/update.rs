@@ -1,6 +1,8 @@
 //! Dynamic updates: what a client demands, what it wants changed, and what comes of it (RFC 2136).
 //!
 //! ```text
+//!   octets ─ Message::read ─▶ entries of two sections
+//!
 //!   prerequisites ─ Prerequisites::read ─▶ hold(zone)? ─┐ NXDOMAIN, YXRRSET, …
 //!                                                       ▼
 //!   updates ─────── Changes::read ─▶ the caller's permission ─▶ ZoneData::edit ─▶ Edit ─▶ apply
@@ -21,8 +23,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::name::Name;
+use crate::rdata;
 use crate::rr::{Class, Rcode, Rtype, Ttl};
 use crate::zone::{Record, ZoneData, ZoneError, same_data};
+
+pub use read::Message;
+
+mod read;
 
 /// A record of the prerequisite or update section, as it was sent; names in RDATA uncompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,7 +233,7 @@ impl Changes {
                 Class::NONE if ttl == 0 && is_data(rtype) => {
                     Change::DeleteRecord(owner, rtype, rdata)
                 }
-                Class::IN if is_data(rtype) && (!rdata.is_empty() || may_be_empty(rtype)) => {
+                Class::IN if is_data(rtype) && rdata::check(rtype, &rdata).is_ok() => {
                     let ttl = Ttl::from_secs(ttl);
                     Change::Add(Record { owner, rtype, ttl, rdata, position: None })
                 }
@@ -252,10 +259,4 @@ impl Changes {
 /// Whether records of the type can be stored.
 fn is_data(rtype: Rtype) -> bool {
     rtype.0 != 0 && !rtype.is_meta()
-}
-
-/// RDATA of no octets is a record of these, and of types that nobody knows; of others it is cut.
-fn may_be_empty(rtype: Rtype) -> bool {
-    const APL: Rtype = Rtype(42);
-    rtype == Rtype::NULL || rtype == APL || rtype.mnemonic().is_none()
 }

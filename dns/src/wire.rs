@@ -17,7 +17,7 @@ mod walk;
 mod writer;
 
 pub use request::{DropReason, Fault, Malformed, Question, Refusal, Request, Signature};
-pub(crate) use walk::{name, record};
+pub(crate) use walk::{name, name_end, record};
 pub use writer::{Fit, NoRoom, Owner, Section, Writer};
 
 use crate::rr::Opcode;
@@ -48,6 +48,11 @@ impl Header {
         let fixed = bytes.first_chunk::<HEADER_LEN>()?;
         let word = |i: usize| u16::from_be_bytes([fixed[2 * i], fixed[2 * i + 1]]);
         Some(Header { id: word(0), flags: word(1), counts: [word(2), word(3), word(4), word(5)] })
+    }
+
+    /// How many records each section has, the question's first.
+    pub(crate) fn counts(&self) -> [u16; 4] {
+        self.counts
     }
 
     /// What is asked of us.

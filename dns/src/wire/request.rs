@@ -272,6 +272,11 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// Octets of name, type and class.
+    pub(crate) fn wire_len(&self) -> usize {
+        self.wire.len()
+    }
+
     /// Type and class after the name.
     const FIXED: usize = 4;
 

@@ -61,7 +61,7 @@ pub(crate) fn name(bytes: &[u8], start: usize) -> Option<Name> {
 /// Where the name at `start` ends. Pointers must go back, each before the part of the name that
 /// holds it, so a chain of them ends (RFC 1035 §4.1.4: "a prior occurrence"), and there are at most
 /// [`MAX_POINTERS`]; the name they make must not exceed 255 octets.
-fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut part, mut total, mut pointers) = (start, start, 1, 0);
     let mut end = None;
     loop {

@@ -161,7 +161,7 @@ pub struct Candidate {
 /// The candidates of one choice: a weak order, best group first.
 pub type Candidates = ArrayVec<Candidate, MAX_ENDPOINTS>;
 
-/// What a route chose. Turn it into addresses with [`Policy::addresses`].
+/// What a route chose. Turn it into records with [`Policy::records`].
 #[derive(Debug, Clone)]
 pub struct Choice {
     /// The endpoints to answer with, best first.

@@ -313,11 +313,17 @@ fn a_change_that_needs_a_restart_is_refused_by_name() {
     let authority = Authority::create(&scratch, "pki");
     let mut server = plan().start(&scratch, &authority);
     let toml = read(server.config());
-    let rejected = failures(&server);
-    write(server.config(), &toml.replace("name = \"ns1\"", "name = \"ns2\""));
-    wait::until("the change to be counted", SOON, || failures(&server) > rejected);
-    let log = server.process().log();
-    assert!(log.contains("[node] changed; it is set up at start"), "{log}");
+    for (section, from, to) in [
+        ("[node]", "name = \"ns1\"", "name = \"ns2\""),
+        ("[listen]", "[listen]", "[listen]\nproxy = [\"10.0.0.0/8\"]"),
+    ] {
+        let rejected = failures(&server);
+        write(server.config(), &toml.replace(from, to));
+        wait::until("the change to be counted", SOON, || failures(&server) > rejected);
+        let log = server.process().log();
+        let says = format!("{section} changed; it is set up at start");
+        assert!(log.contains(&says), "{log}");
+    }
     assert!(server.metrics().sum("dnsrouter_alarms") > 0.0);
     write(server.config(), &toml);
     wait::until("the alarm to end", SOON, || server.metrics().sum("dnsrouter_alarms") == 0.0);

@@ -258,6 +258,32 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_comes_later_changes_no_verdict(
+            command in 0x20..=0x22_u8,
+            family in proptest::sample::select(vec![0, TCP4, TCP6, 0x31]),
+            rest in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..80),
+            cut in 0..=96_usize,
+        ) {
+            let whole = header(command, family, &rest);
+            match parse(&whole[..cut.min(whole.len())]) {
+                Ok(None) => assert!(cut < whole.len()),
+                verdict => assert_eq!(verdict, parse(&whole)),
+            }
+        }
+
+        #[test]
+        fn arbitrary_octets_are_no_danger(
+            octets in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..300),
+        ) {
+            let signed = [&SIGNATURE[..], &octets].concat();
+            if let Ok(Some((_, length))) = parse(&signed) {
+                assert!(length <= signed.len().min(MAX_LENGTH));
+            }
+        }
+    }
+
     #[test]
     fn every_malformed_kind_is_told_at_the_first_octet_that_shows_it() {
         for at in 0..SIGNATURE.len() {

@@ -28,9 +28,25 @@ name = "ns1"
 region = "us-central1"
 [listen]
 dns = ["127.0.0.1:0"]
+[identity]
+chaos = true
+[access]
+deny = ["192.0.2.0/24"]
+[rate_limit]
+RATE
 [[zone]]
 name = "test-net.io"
 file = "zone"
+[[service]]
+name = "flat.test-net.io"
+alias = "geo.test-net.io"
+[[service]]
+name = "names.test-net.io"
+ttl = 60
+route = ["nearest"]
+[[service.endpoint]]
+region = "us-central1"
+cname = "ns1.test-net.io."
 [[service]]
 name = "geo.test-net.io"
 ttl = 60
@@ -47,72 +63,134 @@ addresses = ["203.0.113.20", "2001:db8::20"]
 "#;
 
 const ZONE: &str = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n\
-                    www CNAME geo\n*.wild TXT text\n";
+                    www CNAME geo\n*.wild TXT text\nsub NS ns.sub\nns.sub A 192.0.2.54\n\
+                    old DNAME new\n";
 
-fn query(name: &str, rtype: u8, subnet: &[u8]) -> Vec<u8> {
+/// A rate that nobody reaches, so that all answers are counted and none is held back.
+const PLENTY: &str = "responses_per_second = 100000\nburst = 100000";
+
+fn query(name: &str, rtype: u8, options: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     for label in name.split('.') {
         bytes.push(u8::try_from(label.len()).unwrap());
         bytes.extend(label.as_bytes());
     }
     bytes.extend([0, 0, rtype, 0, 1]);
-    let length = u8::try_from(subnet.len()).unwrap();
+    let length = u8::try_from(options.len()).unwrap();
     bytes.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, length]);
-    bytes.extend(subnet);
+    bytes.extend(options);
     bytes
 }
+
+/// What a case changes in its query.
+type Change = fn(&mut Vec<u8>);
+const AS_IT_IS: Change = |_| {};
 
 /// The client subnet 141.2.0.0/24, and the same with a /23 that it does not fit.
 const NEAR: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 141, 2, 0];
 const MALFORMED: [u8; 11] = [0, 8, 0, 7, 0, 1, 23, 0, 141, 2, 1];
+/// NSID, a client's cookie, and the wish to know why, each alone.
+const NSID: [u8; 4] = [0, 3, 0, 0];
+const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+const WHY: [u8; 4] = [0xff, 0x14, 0, 0];
+/// A cookie that no server of ours has made.
+const INVALID: [u8; 28] =
+    [0, 10, 0, 24, 1, 2, 3, 4, 5, 6, 7, 8, 1, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8];
 
-/// Name, type, EDNS options, and the response code that shows that the case is the one meant.
-const CASES: [(&str, u8, &[u8], u8); 10] = [
-    ("geo.test-net.io", 1, &NEAR, 0),
-    ("geo.test-net.io", 28, &NEAR, 0),
-    ("geo.test-net.io", 1, &[], 0),
-    ("geo.test-net.io", 16, &NEAR, 0),
-    ("www.test-net.io", 1, &NEAR, 0),
-    ("a.wild.test-net.io", 16, &[], 0),
-    ("test-net.io", 255, &[], 0),
-    ("nope.test-net.io", 1, &[], 3),
-    ("example.org", 1, &[], 5),
-    ("geo.test-net.io", 1, &MALFORMED, 1),
+/// Name, type, EDNS options, a change of the query, and the response code that shows that the case
+/// is the one meant.
+const CASES: [(&str, u8, &[u8], Change, u8); 27] = [
+    ("geo.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("geo.test-net.io", 28, &NEAR, AS_IT_IS, 0),
+    ("geo.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("geo.test-net.io", 1, &WHY, AS_IT_IS, 0),
+    ("geo.test-net.io", 16, &NEAR, AS_IT_IS, 0),
+    ("flat.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("names.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("www.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("a.old.test-net.io", 1, &[], AS_IT_IS, 3),
+    ("a.sub.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("a.wild.test-net.io", 16, &[], AS_IT_IS, 0),
+    ("test-net.io", 255, &[], AS_IT_IS, 0),
+    ("nope.test-net.io", 1, &[], AS_IT_IS, 3),
+    ("example.org", 1, &[], AS_IT_IS, 5),
+    ("ns1.test-net.io", 1, &NSID, AS_IT_IS, 0),
+    ("ns1.test-net.io", 1, &COOKIE, AS_IT_IS, 0),
+    ("ns1.test-net.io", 1, &INVALID, AS_IT_IS, 0),
+    ("version.bind", 16, &[], |query| query[29] = 3, 0),
+    ("geo.test-net.io", 1, &MALFORMED, AS_IT_IS, 1),
+    // Without its OPT; then over its end, twice, version 1.
+    ("geo.test-net.io", 1, &[], |query| (query.truncate(33), query[11] = 0).1, 0),
+    ("geo.test-net.io", 1, &[], |query| query.truncate(40), 1),
+    ("geo.test-net.io", 1, &[], |query| (query.extend_from_within(33..), query[11] = 2).1, 1),
+    ("geo.test-net.io", 1, &[], |query| query[39] = 1, 0),
+    // A name that points to itself; two questions; NOTIFY; an update without a key.
+    ("geo.test-net.io", 1, &[], |query| query[12..14].copy_from_slice(&[0xc0, 12]), 1),
+    ("geo.test-net.io", 1, &[], |query| query[5] = 2, 1),
+    ("test-net.io", 6, &[], |query| query[2] = 0x20, 4),
+    ("test-net.io", 6, &[], |query| query[2] = 0x28, 5),
 ];
 
-fn published() -> Published {
+fn asked((name, rtype, options, change, _): (&str, u8, &[u8], Change, u8)) -> Vec<u8> {
+    let mut bytes = query(name, rtype, options);
+    change(&mut bytes);
+    bytes
+}
+
+fn published(rate: &str) -> Published {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, CONFIG).unwrap();
+    std::fs::write(&file, CONFIG.replace("RATE", rate)).unwrap();
     std::fs::write(folder.path().join("zone"), ZONE).unwrap();
     let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
     Published::new(loaded.inputs(Generation(1)), Health::new([State::Up]))
 }
 
-#[test]
-fn no_answer_allocates() {
-    let published = published();
+/// Answers `bytes` from an address, and fails when that allocates.
+fn answered(published: &Published, bytes: &[u8], peer: [u8; 4], out: &mut [u8]) -> Reply {
     let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
-    let mut out = [0; 1232];
     // A thread's first look at the plan enters it into a list of readers, once.
     drop(published.load());
+    let before = allocations();
+    let query = Query {
+        bytes,
+        peer: SocketAddr::from((peer, 4242)),
+        local: SocketAddr::from(([127, 0, 0, 1], 53)),
+        transport: Transport::Udp,
+        now: SystemTime::UNIX_EPOCH,
+    };
+    let reply = answer_or_servfail(&published.load(), &mut worker, query, out);
+    assert_eq!(allocations() - before, 0, "{bytes:02x?}");
+    reply
+}
 
-    for (name, rtype, subnet, rcode) in CASES {
-        let bytes = query(name, rtype, subnet);
-        let before = allocations();
-        let query = Query {
-            bytes: &bytes,
-            peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
-            local: SocketAddr::from(([127, 0, 0, 1], 53)),
-            transport: Transport::Udp,
-            now: SystemTime::UNIX_EPOCH,
-        };
-        let reply = answer_or_servfail(&published.load(), &mut worker, query, &mut out);
-        let counted = allocations() - before;
-        assert!(matches!(reply, Reply::Bytes(_)), "{name}");
-        assert_eq!(out[3] & 15, rcode, "{name}: the case is the one that was meant");
-        assert_eq!(counted, 0, "{name} TYPE{rtype}");
+#[test]
+fn no_answer_allocates() {
+    let (published, mut out) = (published(PLENTY), [0; 1232]);
+    for case in CASES {
+        let (name, rtype, _, _, rcode) = case;
+        let reply = answered(&published, &asked(case), [198, 51, 100, 1], &mut out);
+        assert!(matches!(reply, Reply::Bytes(_)), "{name} TYPE{rtype}");
+        assert_eq!(out[3] & 15, rcode, "{name} TYPE{rtype}: the case is the one that was meant");
     }
+    let denied = answered(&published, &asked(CASES[0]), [192, 0, 2, 1], &mut out);
+    assert!(matches!(denied, Reply::Bytes(_)));
+    assert_eq!(out[3] & 15, 5, "REFUSED");
+}
+
+#[test]
+fn what_is_held_back_does_not_allocate_either() {
+    let published = published("responses_per_second = 1\nburst = 1\nslip = 2");
+    let (mut answers, mut slips, mut drops, mut out) = (0, 0, 0, [0; 1232]);
+    for _ in 0..21 {
+        match answered(&published, &asked(CASES[0]), [198, 51, 100, 1], &mut out) {
+            Reply::Bytes(_) if out[2] & 2 == 0 => answers += 1,
+            Reply::Bytes(_) => slips += 1,
+            Reply::Drop => drops += 1,
+            Reply::Deferred => panic!("it can be answered"),
+        }
+    }
+    assert_eq!((answers, slips, drops), (1, 10, 10));
 }
 
 #[test]
@@ -122,7 +200,7 @@ fn the_loop_over_a_socket_does_not_allocate() {
 
     let socket = Arc::new(udp::bind(SocketAddr::from(([0, 0, 0, 0], 0))).unwrap());
     let bound = socket.local_addr().unwrap();
-    let (stop, plan) = (CancellationToken::new(), Arc::new(published()));
+    let (stop, plan) = (CancellationToken::new(), Arc::new(published(PLENTY)));
     let running = std::thread::spawn({
         let stop = stop.clone();
         move || {
@@ -141,16 +219,16 @@ fn the_loop_over_a_socket_does_not_allocate() {
     client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut answer = [0; 1232];
     for _ in 0..ROUNDS {
-        for (name, rtype, subnet, _) in CASES {
-            let mut asked = query(name, rtype, subnet);
+        for case in CASES {
+            let mut asked = asked(case);
             client.send(&asked).unwrap();
             // And one to be dropped in silence.
             asked[2] |= 0x80;
             client.send(&asked).unwrap();
         }
-        for (name, _, _, rcode) in CASES {
+        for (name, _, _, _, rcode) in CASES {
             let length = client.recv(&mut answer).unwrap();
-            assert!(length > 12, "{name}");
+            assert!(length >= 12, "{name}");
             assert_eq!(answer[3] & 15, rcode, "{name}: answers come in their order");
         }
     }

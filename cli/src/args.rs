@@ -4,7 +4,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, context, dev, dig, explain, ping, pki, status, zone};
+use crate::commands::{completions, context, dev, dig, doctor, explain, ping, pki, status, zone};
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
 use crate::surroundings::Surroundings;
@@ -18,6 +18,7 @@ Examples:
   geoip explain --client 128.135.0.1 geo.test-net.io
   geoip status                                   what the name servers see, and alarms
   geoip zone check test-net.io.zone              mistakes before a name server sees them
+  geoip doctor test-net.io                       whether the world finds the zone
 
 Exit codes: 0 success, 1 failure or alarm, 2 usage error, 3 a name server is unreachable (status).";
 
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Context(context::Args),
     Pki(pki::Args),
     Zone(zone::Args),
+    Doctor(doctor::Args),
     Dev(dev::Args),
     Completions(completions::Args),
 }

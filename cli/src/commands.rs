@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod dev;
 pub(crate) mod dig;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod ping;
 pub(crate) mod pki;

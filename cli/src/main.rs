@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command, Invocation};
-use commands::{completions, context, dev, dig, explain, ping, pki, status, zone};
+use commands::{completions, context, dev, dig, doctor, explain, ping, pki, status, zone};
 use exit::Exit;
 use surroundings::Surroundings;
 
@@ -60,6 +60,7 @@ fn run(invocation: &Invocation, command: Command) -> anyhow::Result<Exit> {
         Command::Context(args) => context::run(invocation, args),
         Command::Pki(args) => pki::run(invocation, args),
         Command::Zone(args) => zone::run(invocation, args),
+        Command::Doctor(args) => runtime.block_on(doctor::run(invocation, args)),
         Command::Dev(args) => runtime.block_on(dev::run(invocation, args)),
         Command::Completions(args) => completions::run(&args),
     };

@@ -9,7 +9,7 @@ use crate::home::{ClosedPort, Home};
 #[test]
 fn usage_errors_exit_2_and_go_to_stderr() {
     let home = Home::new();
-    let cases: [&[&str]; 19] = [
+    let cases: [&[&str]; 23] = [
         &[],
         &["nonsense"],
         &["ping"],
@@ -29,6 +29,10 @@ fn usage_errors_exit_2_and_go_to_stderr() {
         &["zone", "check"],
         &["zone", "check", "a", "b", "--origin", "example.com"],
         &["zone", "check", "a", "--json", "--output", "text"],
+        &["doctor"],
+        &["doctor", "a..b"],
+        &["doctor", "a", "--parent", "127.0.0.1", "--root", "127.0.0.1"],
+        &["doctor", "a", "--connect-to", "192.0.2.1"],
     ];
     for words in cases {
         let run = home.run(words);
@@ -43,9 +47,18 @@ fn help_and_version_exit_0() {
     let home = Home::new();
     let version = home.run(&["--version"]);
     assert_eq!(version.stdout, format!("geoip {}\n", env!("CARGO_PKG_VERSION")));
-    for command in
-        ["ping", "dig", "explain", "status", "context", "pki", "zone", "dev", "completions"]
-    {
+    for command in [
+        "ping",
+        "dig",
+        "explain",
+        "status",
+        "context",
+        "pki",
+        "zone",
+        "doctor",
+        "dev",
+        "completions",
+    ] {
         let help = home.run(&[command, "--help"]);
         assert_eq!(help.code, Some(0), "{command}");
         assert!(help.stdout.contains("Usage: geoip"), "{command}: {}", help.stdout);

@@ -46,6 +46,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p tests --features mutations --test mutations -- -D warnings
 
 deny: $(DENY)
 	$(DENY) check --hide-inclusion-graph bans licenses sources

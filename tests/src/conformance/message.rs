@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::record::{self, Name, Record, name_layout};
 
+/// Octets of a header.
+const HEADER: usize = 12;
+
 /// OPT (RFC 6891).
 const OPT: u16 = 41;
 
@@ -20,8 +23,8 @@ pub struct Message {
     pub sections: [Vec<Record>; 3],
     /// The OPT record.
     pub opt: Option<Opt>,
-    /// The octets before the OPT record, which has to be the last one then.
-    pub before_opt: Vec<u8>,
+    /// The octets after the header, without the OPT record.
+    pub body: Vec<u8>,
     /// Types outside RFC 1035 whose data was compressed nevertheless (RFC 3597 §4).
     pub compressed: Vec<u16>,
 }
@@ -82,7 +85,7 @@ impl Message {
             questions: Vec::new(),
             sections: Default::default(),
             opt: None,
-            before_opt: Vec::new(),
+            body: bytes[reader.at..].to_vec(),
             compressed: Vec::new(),
         };
         for _ in 0..counts[0] {
@@ -106,7 +109,7 @@ impl Message {
                     return Err("an OPT record where none may be".to_owned());
                 }
                 message.opt = Some(Opt::read(&record)?);
-                message.before_opt = bytes[..start].to_vec();
+                message.body.drain(start - HEADER..reader.at - HEADER);
             }
         }
         match bytes.len() - reader.at {

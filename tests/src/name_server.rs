@@ -131,6 +131,13 @@ impl NameServerPlan {
         }
     }
 
+    /// Answers DNS at this address.
+    #[must_use]
+    pub fn listen(mut self, dns: SocketAddr) -> NameServerPlan {
+        self.dns = dns;
+        self
+    }
+
     /// Stands in this region.
     #[must_use]
     pub fn region(mut self, region: &str) -> NameServerPlan {

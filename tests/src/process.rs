@@ -15,6 +15,9 @@ const READY: Duration = Duration::from_secs(30);
 /// Lines of a log that are shown when a test fails.
 const LAST_LINES: usize = 40;
 
+/// What a processor's time is counted in, in /proc: USER_HZ, a hundredth of a second on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+
 /// A running program whose output goes to a file. Dropping it kills and reaps it.
 pub struct Process {
     name: String,
@@ -59,6 +62,16 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processor time it has used so far, its own and the kernel's for it. What else the machine
+    /// is busy with does not count.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // Fields 14 and 15 of proc_pid_stat(5); the name before may hold anything but its end.
+        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        let used = rest.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok());
+        TICK * used.sum::<u32>()
     }
 
     /// Sends a signal.

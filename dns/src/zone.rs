@@ -18,6 +18,11 @@
 //! In [`Zones`] every name that exists, also the empty ones between others, is one node in one
 //! table for all zones, so an exact hit takes one hash and says at once what stands there: data,
 //! a delegation, something below one. A miss finds its closest encloser by halving the depth.
+//!
+//! A million names with an address each, a tenth of them with a text too, take 135 to 145 MB frozen,
+//! about 142 octets a name, whether they are one zone, ten thousand or twenty thousand. On one core
+//! of a small server they are read in 0.8 s and frozen in 1.2 to 1.5 s; meanwhile the process needs
+//! 740 octets a name beside what it serves. `make bench` measures it (`bench/benches/zones.rs`).
 
 mod check;
 mod data;

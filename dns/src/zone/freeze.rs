@@ -177,17 +177,20 @@ impl<'a> Draft<'a> {
 
     /// Adds every ancestor of every name, up to the root.
     fn fill(&mut self) {
-        let mut missing = Vec::new();
+        // By key: siblings lack the same ancestors.
+        let mut missing: HashMap<&[u8], NameRef<'_>> = HashMap::new();
         for (key, node) in &self.nodes {
             let mut key = &key[..];
             let mut above = node.name.as_name();
             while let (Some(parent_key), Some(parent)) = (parent_key(key), above.parent())
                 && !self.nodes.contains_key(parent_key)
+                && !missing.contains_key(parent_key)
             {
-                missing.push(parent.to_name());
+                missing.insert(parent_key, parent);
                 (key, above) = (parent_key, parent);
             }
         }
+        let missing: Vec<Name> = missing.into_values().map(NameRef::to_name).collect();
         for name in missing {
             self.node(&name);
         }

@@ -82,6 +82,39 @@ fn thousands_of_zones_in_one_table() {
     assert!(zones.zone_at(&LowerName::from(&www)).is_none());
 }
 
+/// The frozen table's octets for each name; `make bench` has the figures of a million names, with
+/// what loading them takes.
+#[test]
+fn many_zones_and_names_are_small() {
+    const ZONES: usize = 20_000;
+    const NAMES: usize = 50_000;
+    const MOST: usize = 180;
+    let hosts = |count: usize| {
+        (0..count).fold(String::new(), |text, i| text + &format!("host-{i} A 192.0.2.1\n"))
+    };
+    let mut data: Vec<_> =
+        (0..ZONES).map(|i| zone(&format!("zone{i}.example."), "www A 192.0.2.1\n")).collect();
+    data.push(zone("example.net.", &hosts(NAMES)));
+    let zones = Zones::freeze(&data, &[], [5, 6]).unwrap();
+    // Apexes and what is above them: example, net, the root.
+    let names = 2 * ZONES + NAMES + 1;
+    assert_eq!(zones.names().count(), names);
+    assert!(zones.memory_bytes() < names * MOST, "{} octets a name", zones.memory_bytes() / names);
+    assert_eq!(ask(&zones, "host-49999.example.net", Rtype::A)[0], "NOERROR aa");
+    assert_eq!(ask(&zones, "www.zone19999.example", Rtype::A)[0], "NOERROR aa");
+}
+
+/// Each name lacks the same hundred ancestors: they are made once.
+#[test]
+fn rfc8020_2_ancestors_that_many_names_lack_are_made_once() {
+    let deep = "a.".repeat(100);
+    let text: String = (0..20_000).map(|i| format!("h{i}.{deep}example. A 192.0.2.1\n")).collect();
+    let zones = Zones::freeze(&[zone("example.", &text)], &[], [5, 6]).unwrap();
+    assert_eq!(zones.names().count(), 1 + 100 + 20_000);
+    assert_eq!(ask(&zones, "a.a.example", Rtype::A)[0], "NOERROR aa");
+    assert_eq!(ask(&zones, "b.a.example", Rtype::A)[0], "NXDOMAIN aa");
+}
+
 fn faults(zones: &[(&str, &str)], services: &[ServiceNode]) -> Vec<ZoneFault> {
     let data: Vec<_> = zones.iter().map(|(apex, text)| zone(apex, text)).collect();
     let errors = Zones::freeze(&data, services, [1, 2]).unwrap_err();

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tests::canary::Canary;
 use tests::figures;
 use tests::name_server::NameServer;
@@ -257,7 +257,9 @@ fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 
 /// A connection from an address of the machine that is not the canary's.
 fn connect_from(source: Ipv4Addr, server: SocketAddr) -> TcpStream {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    // Not to be inherited by the servers that other tests start meanwhile.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
     let socket = socket.expect("a socket");
     rustix::net::bind(&socket, &SocketAddr::from((source, 0))).expect("an address of the machine");
     rustix::net::connect(&socket, &server).expect("somebody listens");

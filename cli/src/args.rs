@@ -37,6 +37,7 @@ pub(crate) struct Args {
 
 /// Flags that every command takes, before or after its name.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Use this context instead of the current one
     #[arg(long, global = true, value_name = "NAME")]

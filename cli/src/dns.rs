@@ -20,13 +20,15 @@ pub(crate) mod lookup;
 pub(crate) mod resolv_conf;
 pub(crate) mod text;
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
+use dns::name::NameError;
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
-use hickory_proto::serialize::binary::DecodeError;
+use hickory_proto::serialize::binary::{BinDecodable, BinEncodable, DecodeError};
 use ipnet::IpNet;
 use thiserror::Error;
 
@@ -197,15 +199,31 @@ pub(crate) fn parse_subnet(text: &str) -> Result<IpNet, String> {
         .map_err(|_| format!("\"{text}\" is no address or prefix, such as 192.0.2.0/24"))
 }
 
-/// A name as typed: relative names are taken as absolute, as dig does.
+/// A name as typed: relative names are taken as absolute, as dig does, `\DDD` is decimal as in
+/// zone files, and what is not ASCII takes its xn-- form.
 ///
 /// # Errors
 /// A sentence with the cause.
 pub(crate) fn parse_name(text: &str) -> Result<Name, String> {
-    let mut name =
-        Name::from_utf8(text).map_err(|error| format!("\"{text}\" is no domain name: {error}"))?;
+    let told = |cause: &dyn Display| format!("\"{text}\" is no domain name: {cause}");
+    if text.is_ascii() {
+        return text.parse().map(|name| theirs(&name)).map_err(|error: NameError| told(&error));
+    }
+    let mut name = Name::from_utf8(text).map_err(|error| told(&error))?;
     name.set_fqdn(true);
     Ok(name)
+}
+
+/// The wire library's name as one of ours, which has the text form of zone files.
+pub(crate) fn ours(name: &Name) -> dns::name::Name {
+    let wire = name.to_bytes().unwrap_or_default();
+    // Both are valid names of the same octets.
+    dns::name::Name::from_wire(&wire).unwrap_or_else(|_| dns::name::Name::root())
+}
+
+/// Our name for the wire library.
+pub(crate) fn theirs(name: &dns::name::Name) -> Name {
+    Name::from_bytes(name.wire()).unwrap_or_else(|_| Name::root())
 }
 
 #[cfg(test)]
@@ -287,6 +305,22 @@ mod tests {
         assert!(matches!(question().accept(7, &bare.to_vec().unwrap()), Err(NotOurs::Question)));
         bare.metadata.response_code = ResponseCode::FormErr;
         assert!(question().accept(7, &bare.to_vec().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn names_are_read_as_in_zone_files_and_keep_their_case() {
+        let wire = |text: &str| parse_name(text).unwrap().to_bytes().unwrap();
+        assert_eq!(wire("WwW.a"), b"\x03WwW\x01a\0");
+        assert_eq!(wire("a\\.b\\010.c."), b"\x04a.b\n\x01c\0");
+        assert_eq!(wire("b\u{fc}cher.example"), b"\x0dxn--bcher-kva\x07example\0");
+        assert_eq!(wire("."), b"\0");
+        let told = parse_name("a..b").unwrap_err();
+        assert_eq!(told, "\"a..b\" is no domain name: empty label");
+        for text in ["a\\.b\\010.C.", "xn--bcher-kva.example.", "."] {
+            let name = parse_name(text).unwrap();
+            assert_eq!(ours(&name).to_string(), text);
+            assert_eq!(theirs(&ours(&name)), name);
+        }
     }
 
     #[test]

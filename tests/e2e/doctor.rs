@@ -16,6 +16,9 @@ use tests::unbound::{Tells, Unbound};
 
 const ZONE: &str = "geo.test-net.io.";
 
+/// Where nothing listens: the port of discard, which nobody serves.
+const NOBODY: &str = "127.0.0.1:9";
+
 const ROOT: &str = "\
 $TTL 300
 @            SOA   a.root-servers.net. hostmaster.root-servers.net. 1 7200 900 1209600 60
@@ -109,6 +112,10 @@ impl Rehearsal {
         }
         // Long: only what is meant to be silent is.
         args.extend(["--timeout".into(), "10s".into()]);
+        // Nobody outside of this machine is asked.
+        if !more.contains(&"--resolver") {
+            args.extend(["--resolver".into(), NOBODY.into()]);
+        }
         args.extend(more.iter().map(|&word| word.to_owned()));
         self.geoip.run(args.iter().map(String::as_str))
     }
@@ -207,6 +214,82 @@ fn a_right_delegation_is_all_well_however_it_is_found() {
         (Some(0), expected.len()),
         "{printed:?}"
     );
+}
+
+#[test]
+fn names_in_other_zones_are_found_from_the_root_down() {
+    let elsewhere =
+        |zone: &str, name: &str| zone.replace(&format!("NS    {name}"), "NS    ns.other.example.");
+    let (parent, child) = (elsewhere(PARENT, "ns2.geo"), elsewhere(CHILD, "ns2"));
+    let rehearsal = Rehearsal::of("elsewhere", &parent, &child, &child);
+    let other =
+        "$TTL 300\n@ SOA ns hostmaster 1 7200 900 1209600 60\n@ NS ns\nns A 198.51.100.53\n";
+    let zones = [("geo.test-net.io", child.as_str()), ("other.example", other)];
+    let second = serve(&rehearsal.scratch, "both", &zones);
+    let root = serve(&rehearsal.scratch, "root", &[(".", ROOT)]);
+    let detours = [
+        ("192.0.2.1", rehearsal.parent.dns),
+        ("192.0.2.53", rehearsal.first.dns),
+        ("2001:db8::53", rehearsal.first.dns),
+        ("198.51.100.53", second.dns),
+    ];
+    let printed = rehearsal.led(&detours, &["--json", "--root", &root.dns.to_string()]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let glue = "glue: right for ns1.geo.test-net.io.";
+    assert!(told(&printed, "ok").iter().any(|line| line == glue), "{printed:?}");
+    assert!(printed.stdout.contains("ns.other.example. at 198.51.100.53"), "{}", printed.stdout);
+
+    // The parent alone does not know, and no resolver is there to ask.
+    let parent = rehearsal.by_parent();
+    let printed = rehearsal.led(&detours, &with_json(&parent));
+    let failure = only_failure(&rehearsal, &printed);
+    let expected = "names: the addresses of ns.other.example. cannot be found: ";
+    assert!(failure.starts_with(expected), "{failure}");
+}
+
+#[test]
+fn servers_that_only_refer_to_themselves_are_lame_and_asked_no_longer() {
+    let rehearsal = Rehearsal::of("loop", PARENT, CHILD, CHILD);
+    let dns = rehearsal.parent.dns;
+    let detours = [("192.0.2.53", dns), ("2001:db8::53", dns), ("198.51.100.53", dns)];
+    let parent = rehearsal.by_parent();
+    let failures = told(&rehearsal.led(&detours, &with_json(&parent)), "fail");
+    let lame = |failure: &&String| failure.ends_with("is lame: it answers without authority");
+    assert_eq!(failures.iter().filter(lame).count(), 3, "{failures:#?}");
+    let back = format!("referred to {ZONE} and back; the resolver {NOBODY}: ");
+    assert_eq!(
+        failures.iter().filter(|failure| failure.contains(&back)).count(),
+        2,
+        "{failures:#?}"
+    );
+}
+
+#[test]
+fn the_zones_and_addresses_of_a_configuration_are_checked() {
+    let rehearsal = Rehearsal::of("config", PARENT, CHILD, CHILD);
+    let own = rehearsal.first.dns.to_string();
+    let config = rehearsal.scratch.join("first/dnsrouter.toml");
+    let text = std::fs::read_to_string(&config).expect("it was written");
+    let ours = rehearsal.scratch.write("ours.toml", text.replace("127.0.0.1:0", &own));
+    let second = rehearsal.second.dns.to_string();
+    let led = |from: &str, to: &str| format!("--connect-to={from}={to}");
+    let printed = rehearsal.geoip.run([
+        "doctor",
+        "--json",
+        "--config",
+        &ours.to_string_lossy(),
+        "--parent",
+        &rehearsal.parent.dns.to_string(),
+        &led("192.0.2.53", &own),
+        &led("2001:db8::53", &own),
+        &led("198.51.100.53", &second),
+        "--timeout=10s",
+        "--resolver",
+        NOBODY,
+    ]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let all = "answers: all 4 addresses answer over UDP".to_owned();
+    assert!(told(&printed, "ok").contains(&all), "its own address too: {printed:?}");
 }
 
 #[test]

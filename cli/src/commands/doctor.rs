@@ -25,12 +25,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::rr::Name;
+use dns::name::Name;
 
 use crate::args::Invocation;
 use crate::commands::ping::parse_wait;
 use crate::dns::exchange::Patience;
-use crate::dns::{parse_name, resolv_conf};
+use crate::dns::{ours, parse_name, resolv_conf};
 use crate::exit::{Exit, usage};
 use crate::output::{self, Format};
 use detour::{Detour, Detours, server};
@@ -141,5 +141,5 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
 }
 
 fn names(given: &[String]) -> Result<Vec<Name>, String> {
-    given.iter().map(|text| parse_name(text)).collect()
+    given.iter().map(|text| parse_name(text).map(|name| ours(&name))).collect()
 }

@@ -6,8 +6,16 @@ use std::fmt::Write as _;
 use dns::rdata::Rdata;
 use dns::rr::{Class, Rcode, Rtype};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
+
+use super::ours;
+
+/// A name with its final dot.
+pub(crate) fn name(name: &Name) -> String {
+    ours(name).to_string()
+}
 
 /// A type's mnemonic, or `TYPE123` where it has none.
 pub(crate) fn record_type(record_type: RecordType) -> String {
@@ -41,8 +49,7 @@ pub(crate) fn response_code(code: ResponseCode) -> String {
 /// The data part of a record.
 pub(crate) fn data(record: &Record) -> String {
     let octets = match &record.data {
-        // The one known type with two names, of which the second would be compressed.
-        soa @ RData::SOA(_) => return soa.to_string(),
+        RData::SOA(soa) => Ok(soa_octets(soa)),
         RData::NULL(null) => Ok(null.anything.clone()),
         RData::Unknown { rdata, .. } => Ok(rdata.anything.clone()),
         known => known.to_bytes(),
@@ -52,6 +59,17 @@ pub(crate) fn data(record: &Record) -> String {
         // What was read can be written; if not, something is better than nothing.
         Err(_) => record.data.to_string(),
     }
+}
+
+/// The one type that the library knows with two names, of which it would compress the second.
+fn soa_octets(soa: &SOA) -> Vec<u8> {
+    let mut octets = [ours(&soa.mname).wire(), ours(&soa.rname).wire()].concat();
+    octets.extend(soa.serial.to_be_bytes());
+    for seconds in [soa.refresh, soa.retry, soa.expire] {
+        octets.extend(seconds.to_be_bytes());
+    }
+    octets.extend(soa.minimum.to_be_bytes());
+    octets
 }
 
 /// Lower-case hexadecimal without separators.

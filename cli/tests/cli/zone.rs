@@ -42,17 +42,11 @@ fn every_mistake_is_shown_in_the_file_it_is_in() {
     write(&home, "zones/hosts", "; hosts\na\tA 192.0.2.256\n");
     let run = check(&home, &["zones/example.com.zone"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
-    let places: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("zones/")).collect();
-    assert_eq!(
-        places,
-        [
-            "zones/example.com.zone:9:3: FOO is not a record type",
-            "zones/hosts:2:5: A record: expected IPv4 address",
-            "zones/example.com.zone: zone example.com. is refused: 2 errors",
-        ],
-        "{}",
-        run.stdout
-    );
+    let lines: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("zones/")).collect();
+    let [unknown, address, verdict] = lines[..] else { panic!("{}", run.stdout) };
+    assert!(unknown.starts_with("zones/example.com.zone:9:3: FOO "), "{unknown}");
+    assert!(address.starts_with("zones/hosts:2:5: A record: "), "{address}");
+    assert_eq!(verdict, "zones/example.com.zone: zone example.com. is refused: 2 errors");
     let carets = run.stdout.matches("^^^").count();
     assert!(carets >= 2, "{}", run.stdout);
 }

@@ -106,7 +106,7 @@ pub(crate) fn object(reply: &Reply, why: bool) -> Object {
     let message = &reply.message;
     let records = |records: &[Record]| records.iter().map(record).collect();
     let question = message.queries.iter().map(|query| QuestionObject {
-        name: query.name.to_string(),
+        name: text::name(&query.name),
         class: text::class(query.query_class),
         record_type: text::record_type(query.query_type),
     });
@@ -169,7 +169,7 @@ fn edns(reply: &Reply) -> Option<EdnsObject> {
 
 fn record(record: &Record) -> RecordObject {
     RecordObject {
-        name: record.name.to_string(),
+        name: text::name(&record.name),
         ttl: record.ttl,
         class: text::class(record.dns_class),
         record_type: text::record_type(record.record_type()),

@@ -27,7 +27,7 @@ pub(crate) fn full(command: &str, reply: &Reply, now: SystemTime) -> String {
         for query in &message.queries {
             let class = text::class(query.query_class);
             let kind = text::record_type(query.query_type);
-            let _ = writeln!(out, ";{}\t\t{class}\t{kind}", query.name);
+            let _ = writeln!(out, ";{}\t\t{class}\t{kind}", text::name(&query.name));
         }
     }
     out.push_str(&section("ANSWER", &message.answers));
@@ -104,8 +104,8 @@ fn section(title: &str, records: &[Record]) -> String {
     for record in records {
         let class = text::class(record.dns_class);
         let kind = text::record_type(record.record_type());
-        let data = text::data(record);
-        let _ = writeln!(out, "{}\t{}\t{class}\t{kind}\t{data}", record.name, record.ttl);
+        let (name, ttl) = (text::name(&record.name), record.ttl);
+        let _ = writeln!(out, "{name}\t{ttl}\t{class}\t{kind}\t{}", text::data(record));
     }
     out
 }

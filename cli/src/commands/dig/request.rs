@@ -223,7 +223,7 @@ pub(crate) fn echo(question: &Question) -> String {
     let subnet = question.edns.as_ref().and_then(|offer| offer.subnet).map(subnet);
     format!(
         "{}{class} {}{}",
-        question.name,
+        text::name(&question.name),
         text::record_type(question.record_type),
         subnet.unwrap_or_default()
     )

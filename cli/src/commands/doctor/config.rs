@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use daemon::config::{self, Spanned};
-use hickory_proto::rr::Name;
+use dns::name::Name;
 use serde::Deserialize;
 
-use crate::dns::parse_name;
+use crate::dns::{ours, parse_name};
 
 /// The part of the file that matters here; the server itself checks the rest.
 #[derive(Debug, Deserialize)]
@@ -43,7 +43,7 @@ pub(super) fn load(file: &Path) -> anyhow::Result<Own> {
     let mut zones = Vec::new();
     for zone in zone {
         match parse_name(zone.name.get_ref()) {
-            Ok(name) => zones.push(name),
+            Ok(name) => zones.push(ours(&name)),
             Err(why) => return Err(source.error(zone.name.span(), why, None).into()),
         }
     }
@@ -73,7 +73,7 @@ mod tests {
                     admin = \"127.0.0.1:0\"\n[[zone]]\nname = \"a.example\"\nfile = \"a\"\n";
         std::fs::write(&file, text).unwrap();
         let own = load(&file).unwrap();
-        assert_eq!(own.zones, [parse_name("a.example").unwrap()]);
+        assert_eq!(own.zones, ["a.example".parse::<Name>().unwrap()]);
         assert_eq!(own.servers, ["127.0.0.1:5300", "[::1]:53"].map(|s| s.parse().unwrap()));
 
         std::fs::write(&file, "[listen]\n[[zone]]\nname = \"a..b\"\n").unwrap();

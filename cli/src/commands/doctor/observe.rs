@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use dns::name::Name;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::RecordType;
 use tokio::task::JoinSet;
 
 use super::observed::{
@@ -15,9 +16,9 @@ use super::observed::{
 use super::reach::Reach;
 use super::view::{self, View};
 use super::walk::Finder;
-use crate::dns::Question;
 use crate::dns::exchange::Way;
 use crate::dns::resolv_conf::PORT;
+use crate::dns::{Question, theirs};
 
 /// Servers may list servers that list more; twice is what mistakes look like.
 const MAX_ROUNDS: usize = 3;
@@ -157,7 +158,7 @@ impl Look<'_> {
 
     /// What a server with authority over the zone says about a name inside it.
     async fn own_word(&self, name: &Name) -> Option<Resolved> {
-        if !self.zone.zone_of(name) {
+        if !name.is_subdomain_of(self.zone) {
             return None;
         }
         for at in self.probes.authoritative() {
@@ -231,7 +232,7 @@ impl Probes {
 }
 
 async fn probe(zone: &Name, at: SocketAddr, reach: &Reach) -> Probe {
-    let soa = Question { recursion_desired: false, ..Question::new(zone.clone(), RecordType::SOA) };
+    let soa = Question { recursion_desired: false, ..Question::new(theirs(zone), RecordType::SOA) };
     let read = |message: Result<Message, Trouble>| message.map(|message| answer(&message, zone));
     let (udp, tcp) = tokio::join!(reach.ask(at, &soa, Way::Udp), reach.ask(at, &soa, Way::Tcp));
     let (udp, tcp) = (read(udp), read(tcp));

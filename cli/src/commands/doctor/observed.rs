@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use dns::name::Name;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name;
 
 use super::detour::shown;
 

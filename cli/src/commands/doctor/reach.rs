@@ -4,13 +4,14 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dns::name::Name;
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::RecordType;
 
 use super::detour::Detours;
 use super::observed::Trouble;
-use crate::dns::Question;
 use crate::dns::exchange::{AskError, Patience, Way, ask};
+use crate::dns::{Question, theirs};
 
 /// Questions about one zone: a dozen servers take a hundred. A web of delegations that lead from
 /// one to the next ends here.
@@ -77,7 +78,7 @@ impl Reach {
 }
 
 fn question(name: &Name, record_type: RecordType) -> Question {
-    Question::new(name.clone(), record_type)
+    Question::new(theirs(name), record_type)
 }
 
 fn trouble(error: &AskError) -> Trouble {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use dns::name::Name;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::observed::KeyId;
+use crate::dns::ours;
 
 /// Answer, referral or neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,24 +32,24 @@ pub(super) fn view(message: &Message, name: &Name, record_type: RecordType) -> V
         code @ ResponseCode::NXDomain => return View::Denied(code),
         code => return View::Useless(code),
     }
-    let mut here = message.answers.iter().filter(|record| record.name == *name);
+    let mut here = message.answers.iter().filter(|record| ours(&record.name) == *name);
     if here.clone().any(|record| record.record_type() == record_type) {
         return View::Answer;
     }
     if let Some(target) = here.find_map(|record| match &record.data {
-        RData::CNAME(target) => Some(target.0.clone()),
+        RData::CNAME(target) => Some(ours(&target.0)),
         _ => None,
     }) {
         return View::Alias(target);
     }
-    let mut authority = message.authorities.iter();
-    let cut = authority.find(|record| {
-        record.record_type() == RecordType::NS
-            && record.name.zone_of(name)
-            && !record.name.is_root()
+    let authority = message.authorities.iter();
+    let mut cuts = authority.filter(|record| record.record_type() == RecordType::NS);
+    let cut = cuts.find_map(|record| {
+        let cut = ours(&record.name);
+        (name.is_subdomain_of(&cut) && !cut.is_root()).then_some(cut)
     });
     match cut {
-        Some(cut) if !message.metadata.authoritative => View::Referral { cut: cut.name.clone() },
+        Some(cut) if !message.metadata.authoritative => View::Referral { cut },
         _ => View::Denied(ResponseCode::NoError),
     }
 }
@@ -55,20 +57,22 @@ pub(super) fn view(message: &Message, name: &Name, record_type: RecordType) -> V
 /// The NS of `cut`, wherever they stand.
 pub(super) fn ns(message: &Message, cut: &Name) -> BTreeSet<Name> {
     let records = message.answers.iter().chain(&message.authorities);
-    let targets =
-        records.filter(|record| record.name == *cut).filter_map(|record| match &record.data {
-            RData::NS(target) => Some(target.0.clone()),
+    let targets = records.filter(|record| ours(&record.name) == *cut).filter_map(|record| {
+        match &record.data {
+            RData::NS(target) => Some(ours(&target.0)),
             _ => None,
-        });
+        }
+    });
     targets.collect()
 }
 
 /// The addresses in the additional section that belong to one of `names`.
 pub(super) fn glue(message: &Message, names: &BTreeSet<Name>) -> BTreeMap<Name, BTreeSet<IpAddr>> {
     let mut glue = BTreeMap::<Name, BTreeSet<IpAddr>>::new();
-    for record in message.additionals.iter().filter(|record| names.contains(&record.name)) {
-        if let Some(address) = address(record) {
-            glue.entry(record.name.clone()).or_default().insert(address);
+    for record in &message.additionals {
+        let owner = ours(&record.name);
+        if let Some(address) = address(record).filter(|_| names.contains(&owner)) {
+            glue.entry(owner).or_default().insert(address);
         }
     }
     glue
@@ -76,7 +80,12 @@ pub(super) fn glue(message: &Message, names: &BTreeSet<Name>) -> BTreeMap<Name, 
 
 /// The addresses of `name` in the answer section.
 pub(super) fn addresses(message: &Message, name: &Name) -> BTreeSet<IpAddr> {
-    message.answers.iter().filter(|record| record.name == *name).filter_map(address).collect()
+    message
+        .answers
+        .iter()
+        .filter(|record| ours(&record.name) == *name)
+        .filter_map(address)
+        .collect()
 }
 
 fn address(record: &Record) -> Option<IpAddr> {
@@ -89,7 +98,7 @@ fn address(record: &Record) -> Option<IpAddr> {
 
 /// The serial of the SOA of `zone` in the answer section.
 pub(super) fn serial(message: &Message, zone: &Name) -> Option<u32> {
-    let mut here = message.answers.iter().filter(|record| record.name == *zone);
+    let mut here = message.answers.iter().filter(|record| ours(&record.name) == *zone);
     here.find_map(|record| match &record.data {
         RData::SOA(soa) => Some(soa.serial),
         _ => None,
@@ -100,7 +109,7 @@ pub(super) fn serial(message: &Message, zone: &Name) -> Option<u32> {
 pub(super) fn soa_owner(message: &Message) -> Option<Name> {
     let mut records = message.answers.iter().chain(&message.authorities);
     let soa = records.find(|record| record.record_type() == RecordType::SOA);
-    soa.map(|record| record.name.clone())
+    soa.map(|record| ours(&record.name))
 }
 
 /// The keys that DS records of `zone` point to (RFC 4034 §5.1).
@@ -127,7 +136,7 @@ fn keys(
     record_type: RecordType,
     read: impl Fn(&[u8]) -> Option<KeyId>,
 ) -> Vec<KeyId> {
-    let here = message.answers.iter().filter(|record| record.name == *zone);
+    let here = message.answers.iter().filter(|record| ours(&record.name) == *zone);
     let mut keys: Vec<KeyId> = here
         .filter(|record| record.record_type() == record_type)
         .filter_map(|record| match &record.data {
@@ -152,20 +161,20 @@ fn key_tag(rdata: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::parse_name;
+    use crate::dns::{parse_name, theirs};
     use hickory_proto::op::OpCode;
     use hickory_proto::rr::rdata::{A, CNAME, NS, NULL, SOA};
 
     fn name(text: &str) -> Name {
-        parse_name(text).unwrap()
+        ours(&parse_name(text).unwrap())
     }
 
     fn record(owner: &str, data: RData) -> Record {
-        Record::from_rdata(name(owner), 60, data)
+        Record::from_rdata(theirs(&name(owner)), 60, data)
     }
 
     fn ns_record(owner: &str, target: &str) -> Record {
-        record(owner, RData::NS(NS(name(target))))
+        record(owner, RData::NS(NS(theirs(&name(target)))))
     }
 
     fn a(owner: &str, last: u8) -> Record {
@@ -212,7 +221,7 @@ mod tests {
         answer.add_authority(ns_record("example.com", "ns.example.com"));
         assert_eq!(seen(&answer), View::Answer);
         let mut alias = message();
-        alias.add_answer(record("www.example.com", RData::CNAME(CNAME(name("a.else")))));
+        alias.add_answer(record("www.example.com", RData::CNAME(CNAME(theirs(&name("a.else"))))));
         alias.add_answer(a("a.else", 1));
         assert_eq!(seen(&alias), View::Alias(name("a.else")));
         let mut denied = message();
@@ -225,8 +234,12 @@ mod tests {
     #[test]
     fn a_serial_is_that_of_the_zone_itself() {
         let mut message = message();
-        let soa =
-            |owner: &str| record(owner, RData::SOA(SOA::new(name("a"), name("b"), 7, 1, 1, 1, 1)));
+        let soa = |owner: &str| {
+            record(
+                owner,
+                RData::SOA(SOA::new(theirs(&name("a")), theirs(&name("b")), 7, 1, 1, 1, 1)),
+            )
+        };
         message.add_answer(soa("example.com"));
         assert_eq!(serial(&message, &name("example.com")), Some(7));
         assert_eq!(serial(&message, &name("com")), None);

@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use dns::name::Name;
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::RecordType;
 
 use super::observed::{Host, Resolved, listed};
 use super::reach::Reach;
@@ -58,8 +59,8 @@ impl Finder {
         let mut above = 0;
         for _ in 0..MAX_REFERRALS {
             match self.first_useful(&hosts, zone, RecordType::NS).await? {
-                (View::Referral { cut }, message) if cut != *zone && cut.num_labels() > above => {
-                    above = cut.num_labels();
+                (View::Referral { cut }, message) if cut != *zone && cut.label_count() > above => {
+                    above = cut.label_count();
                     hosts = self.hosts(&message, &cut, 0).await?;
                 }
                 // They delegate it, deny it, or serve it themselves: they are the ones to ask.
@@ -133,8 +134,8 @@ impl Finder {
         let mut above = 0;
         for _ in 0..MAX_REFERRALS {
             match self.first_useful(&hosts, name, record_type).await? {
-                (View::Referral { cut }, message) if cut.num_labels() > above => {
-                    above = cut.num_labels();
+                (View::Referral { cut }, message) if cut.label_count() > above => {
+                    above = cut.label_count();
                     hosts = self.hosts(&message, &cut, depth).await?;
                 }
                 (View::Referral { cut }, _) => {
@@ -201,9 +202,9 @@ impl Finder {
 
     /// Asks resolvers which zone is above `zone`, and for its servers.
     async fn climb(&self, zone: &Name) -> Result<Vec<Host>, String> {
-        let above = zone.base_name();
+        let above = zone.parent().unwrap_or_else(Name::root);
         let message = self.recurse(&above, RecordType::SOA).await?;
-        let parent = view::soa_owner(&message).filter(|owner| owner.zone_of(&above));
+        let parent = view::soa_owner(&message).filter(|owner| above.is_subdomain_of(owner));
         let parent = parent.ok_or_else(|| format!("no resolver knows the zone of {above}"))?;
         let message = self.recurse(&parent, RecordType::NS).await?;
         let mut hosts = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hickory_proto::rr::Name;
+use dns::name::Name;
 
 use super::super::finding::Finding;
 use super::super::observed::{Observed, Probe, Resolved, Server, listed};
@@ -94,7 +94,7 @@ pub(super) fn glue(observed: &Observed) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut right = Vec::new();
     for Server { name, glue, resolved, .. } in &observed.servers {
-        let inside = observed.zone.zone_of(name);
+        let inside = name.is_subdomain_of(&observed.zone);
         // A name that nobody knows has been told as such.
         let unknown = *resolved == Resolved::Nothing;
         if !delegated.contains(name) || (glue.is_empty() && (!inside || unknown)) {

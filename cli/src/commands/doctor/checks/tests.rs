@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use dns::name::Name;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name;
 
 use super::super::detour::server;
 use super::super::finding::Level;
@@ -11,10 +11,9 @@ use super::super::observed::{
     Trouble,
 };
 use super::delegation;
-use crate::dns::parse_name;
 
 fn name(text: &str) -> Name {
-    parse_name(text).unwrap()
+    text.parse().unwrap()
 }
 
 fn ip(text: &str) -> IpAddr {

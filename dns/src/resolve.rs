@@ -79,6 +79,8 @@ struct Additional<'z> {
     nodes: &'z [NodeId],
     /// So many of them must come along (RFC 9471).
     needed: usize,
+    /// Those behind the needed ones that lie in zones which the client may not see: a bit each.
+    hidden: u32,
     referral: bool,
 }
 
@@ -194,8 +196,10 @@ impl<'z> Resolution<'z> {
     /// addresses depends on the client: leave them out or give the scope accordingly.
     pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {
         self.additional.into_iter().flat_map(|additional| {
-            let Additional { zones, nodes, needed, referral } = additional;
-            nodes.iter().enumerate().flat_map(move |(i, &node)| {
+            let Additional { zones, nodes, needed, hidden, referral } = additional;
+            let is_hidden = move |i: usize| i >= needed && hidden >> (i - needed) & 1 != 0;
+            let seen = nodes.iter().enumerate().filter(move |(i, _)| !is_hidden(*i));
+            seen.flat_map(move |(i, &node)| {
                 let section = if i < needed { Section::Glue } else { Section::Additional };
                 let node = zones.node(node);
                 addresses(zones, node)

@@ -23,7 +23,8 @@ impl Zones {
     }
 
     /// [`resolve`](Self::resolve), for somebody who may not see every zone: a name in any other is
-    /// refused, with [`Resolution::zone`] set, and a chain ends before it as before a foreign one.
+    /// refused, with [`Resolution::zone`] set, a chain ends before it as before a foreign one, and
+    /// its addresses go along with nobody else's records.
     pub fn resolve_within<'z>(
         &'z self,
         may_see: impl Fn(ZoneId) -> bool,
@@ -222,8 +223,9 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         self.add(owner, data);
         let (nodes, _) = self.zones.extras(slot);
         if !nodes.is_empty() && self.qtype != Rtype::ANY {
-            let zones = self.zones;
-            self.out.additional = Some(Additional { zones, nodes, needed: 0, referral: false });
+            let (zones, hidden) = (self.zones, self.hidden(nodes));
+            let more = Additional { zones, nodes, needed: 0, hidden, referral: false };
+            self.out.additional = Some(more);
         }
         Step::Done
     }
@@ -246,8 +248,19 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         self.out.authority = Some((zones.name(cut), zones.rrset(slot)));
         let (nodes, needed) =
             if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { zones.extras(slot) };
-        self.out.additional = Some(Additional { zones, nodes, needed, referral: true });
+        let hidden = self.hidden(&nodes[needed..]);
+        self.out.additional = Some(Additional { zones, nodes, needed, hidden, referral: true });
         Step::Done
+    }
+
+    /// Which of some optional addresses lie in zones that may not be seen, as bits from the lowest.
+    /// There are at most 32 of them.
+    fn hidden(&self, optional: &[NodeId]) -> u32 {
+        let hidden = |node: &NodeId| !(self.may_see)(self.zones.node(*node).zone);
+        (0..u32::BITS)
+            .zip(optional)
+            .filter(|(_, node)| hidden(node))
+            .fold(0, |all, (i, _)| all | 1 << i)
     }
 
     /// DS asked at an apex: the parent answers, if we serve it; else we say that there is none on

@@ -31,7 +31,8 @@ pub struct ServiceNode {
     pub types: Vec<Rtype>,
 }
 
-/// Optional addresses remembered per RRset: more would not fit a reply anyway.
+/// Optional addresses remembered per RRset: more would not fit a reply anyway, nor the bits that
+/// hide some of them ([`crate::resolve`]).
 const MAX_OPTIONAL: usize = 32;
 
 impl Zones {

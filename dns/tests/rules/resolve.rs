@@ -541,7 +541,12 @@ fn rfc6672_2_3_a_chain_may_come_to_the_dnames_own_name() {
 fn a_zone_that_one_may_not_see_is_refused_and_ends_chains() {
     let zones = freeze(
         &[
-            ("example.", "in CNAME a.in.secret.\ndown DNAME secret.\na A 192.0.2.1\n"),
+            (
+                "example.",
+                "in CNAME a.in.secret.\ndown DNAME secret.\na A 192.0.2.1\n\
+                 mail MX 1 a\nmail MX 2 a.in.secret.\n\
+                 sub NS ns.sub\nsub NS a.in.secret.\nsub NS a\nns.sub A 192.0.2.3\n",
+            ),
             ("secret.", "a.in A 192.0.2.2\n"),
         ],
         &[],
@@ -554,4 +559,15 @@ fn a_zone_that_one_may_not_see_is_refused_and_ends_chains() {
     assert_eq!(outsider("in.example", Rtype::A), ["NOERROR aa", "an ? 300 CNAME a.in.secret."]);
     assert_eq!(outsider("a.in.down.example", Rtype::A).len(), 3, "DNAME, and the CNAME it makes");
     assert_eq!(ask(&zones, "in.example", Rtype::A).len(), 3);
+    let along = |lines: Vec<String>| {
+        let address = |line: &String| line.split_once(" A ").map(|(_, address)| address.to_owned());
+        lines.iter().filter_map(address).collect::<Vec<_>>()
+    };
+    for (name, to_all, to_outsiders) in [
+        ("mail.example", &["192.0.2.1", "192.0.2.2"][..], &["192.0.2.1"][..]),
+        ("a.sub.example", &["192.0.2.3", "192.0.2.2", "192.0.2.1"], &["192.0.2.3", "192.0.2.1"]),
+    ] {
+        assert_eq!(along(ask(&zones, name, Rtype::MX)), to_all, "{name}");
+        assert_eq!(along(outsider(name, Rtype::MX)), to_outsiders, "{name}");
+    }
 }

@@ -355,6 +355,9 @@ impl<'a> Answering<'a> {
             Verdict::Pass => None,
             Verdict::Slip if kind != Kind::Error => {
                 worker.counters.count(Event::LimitSlipped);
+                // Not longer than it must be: whom it reaches may not have asked.
+                let opt = opt.map(|opt| edns::Reply { nsid: None, ..opt.clone() });
+                let opt = opt.as_ref();
                 let Some(mut writer) = self.writer(out, opt) else { return Some(Reply::Drop) };
                 writer.truncate();
                 Some(Reply::Bytes(writer.finish(Rcode::NOERROR, opt)))

@@ -140,11 +140,12 @@ impl Limiter {
     pub fn new(settings: Settings, key: [u64; 2]) -> Self {
         let entries = settings.entries.clamp(MIN_ENTRIES, MAX_ENTRIES);
         let sets = entries.div_ceil(WAYS).next_power_of_two();
-        let answers = interval(settings.rates[Kind::Answer as usize]);
-        let fill = answers.saturating_mul(settings.burst.get().into()).min(ticks(MAX_FILL));
-        let pace = |rate| {
+        let [answers, ..] = settings.rates.map(|rate| u64::from(rate.get()));
+        let pace = |rate: NonZeroU32| {
             let interval = interval(rate);
-            Pace { interval, fill: fill.max(interval), slip: settings.slip.min(MAX_SLIP) }
+            let tokens = u64::from(settings.burst.get()) * u64::from(rate.get()) / answers;
+            let fill = tokens.saturating_mul(interval).clamp(interval, ticks(MAX_FILL));
+            Pace { interval, fill, slip: settings.slip.min(MAX_SLIP) }
         };
         Self {
             paces: settings.rates.map(pace),
@@ -180,12 +181,7 @@ impl Limiter {
         let now = ticks(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         for _ in 0..ATTEMPTS {
             let (way, before) = set.find(tag, now);
-            let seen = Bucket(before);
-            let bucket = if seen.tag() == tag { seen } else { Bucket::full(tag, now) };
-            let (after, verdict) = pace.take(bucket, now);
-            // Each word is complete in itself: no other memory hangs on it.
-            if after.0 == before || way.compare_exchange(before, after.0, Relaxed, Relaxed).is_ok()
-            {
+            if let Some(verdict) = pace.take_from(way, before, tag, now) {
                 return verdict;
             }
         }
@@ -241,6 +237,17 @@ struct Pace {
 }
 
 impl Pace {
+    /// Takes a token from the bucket `tag`, whose word held `before` when it was looked at; none,
+    /// and nothing changed, if another thread was faster.
+    fn take_from(&self, way: &AtomicU64, before: u64, tag: u64, now: u64) -> Option<Verdict> {
+        let seen = Bucket(before);
+        let bucket = if seen.tag() == tag { seen } else { Bucket::full(tag, now) };
+        let (after, verdict) = self.take(bucket, now);
+        // Each word is complete in itself: no other memory hangs on it.
+        let replaced = || way.compare_exchange(before, after.0, Relaxed, Relaxed).is_ok();
+        (after.0 == before || replaced()).then_some(verdict)
+    }
+
     /// The bucket after one more response, and whether that is sent.
     fn take(&self, bucket: Bucket, now: u64) -> (Bucket, Verdict) {
         let wait = bucket.until_full(now, self.fill).max(0).cast_unsigned() + self.interval;

@@ -2,6 +2,7 @@
 //! threads, clocks and strangers behave.
 
 use std::collections::HashMap;
+use std::sync::Barrier;
 
 use proptest::prelude::*;
 
@@ -245,14 +246,40 @@ fn who_meets_whom_is_the_keys_secret() {
 }
 
 #[test]
+fn who_looked_before_another_took_a_token_looks_again() {
+    let (first, other) = (network(1), network(2));
+    let moment = ticks(at(0).duration_since(BEGAN).unwrap());
+    for before in [None, Some(first), Some(other)] {
+        let limiter = limiter(10, 2);
+        if let Some(before) = before {
+            limiter.check(before, Kind::Answer, at(0));
+        }
+        let (set, tag) = limiter.place(first, Kind::Answer);
+        let (way, seen) = set.find(tag, moment);
+        assert_eq!(limiter.check(first, Kind::Answer, at(0)), Verdict::Pass);
+        let taken = way.load(Relaxed);
+        assert_eq!(limiter.paces[0].take_from(way, seen, tag, moment), None);
+        assert_eq!(way.load(Relaxed), taken, "nothing changed");
+        assert!(limiter.paces[0].take_from(way, taken, tag, moment).is_some());
+    }
+}
+
+/// So many tokens that no thread takes them all before the others have begun: they race for each.
+#[test]
 fn threads_share_a_bucket_to_the_last_token() {
-    let limiter = Limiter::new(Settings { slip: 2, ..settings(10, 500) }, KEY);
+    const THREADS: usize = 4;
+    const TOKENS: u32 = 100_000;
+    let limiter = Limiter::new(Settings { slip: 2, ..settings(MAX_RATE, TOKENS) }, KEY);
+    let ready = Barrier::new(THREADS);
     let passed: u32 = std::thread::scope(|scope| {
-        let asking = || passing(&limiter, peer("192.0.2.1"), Kind::Answer, 2_000, at(0));
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(asking)).collect();
+        let asking = || {
+            ready.wait();
+            passing(&limiter, peer("192.0.2.1"), Kind::Answer, TOKENS / 2, at(0))
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(asking)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    assert_eq!(passed, 500);
+    assert_eq!(passed, TOKENS);
 }
 
 #[test]
@@ -304,7 +331,6 @@ proptest! {
     ) {
         let mut settings = settings(1, burst);
         settings.rates = rates.map(|rate| NonZeroU32::new(rate).unwrap());
-        let fill = (u64::from(burst) * 1_000_000 / u64::from(rates[0])).min(60_000_000);
         let limiter = Limiter::new(settings, KEY);
         // In microseconds' worth of tokens.
         let mut model: HashMap<(u32, usize), (u64, u64)> = HashMap::new();
@@ -312,7 +338,8 @@ proptest! {
         for (pause, n, kind) in responses {
             now += pause;
             let token = 1_000_000 / u64::from(rates[kind]);
-            let most = fill.max(token);
+            let tokens = u64::from(burst * rates[kind] / rates[0]).max(1);
+            let most = (tokens * token).min(60_000_000);
             let (tokens, last) = model.entry((n, kind)).or_insert((most, now));
             *tokens = (*tokens + (now - *last)).min(most);
             *last = now;

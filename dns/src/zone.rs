@@ -33,7 +33,7 @@ mod freeze;
 mod lint;
 mod table;
 
-pub use data::{Position, Record, ZoneData};
+pub use data::{MAX_NOTICES, Position, Record, ZoneData};
 pub use edit::Edit;
 pub(crate) use edit::same_data;
 pub use error::{MAX_ERRORS, ZoneError, ZoneFault};

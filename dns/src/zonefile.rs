@@ -67,7 +67,8 @@ pub struct Loaded {
     pub zone: ZoneData,
     /// Every file that was read, the first being the zone's own: what to watch for changes.
     pub files: Vec<Arc<str>>,
-    /// What was set right by itself: differing TTLs, duplicates.
+    /// What was set right by itself: differing TTLs, duplicates. At most
+    /// [`MAX_NOTICES`](crate::zone::MAX_NOTICES).
     pub warnings: Vec<Error>,
 }
 

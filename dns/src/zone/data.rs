@@ -9,6 +9,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+/// Most notices kept of a zone: a file that is included twice would give one per record.
+pub const MAX_NOTICES: usize = 20;
+
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -82,7 +85,7 @@ impl ZoneData {
         &self.records
     }
 
-    /// What was set right by itself: worth telling, no reason to refuse.
+    /// What was set right by itself: worth telling, no reason to refuse. At most [`MAX_NOTICES`].
     pub fn notices(&self) -> &[ZoneError] {
         &self.notices
     }
@@ -133,13 +136,14 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
             lowest = lowest.min(record.ttl);
             if seen.insert(identity(&record).into_owned()) {
                 kept.push(record);
-            } else {
+            } else if notices.len() < MAX_NOTICES {
                 notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
             }
         }
         if let Some((position, place)) = uneven {
             let fault = ZoneFault::TtlMismatch { lowest };
             notices.insert(place, ZoneError { position, name: set.0, fault });
+            notices.truncate(MAX_NOTICES);
             for record in &mut kept[start..] {
                 record.ttl = lowest;
             }

@@ -298,6 +298,18 @@ fn rfc2181_5_differing_ttls_and_duplicates_are_warnings() {
 }
 
 #[test]
+fn a_file_that_is_there_twice_is_told_with_a_few_lines() {
+    let hosts: String = (0..200).map(|i| format!("h{i} A 192.0.2.1\nh{i} 5 TXT x\n")).collect();
+    let loaded = load(&format!("{HEAD}{hosts}$TTL 7\n{hosts}")).unwrap();
+    assert_eq!(loaded.zone.records().len(), 3 + 400);
+    assert_eq!(loaded.warnings.len(), dns::zone::MAX_NOTICES);
+    assert!(loaded.zone.records().iter().all(|record| record.ttl.as_secs() <= 300));
+    let h199 =
+        loaded.zone.records().iter().find(|record| record.owner.to_string() == "h199.example.");
+    assert_eq!(h199.unwrap().ttl.as_secs(), 7);
+}
+
+#[test]
 fn the_caret_stands_under_the_token() {
     let errors = load(&format!("{HEAD}www\tIN A 192.0.2.256 ; no\n")).unwrap_err();
     assert_eq!(

@@ -10,6 +10,13 @@ use tests::conformance::server;
 use tests::figures;
 use tests::scratch::Scratch;
 
+/// Cases in all, as few as would still prove something.
+const LEAST: usize = 600;
+
+/// Cases of each of the topics that servers get wrong most.
+const LEAST_OF: [(&str, usize); 4] =
+    [("wildcards", 60), ("dname", 60), ("delegations", 60), ("edns", 60)];
+
 /// Failures that are shown of each server; the first ones say what is wrong.
 const SHOWN: usize = 20;
 
@@ -26,6 +33,22 @@ fn knot_differs_only_where_the_cases_say_why() {
 #[test]
 fn nsd_differs_only_where_the_cases_say_why() {
     put_to(Product::Nsd);
+}
+
+#[test]
+fn there_are_as_many_cases_as_were_promised() {
+    let files = file::load(&server::folder());
+    let count = |of: &str| -> usize {
+        let of = files.iter().filter(|file| file.stem.starts_with(of));
+        of.map(|file| file.cases.len()).sum()
+    };
+    let all = count("");
+    figures::show(&format!("{all} cases in {} files", files.len()));
+    assert!(all >= LEAST, "{all} cases, at least {LEAST} are wanted");
+    for (topic, least) in LEAST_OF {
+        let cases = count(topic);
+        assert!(cases >= least, "{cases} cases of {topic}, at least {least} are wanted");
+    }
 }
 
 #[test]

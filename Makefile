@@ -29,6 +29,7 @@ demo: ## three regions on this machine, until ^C; ARGS="…" goes to `geoip dev 
 test: fetch ## every test, the ones with real processes included
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+	$(CARGO) test -p tests --features mutations --test mutations
 	fuzz/run 30
 
 fuzz: ## arbitrary octets, options and master files; MINUTES=10 for ten of each

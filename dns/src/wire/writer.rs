@@ -116,7 +116,8 @@ impl<'b> Writer<'b> {
         out[..2].copy_from_slice(&header.id.to_be_bytes());
         out[HEADER_LEN..at].copy_from_slice(question_wire);
         if mutated!(CaseIsLost) {
-            out[HEADER_LEN..at].make_ascii_lowercase();
+            let name = question.map_or(0, |question| question.name.wire_len());
+            out[HEADER_LEN..HEADER_LEN + name].make_ascii_lowercase();
         }
         Ok(Writer {
             out,

@@ -48,11 +48,11 @@ pub struct Texts {
     texts: HashMap<String, Text>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Text {
     octets: Vec<u8>,
-    /// The same to be shown; made when first needed, and shared by all problems.
-    source: Option<Source>,
+    /// Where each line starts; made when first needed.
+    lines: Option<Vec<usize>>,
 }
 
 impl MasterFile {
@@ -103,23 +103,33 @@ impl MasterFile {
 impl Texts {
     /// Says something about a place in one of the texts.
     pub fn problem(&mut self, position: &Position, message: &str, help: Option<&str>) -> Problem {
-        let nothing = || Text { octets: Vec::new(), source: None };
-        let text = self.texts.entry(position.file.to_string()).or_insert_with(nothing);
-        let source = text.source.get_or_insert_with(|| {
-            Source::file(&position.file, &String::from_utf8_lossy(&text.octets))
-        });
-        // Positions count octets; a text that is not UTF-8 is shown with replacements, and
-        // shifted behind them.
-        let shown = source.text();
-        let lines = shown.split_inclusive('\n').take(position.line as usize - 1);
-        let start = lines.map(str::len).sum::<usize>() + position.column as usize - 1;
-        let start = start.min(shown.len());
-        let end = (start + position.length as usize).min(shown.len());
-        source.error(start..end, message, help)
+        let text = self.texts.entry(position.file.to_string()).or_default();
+        let [line, column] = [position.line, position.column].map(|n| (n as usize).max(1) - 1);
+        let first = line.saturating_sub(1);
+        let [before, start, after] = [first, line, line + 2].map(|line| text.start_of(line));
+        // Octets are shown as characters, and counted as what they are shown as.
+        let shown = |from: usize, to: usize| String::from_utf8_lossy(&text.octets[from..to]);
+        let at = (start + column).min(after);
+        let end = (at + position.length as usize).min(after);
+        let (at, end) = (shown(before, at).len(), shown(before, end).len());
+        let lines = Source::excerpt(&position.file, &shown(before, after), first + 1);
+        lines.error(at..end, message, help)
     }
 
     fn keep(&mut self, name: &str, octets: Vec<u8>) {
-        self.texts.insert(name.to_owned(), Text { octets, source: None });
+        self.texts.insert(name.to_owned(), Text { octets, lines: None });
+    }
+}
+
+impl Text {
+    /// Where line `line`, counted from 0, starts; the end of the text if it has fewer.
+    fn start_of(&mut self, line: usize) -> usize {
+        let octets = &self.octets;
+        let lines = self.lines.get_or_insert_with(|| {
+            let ends = octets.iter().enumerate().filter(|(_, octet)| **octet == b'\n');
+            std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect()
+        });
+        lines.get(line).copied().unwrap_or(octets.len())
     }
 }
 
@@ -206,6 +216,21 @@ mod tests {
         let place = problems[0].position().map(|at| (at.line, at.column));
         assert_eq!(place, Some((2, 5)), "{problems:?}");
         assert!(problems[0].to_string().contains("zone/hosts:2:5: "), "{}", problems[0]);
+    }
+
+    #[test]
+    fn a_mistake_far_down_is_shown_with_its_neighbours_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let many: String = (0..5_000).map(|i| format!("h{i} A 192.0.2.1\n")).collect();
+        let text = format!("{HEAD}{many}; b\u{e9}fore\nx \"\u{e9}\" A\n; after\n; unseen\n");
+        let (read, _) = parse(folder.path(), &text);
+        let problems = read.unwrap_err();
+        assert_eq!(problems[0].position().map(|at| at.line), Some(5_006), "{problems:?}");
+        let report = daemon::config::ConfigError { errors: problems }.report();
+        for line in ["5005 | ; b\u{e9}fore\n", "5006 | x \"\u{e9}\" A\n", "5007 | ; after\n"] {
+            assert!(report.contains(line), "{report}");
+        }
+        assert!(!report.contains("unseen") && !report.contains("h4999"), "{report}");
     }
 
     #[test]

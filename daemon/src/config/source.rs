@@ -27,6 +27,8 @@ struct Part {
     name: String,
     /// Where `text` begins in the source's offsets.
     start: usize,
+    /// The number of the text's first line.
+    first_line: usize,
     text: String,
 }
 
@@ -59,8 +61,14 @@ pub struct ConfigError {
 impl Source {
     /// A source that is one file.
     pub fn file(name: &str, text: &str) -> Self {
-        let part = Part { name: name.to_owned(), start: 0, text: text.to_owned() };
-        Self { parts: vec![Arc::new(part)] }
+        Self::excerpt(name, text, 1)
+    }
+
+    /// A source that is some lines of a file, of which the first is the file's `first_line`th: for
+    /// files too large to be held, and searched, by each problem.
+    pub fn excerpt(name: &str, text: &str, first_line: usize) -> Self {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Self { parts: vec![Arc::new(Part { name, start: 0, first_line, text })] }
     }
 
     /// The file's name, as given.
@@ -99,7 +107,7 @@ impl Source {
         let last = &self.parts[self.parts.len() - 1];
         let start = last.start + last.text.len() + 1; // the end of one is not the start of the next
         let (name, text) = (name.to_owned(), text.to_owned());
-        self.parts.push(Arc::new(Part { name, start, text }));
+        self.parts.push(Arc::new(Part { name, start, first_line: 1, text }));
         start
     }
 
@@ -169,7 +177,8 @@ impl Problem {
 
     fn longest_line_near(&self) -> usize {
         let line = self.position().map_or(1, |position| position.line);
-        let near = self.part.text.lines().skip(line.saturating_sub(2)).take(3);
+        let within = line + 1 - self.part.first_line;
+        let near = self.part.text.lines().skip(within.saturating_sub(2)).take(3);
         near.map(str::len).max().unwrap_or(0)
     }
 }
@@ -247,7 +256,7 @@ impl Part {
         let before = &self.text[..floor_char(&self.text, offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Position {
-            line: before.matches('\n').count() + 1,
+            line: before.matches('\n').count() + self.first_line,
             column: before[line_start..].chars().count() + 1,
         }
     }
@@ -270,7 +279,7 @@ impl SourceCode for Part {
             self.name.clone(),
             found.data(),
             *found.span(),
-            found.line(),
+            found.line() + self.first_line - 1,
             column,
             found.line_count(),
         )))
@@ -279,7 +288,7 @@ impl SourceCode for Part {
 
 /// A file that could not be read.
 pub(super) fn unreadable(name: &str, why: &str) -> Problem {
-    let part = Part { name: name.to_owned(), start: 0, text: String::new() };
+    let part = Part { name: name.to_owned(), start: 0, first_line: 1, text: String::new() };
     let help = "name the configuration with --config FILE".to_owned();
     let message = format!("cannot read the configuration: {why}");
     Problem { part: Arc::new(part), span: None, message, help: Some(help) }

@@ -124,10 +124,11 @@ fn pack(mut centimetres: u64) -> u8 {
     (centimetres as u8) << 4 | power
 }
 
-/// Version 0, with sizes that have one digit and angles on the globe.
+/// Version 0, with sizes that have one digit, or none and no power, and angles on the globe.
 pub(super) fn len(octets: &[u8]) -> Option<usize> {
     let (&[version, a, b, c, ref numbers @ ..], _) = octets.split_first_chunk::<LENGTH>()?;
-    let sizes = [a, b, c].iter().all(|size| size >> 4 <= 9 && size & 0xf <= 9);
+    let sizes =
+        [a, b, c].iter().all(|size| matches!((size >> 4, size & 0xf), (0, 0) | (1..=9, 0..=9)));
     let [latitude, longitude, _] = words(numbers);
     let on_globe = |number: u32, most: u32| number.abs_diff(ZERO) <= most * DEGREE;
     let well_formed = version == 0 && sizes && on_globe(latitude, 90) && on_globe(longitude, 180);

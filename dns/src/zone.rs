@@ -30,14 +30,15 @@ mod edit;
 mod emit;
 mod error;
 mod freeze;
+mod identity;
 mod lint;
 mod table;
 
 pub use data::{MAX_NOTICES, Position, Record, ZoneData};
 pub use edit::Edit;
-pub(crate) use edit::same_data;
 pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
 pub use freeze::{ServiceId, ServiceNode};
+pub(crate) use identity::same_data;
 pub use lint::{Doubt, Lint, MAX_LINTS, lint};
 pub(crate) use table::{Kind, Node, NodeId, Slot};
 pub use table::{Zone, ZoneId, Zones};

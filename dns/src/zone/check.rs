@@ -4,8 +4,9 @@
 //! top: one pass that remembers the last delegation and the last DNAME sees all that is hidden.
 
 use super::Record;
-use super::data::{Soa, identity};
+use super::data::Soa;
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
+use super::identity::same_data;
 use crate::name::Name;
 use crate::rdata;
 use crate::rr::Rtype;
@@ -93,7 +94,7 @@ impl<'a> Checks<'a> {
         let cname = has(Rtype::CNAME);
         for record in records {
             let first = records.partition_point(|other| other.rtype < record.rtype);
-            let second = || identity(&records[first]) != identity(record);
+            let second = || !same_data(record.rtype, &records[first].rdata, &record.rdata);
             let fault = match record.rtype {
                 Rtype::SOA if !at_apex => ZoneFault::SoaBelowApex,
                 Rtype::SOA if second() => ZoneFault::SecondSoa,

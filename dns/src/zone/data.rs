@@ -2,9 +2,9 @@
 
 use super::check;
 use super::error::{ZoneError, ZoneFault};
+use super::identity::identity;
 use crate::name::{Name, NameRef};
 use crate::rr::{Rtype, Ttl};
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -125,7 +125,7 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
         let mut lowest = first.ttl;
         let mut uneven = None;
         seen.clear();
-        seen.insert(identity(&first).into_owned());
+        seen.insert(identity(first.rtype, &first.rdata).into_owned());
         kept.push(first);
         while let Some(record) =
             rest.next_if(|next| (&next.owner, next.rtype, covered(next)) == (&set.0, set.1, set.2))
@@ -134,7 +134,7 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
                 uneven = Some((record.position.clone(), notices.len()));
             }
             lowest = lowest.min(record.ttl);
-            if seen.insert(identity(&record).into_owned()) {
+            if seen.insert(identity(record.rtype, &record.rdata).into_owned()) {
                 kept.push(record);
             } else if notices.len() < MAX_NOTICES {
                 notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
@@ -150,17 +150,6 @@ fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
         }
     }
     kept
-}
-
-/// What makes two records of a set one (RFC 2181 §5): the data, and names compare without case
-/// where the data is nothing but a name.
-pub(super) fn identity(record: &Record) -> Cow<'_, [u8]> {
-    match record.rtype {
-        Rtype::NS | Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
-            Cow::Owned(record.rdata.to_ascii_lowercase())
-        }
-        _ => Cow::Borrowed(&record.rdata),
-    }
 }
 
 /// The numbers of a SOA record (RFC 1035 §3.3.13).

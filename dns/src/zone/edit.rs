@@ -10,8 +10,9 @@
 
 use super::check;
 use super::data::{Soa, covered};
+use super::identity::same_data;
 use super::{Record, ZoneData};
-use crate::name::{Name, NameRef};
+use crate::name::Name;
 use crate::rr::Rtype;
 use crate::update::{Change, Changes, Fault};
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,49 +231,6 @@ fn contains(records: &[Record], record: &Record) -> bool {
     })
 }
 
-/// Whether two RDATA of a type are one record (RFC 2136 §1.1.1): names compare without case.
-pub(crate) fn same_data(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
-    const RP: Rtype = Rtype(17);
-    const AFSDB: Rtype = Rtype(18);
-    const RT: Rtype = Rtype(21);
-    const KX: Rtype = Rtype(36);
-    let before_names = match rtype {
-        Rtype::NS
-        | Rtype::CNAME
-        | Rtype::DNAME
-        | Rtype::PTR
-        | Rtype::MINFO
-        | Rtype::MD
-        | Rtype::MF
-        | Rtype::MB
-        | Rtype::MG
-        | Rtype::MR
-        | RP => 0,
-        Rtype::MX | AFSDB | RT | KX => 2,
-        Rtype::SRV => 6,
-        // Two names, then numbers.
-        Rtype::SOA => return same_soa(a, b),
-        _ => return a == b,
-    };
-    match (a.split_at_checked(before_names), b.split_at_checked(before_names)) {
-        (Some((a, names)), Some((b, others))) => a == b && names.eq_ignore_ascii_case(others),
-        _ => a == b,
-    }
-}
-
-fn same_soa(a: &[u8], b: &[u8]) -> bool {
-    let names = |rdata: &[u8]| -> Option<usize> {
-        let first = NameRef::parse(rdata).ok()?.wire_len();
-        Some(first + NameRef::parse(&rdata[first..]).ok()?.wire_len())
-    };
-    match (names(a), names(b)) {
-        (Some(at), Some(other)) if at == other => {
-            a[..at].eq_ignore_ascii_case(&b[..at]) && a[at..] == b[at..]
-        }
-        _ => a == b,
-    }
-}
-
 /// Whether serial `a` is after `b` (RFC 1982 §3.2); of two that are half the circle apart neither
 /// is.
 fn is_after(a: u32, b: u32) -> bool {
@@ -296,16 +254,5 @@ mod tests {
             !is_after(5, 5) && !is_after(0, 1) && !is_after(1 << 31, 0) && !is_after(0, 1 << 31)
         );
         assert_eq!((next_serial(7), next_serial(u32::MAX)), (8, 1));
-    }
-
-    #[test]
-    fn rfc2136_1_1_1_names_in_data_have_no_case() {
-        assert!(same_data(Rtype::MX, b"\0\x41\x01a\0", b"\0\x41\x01A\0"));
-        assert!(!same_data(Rtype::MX, b"\0\x41\x01a\0", b"\0\x61\x01a\0"), "preference 65 and 97");
-        assert!(!same_data(Rtype::TXT, b"\x01a", b"\x01A"));
-        let soa =
-            |name: &[u8], serial: u8| [name, b"\0\0", &[0, 0, 0, serial], &[b'a'; 16]].concat();
-        assert!(same_data(Rtype::SOA, &soa(b"\x01a", 1), &soa(b"\x01A", 1)));
-        assert!(!same_data(Rtype::SOA, &soa(b"\x01a", 1), &soa(b"\x01a", 2)));
     }
 }

@@ -86,6 +86,8 @@ pub enum Reply {
 pub struct Worker {
     random: Random,
     counters: Arc<Counters>,
+    /// Whether what it answers was counted before, when it was deferred.
+    deferred: bool,
 }
 
 impl Worker {
@@ -96,7 +98,17 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        Self { random, counters }
+        Self { random, counters, deferred: false }
+    }
+
+    /// A worker for what others have deferred, and counted.
+    pub fn of_deferred(counters: Arc<Counters>) -> Self {
+        Self { deferred: true, ..Self::new(counters) }
+    }
+
+    /// A reply was made elsewhere.
+    pub fn responded(&self, rcode: Rcode) {
+        self.counters.responded(rcode.0);
     }
 
     /// The transport could not send an answer.
@@ -142,10 +154,12 @@ pub fn answer_or_servfail(
 ///
 /// `out` must hold at least 512 octets, and 65,535 for a transport without truncation.
 pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &mut [u8]) -> Reply {
-    worker.counters.count(match query.transport {
-        Transport::Udp => Event::Udp,
-        Transport::Tcp { .. } => Event::Tcp,
-    });
+    if !worker.deferred {
+        worker.counters.count(match query.transport {
+            Transport::Udp => Event::Udp,
+            Transport::Tcp { .. } => Event::Tcp,
+        });
+    }
     let guard = &*snapshot.inputs.guard;
     let permission = guard.access.verdict(query.peer.ip());
     if permission == Permission::Drop {

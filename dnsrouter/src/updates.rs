@@ -197,6 +197,22 @@ impl Permission {
         Ok(())
     }
 
+    /// Whether everything at this name may be changed, where records of these types stand.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Name`], [`Denied::Type`].
+    pub fn touches_all(
+        &self,
+        name: &Name,
+        types: impl IntoIterator<Item = Rtype>,
+    ) -> Result<(), Denied> {
+        if !self.names.is_empty() && !self.names.iter().any(|top| name.is_subdomain_of(top)) {
+            return Err(Denied::Name(name.clone()));
+        }
+        types.into_iter().try_for_each(|rtype| self.touches(name, rtype))
+    }
+
     /// Whether records of this type may be changed at this name.
     ///
     /// # Errors

@@ -24,9 +24,15 @@ pub struct Edit {
     names: BTreeMap<Name, Vec<Record>>,
     removed: Vec<Record>,
     added: Vec<Record>,
+    serial: u32,
 }
 
 impl Edit {
+    /// The zone's serial once it is made.
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
     /// The records that go, the SOA record among them: always the first.
     pub fn removed(&self) -> &[Record] {
         &self.removed
@@ -73,7 +79,7 @@ impl ZoneData {
         if names.is_empty() {
             return Ok(None);
         }
-        self.move_serial(&mut names);
+        let serial = self.move_serial(&mut names);
         self.check(&names)?;
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for (name, content) in &names {
@@ -85,7 +91,7 @@ impl ZoneData {
         for records in [&mut removed, &mut added] {
             records.sort_by_key(|record| record.rtype != Rtype::SOA);
         }
-        Ok(Some(Edit { names, removed, added }))
+        Ok(Some(Edit { names, removed, added, serial }))
     }
 
     /// Makes the change. `edit` must be of this zone as it is now.
@@ -161,20 +167,23 @@ impl ZoneData {
         Ok(())
     }
 
-    /// The next serial, unless the changes brought a SOA record of their own.
-    fn move_serial(&self, names: &mut BTreeMap<Name, Vec<Record>>) {
+    /// Moves on to the next serial, unless the changes brought a SOA record of their own; says
+    /// which it is.
+    fn move_serial(&self, names: &mut BTreeMap<Name, Vec<Record>>) -> u32 {
+        let present = self.serial();
         let content =
             names.entry(self.apex.clone()).or_insert_with(|| self.at(&self.apex).to_vec());
-        let Some(soa) = content.iter_mut().find(|record| record.rtype == Rtype::SOA) else {
-            return;
-        };
-        if Soa::parse(&soa.rdata).is_some_and(|new| new.serial != self.serial()) {
-            return;
+        let soa = content.iter_mut().find(|record| record.rtype == Rtype::SOA);
+        // A SOA record that is none is found by the checks.
+        let parsed = soa.and_then(|soa| Some((Soa::parse(&soa.rdata)?.serial, soa)));
+        let Some((serial, soa)) = parsed else { return present };
+        if serial != present {
+            return serial;
         }
-        // The last five numbers are four octets each, the serial the first of them.
-        if let Some(at) = soa.rdata.len().checked_sub(20) {
-            soa.rdata[at..at + 4].copy_from_slice(&next_serial(self.serial()).to_be_bytes());
-        }
+        // The last five numbers have four octets each, and the serial is the first of them.
+        let (next, at) = (next_serial(present), soa.rdata.len() - 20);
+        soa.rdata[at..at + 4].copy_from_slice(&next.to_be_bytes());
+        next
     }
 
     /// Checks everything that the new content of `names` can have made wrong.

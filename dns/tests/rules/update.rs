@@ -99,6 +99,7 @@ fn update(zone: &mut ZoneData, lines: &[&str]) -> Result<bool, Fault> {
     let Some(edit) = zone.edit(&changes)? else { return Ok(false) };
     let before = zone.records().len();
     zone.apply(&edit);
+    assert_eq!(zone.serial(), edit.serial());
     assert_eq!(before + edit.added().len() - edit.removed().len(), zone.records().len());
     let again = ZoneData::new(zone.apex().clone(), zone.records().to_vec()).unwrap();
     assert_eq!(again.records(), zone.records(), "sorted, and without duplicates");

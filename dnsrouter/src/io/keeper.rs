@@ -4,6 +4,7 @@
 //! monitor in the order they come, a burst of them makes one new snapshot, and inputs and verdicts
 //! never cross. What it publishes it also keeps on disk, a moment later and only the newest.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -50,7 +51,7 @@ pub struct Shared {
 #[derive(Debug, Default)]
 struct Alarms {
     derived: BTreeSet<String>,
-    raised: BTreeSet<&'static str>,
+    raised: BTreeSet<Cow<'static, str>>,
 }
 
 impl Shared {
@@ -79,19 +80,19 @@ impl Shared {
     /// What is wrong at the moment, in words.
     pub fn alarms(&self) -> Vec<String> {
         let alarms = self.lock_alarms();
-        let raised = alarms.raised.iter().map(|alarm| (*alarm).to_owned());
+        let raised = alarms.raised.iter().map(|alarm| alarm.clone().into_owned());
         alarms.derived.iter().cloned().chain(raised).collect()
     }
 
     /// Raises an alarm until [`Self::clear_alarm`].
-    pub fn raise_alarm(&self, alarm: &'static str) {
+    pub fn raise_alarm(&self, alarm: impl Into<Cow<'static, str>>) {
         let mut alarms = self.lock_alarms();
-        alarms.raised.insert(alarm);
+        alarms.raised.insert(alarm.into());
         alarms.measure();
     }
 
     /// Ends an alarm.
-    pub fn clear_alarm(&self, alarm: &'static str) {
+    pub fn clear_alarm(&self, alarm: &str) {
         let mut alarms = self.lock_alarms();
         alarms.raised.remove(alarm);
         alarms.measure();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,22 +14,23 @@ use dns::name::Name;
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, Zones};
 use geo::{Ranking, Table};
-use zonefiles::MasterFile;
 
-use crate::config::{Config, SecretSource};
+use crate::config::Config;
 use crate::guard::Guard;
-use crate::keyfile::KeyFile;
+use crate::mould::{Frozen, Mould};
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::{Policy, TargetId};
 use crate::service::{Alias, Target};
-use crate::updates::{Key, Updates};
+use crate::updates::Updates;
 
-/// A key's file is a few lines.
-const MAX_KEY_FILE: u64 = 64 << 10;
-/// Half of HMAC-SHA256's output: shorter secrets are warned of (RFC 2104 §3 wants the whole).
-const SHORT_SECRET: usize = 16;
+use super::dynamic::Kept;
+
+pub use zones::Dynamic;
+pub(crate) use zones::outdated;
 
 mod guard;
+mod keys;
+mod zones;
 
 /// Everything that was read, checked and compiled.
 pub struct Loaded {
@@ -41,6 +42,8 @@ pub struct Loaded {
     updates: Arc<Updates>,
     fingerprint: u64,
     guard: Arc<Guard>,
+    mould: Option<Mould>,
+    dynamic: Vec<Dynamic>,
 }
 
 impl Loaded {
@@ -55,6 +58,31 @@ impl Loaded {
             fingerprint: self.fingerprint,
             guard: Arc::clone(&self.guard),
         }
+    }
+
+    /// The zones that updates may change.
+    pub fn dynamic(&self) -> &[Dynamic] {
+        &self.dynamic
+    }
+
+    /// What was frozen, for whoever changes it; none if there are no such zones.
+    pub fn mould(&self) -> Option<&Mould> {
+        self.mould.as_ref()
+    }
+
+    /// Takes these zones in the place of those that were read.
+    ///
+    /// # Errors
+    ///
+    /// What goes wrong between them and the services; nothing changed.
+    pub fn recast(&mut self, mould: Mould) -> Result<(), ConfigError> {
+        let frozen = mould.freeze().map_err(|errors| ConfigError {
+            errors: errors.iter().map(|error| zones::problem(&self.config, error)).collect(),
+        })?;
+        self.zones = Arc::new(frozen.zones);
+        self.fingerprint = frozen.fingerprint;
+        self.mould = Some(mould);
+        Ok(())
     }
 
     /// One line for people.
@@ -80,6 +108,8 @@ pub struct Loader {
     hash_key: Option<[u64; 2]>,
     table: Option<(TableKey, Arc<Table>, String)>,
     kept: guard::Kept,
+    /// Zones that updates have changed, as they are in memory; others are read from their journals.
+    held: HashMap<Name, Kept>,
     /// What the last load looked at, each as it was just before it was read.
     read: Vec<(PathBuf, Option<Stamp>)>,
 }
@@ -116,8 +146,16 @@ impl Loader {
         let mut config = Config::load(file, flags)?;
         let mut problems = Vec::new();
         let keys = self.keys(&mut config, &mut problems);
-        let zones = self.zones(&config, &mut problems);
+        let (zones, dynamic) = self.zones(&mut config, &mut problems);
         let table = self.table(&config, &mut problems);
+        let rest = fingerprint(&config, table.as_ref().map(|(table, _)| &**table));
+        // With a zone missing, services in it would be reported as outside every zone.
+        let nodes = if problems.is_empty() { service_nodes(&config) } else { Vec::new() };
+        let mould = Mould::new(zones, nodes, self.hash_key(), rest);
+        let Frozen { zones, fingerprint } = mould.freeze().unwrap_or_else(|errors| {
+            problems.extend(errors.iter().map(|error| zones::problem(&config, error)));
+            Frozen { zones: Zones::empty(), fingerprint: 0 }
+        });
         let guard = self.guard(&config, &zones, &mut problems);
         ConfigError::check(problems)?;
         // Without a table or a guard there was a problem.
@@ -132,15 +170,21 @@ impl Loader {
             table,
             description,
         };
-        let fingerprint = fingerprint(&zones, &config, &geo.table);
         let (zones, geo) = (Arc::new(zones), Arc::new(geo));
         let guard = Arc::new(guard);
-        let dynamic = config.zones.iter().filter_map(|zone| {
+        let permissions = config.zones.iter().filter_map(|zone| {
             let permission = zone.update.as_ref()?;
             Some((zone.name.clone(), permission.clone()))
         });
-        let updates = Arc::new(Updates::new(keys, dynamic));
-        Ok(Loaded { config, zones, services, geo, updates, fingerprint, guard })
+        let updates = Arc::new(Updates::new(keys, permissions));
+        // Without zones that can change, nobody needs every record a second time.
+        let mould = if dynamic.is_empty() { None } else { Some(mould) };
+        Ok(Loaded { config, zones, services, geo, updates, fingerprint, guard, mould, dynamic })
+    }
+
+    /// What later loads take zones from that updates have changed, before their journals.
+    pub fn hold(&mut self, zones: HashMap<Name, Kept>) {
+        self.held = zones;
     }
 
     /// Every file that the last load looked at, also when it failed: to be watched.
@@ -157,78 +201,11 @@ impl Loader {
         self.read.push((file.to_owned(), stamp(file).ok()));
     }
 
-    fn zones(&mut self, config: &Config, problems: &mut Vec<Problem>) -> Zones {
-        let mut data = Vec::with_capacity(config.zones.len());
-        for zone in &config.zones {
-            self.about_to_read(&zone.file);
-            match MasterFile::open(&zone.file) {
-                Ok(file) => match file.parse(&zone.name, &mut |path| self.about_to_read(path)) {
-                    Ok(read) => {
-                        for warning in &read.loaded.warnings {
-                            tracing::warn!(place = %warning.position, "{}", warning.message);
-                        }
-                        data.push(read.loaded.zone);
-                    }
-                    Err(wrong) => problems.extend(wrong),
-                },
-                Err(unreadable) => {
-                    let message = format!("{}: {unreadable}", zone.file.display());
-                    problems.push(config.source.error(zone.span.clone(), message, None));
-                }
-            }
-        }
-        let nodes = service_nodes(config);
-        let key = *self.hash_key.get_or_insert_with(|| {
+    fn hash_key(&mut self) -> [u64; 2] {
+        *self.hash_key.get_or_insert_with(|| {
             let random = || getrandom::u64().unwrap_or(0);
             [random(), random()]
-        });
-        // With a zone missing, services in it would be reported as outside every zone.
-        let nodes = if problems.is_empty() { &nodes[..] } else { &[] };
-        Zones::freeze(&data, nodes, key).unwrap_or_else(|errors| {
-            for error in errors {
-                let services = config.services.iter().map(|(service, at)| (&service.name, at));
-                let aliases = config.aliases.iter().map(|(alias, at)| (&alias.name, at));
-                let named = services.chain(aliases).find(|(name, _)| **name == error.name);
-                let span = named.map_or(0..0, |(_, span)| span.clone());
-                let message = format!("{}: {}", error.name, error.fault);
-                problems.push(config.source.error(span, message, error.fault.help()));
-            }
-            Zones::empty()
         })
-    }
-
-    /// The keys, with their secrets from the files that hold them.
-    fn keys(&mut self, config: &mut Config, problems: &mut Vec<Problem>) -> Vec<Key> {
-        let mut warnings = Vec::new();
-        let mut keys = Vec::with_capacity(config.keys.len());
-        for key in &config.keys {
-            let read = match &key.secret {
-                SecretSource::Given(secret) => {
-                    Ok(KeyFile { name: None, algorithm: None, secret: secret.clone() })
-                }
-                SecretSource::File(path) => {
-                    self.about_to_read(path);
-                    read_key(path, &mut warnings)
-                }
-            };
-            match read.and_then(|file| key.complete(file)) {
-                Ok(key) => {
-                    if key.secret.len() < SHORT_SECRET {
-                        warnings.push(format!(
-                            "key {}: a secret of {} octets can be guessed; use {SHORT_SECRET} or more",
-                            key.name,
-                            key.secret.len()
-                        ));
-                    }
-                    keys.push(key);
-                }
-                Err(message) => {
-                    problems.push(config.source.error(key.span.clone(), message, None));
-                }
-            }
-        }
-        config.warnings.append(&mut warnings);
-        keys
     }
 
     fn table(
@@ -262,25 +239,6 @@ impl Loader {
             }
         }
     }
-}
-
-/// Reads the file of a key; its text is shown nowhere.
-fn read_key(path: &Path, warnings: &mut Vec<String>) -> Result<KeyFile, String> {
-    let of_file = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let mut file = fs::File::open(path).map_err(|error| of_file(&error))?;
-    let meta = file.metadata().map_err(|error| of_file(&error))?;
-    if meta.len() > MAX_KEY_FILE {
-        return Err(of_file(&format_args!("{} bytes; the limit is {MAX_KEY_FILE}", meta.len())));
-    }
-    if meta.mode() & 0o007 != 0 {
-        warnings.push(format!(
-            "{}: everybody on this machine can read or write this key; chmod 600",
-            path.display()
-        ));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| of_file(&error))?;
-    KeyFile::parse(&text).map_err(|error| of_file(&error))
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
@@ -336,12 +294,11 @@ fn compile(config: &Config) -> plan::Services {
     plan::Services { services, aliases, locations, targets: targets.into() }
 }
 
-/// Of everything people wrote; hash keys and file names leave no trace in it.
-fn fingerprint(zones: &Zones, config: &Config, table: &Table) -> u64 {
+/// Of everything people wrote but zones; hash keys and file names leave no trace in it.
+fn fingerprint(config: &Config, table: Option<&Table>) -> u64 {
     use std::hash::Hasher;
     let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write_u64(zones.fingerprint());
-    hasher.write_u64(table.fingerprint());
+    hasher.write_u64(table.map_or(0, Table::fingerprint));
     for (service, _) in &config.services {
         hasher.write(format!("{service:?}").as_bytes());
     }

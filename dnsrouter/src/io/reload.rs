@@ -13,13 +13,13 @@ use std::sync::Arc;
 use daemon::config::ConfigError;
 use daemon::reload::{Trigger, Watch, WatchError};
 use daemon::tls::{Reloaded, Tls};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Fixed, Probe};
-use crate::plan::Generation;
 
-use super::keeper::{Apply, Shared};
+use super::dynamic::Store;
+use super::keeper::Shared;
 use super::load::{Loaded, Loader};
 
 /// A file that changes while it is read is read again, but not for ever.
@@ -48,7 +48,7 @@ pub struct Reloader {
     watch: Watch,
     tls: Option<Arc<Tls>>,
     fixed: Fixed,
-    inputs: mpsc::Sender<Apply>,
+    store: Arc<Mutex<Store>>,
     settings: watch::Sender<Probe>,
     shared: Shared,
 }
@@ -64,13 +64,13 @@ impl Reloader {
         loader: Loader,
         loaded: &Loaded,
         tls: Option<Arc<Tls>>,
-        inputs: mpsc::Sender<Apply>,
+        store: Arc<Mutex<Store>>,
         settings: watch::Sender<Probe>,
         shared: &Shared,
     ) -> Result<Self, WatchError> {
         let watch = Watch::new(watched(&loader, tls.as_deref()))?;
         let (fixed, shared) = (loaded.config.fixed(), shared.clone());
-        Ok(Self { origin, loader: Some(loader), watch, tls, fixed, inputs, settings, shared })
+        Ok(Self { origin, loader: Some(loader), watch, tls, fixed, store, settings, shared })
     }
 
     /// Reloads until told to stop.
@@ -127,13 +127,14 @@ impl Reloader {
             loaded = self.load().await;
         }
         match loaded {
-            Ok(loaded) => self.apply(&loaded).await,
+            Ok(loaded) => self.apply(loaded).await,
             Err(report) => self.rejected(&report),
         }
     }
 
     async fn load(&mut self) -> Result<Loaded, String> {
         let mut loader = self.loader.take().unwrap_or_default();
+        loader.hold(self.store.lock().await.kept());
         let (origin, fixed) = (self.origin.clone(), self.fixed.clone());
         let loading = tokio::task::spawn_blocking(move || {
             let loaded = loader.load(&origin.file, &origin.flags).and_then(|loaded| {
@@ -151,25 +152,33 @@ impl Reloader {
         }
     }
 
-    async fn apply(&self, loaded: &Loaded) {
+    /// From here on until it is published no update is carried out, so that none is lost.
+    async fn apply(&self, mut loaded: Loaded) {
         for warning in &loaded.config.warnings {
             tracing::warn!("{warning}");
         }
-        let Generation(applied) = self.shared.plan.load().inputs.generation;
-        let (done, applied_or_refused) = oneshot::channel();
-        let inputs = loaded.inputs(Generation(applied.saturating_add(1)));
-        let thresholds = loaded.config.probe.thresholds;
-        let sent = self.inputs.send(Apply { inputs, thresholds, done }).await;
-        match (sent, applied_or_refused.await) {
-            (Ok(()), Ok(Ok(()))) => {
+        let mut store = Arc::clone(&self.store).lock_owned().await;
+        let adopting = tokio::task::spawn_blocking(move || {
+            let adopted = store.adopt(&mut loaded);
+            (store, loaded, adopted)
+        });
+        let (mut store, loaded, adopted) = match adopting.await {
+            Ok(done) => done,
+            Err(panicked) => return self.rejected(&format!("adopting panicked: {panicked}")),
+        };
+        let published = match adopted {
+            Ok(()) => store.publish_loaded(&loaded).await,
+            Err(not_adopted) => Err(not_adopted),
+        };
+        match published {
+            Ok(()) => {
                 self.settings.send_replace(loaded.config.probe);
                 metrics::counter!("dnsrouter_config_reloads_total", "result" => "applied")
                     .increment(1);
                 self.shared.clear_alarm(REJECTED);
                 tracing::info!("reloaded: {}", loaded.summary());
             }
-            (Ok(()), Ok(Err(refused))) => self.rejected(&refused.to_string()),
-            _ => self.rejected("the plan's keeper is gone"),
+            Err(not_adopted) => self.rejected(&not_adopted.to_string()),
         }
     }
 

@@ -27,13 +27,14 @@ use crate::config::Config;
 use crate::counters::Registry;
 use crate::plan::Generation;
 
-use super::deferred::Deferred;
-use super::keeper::{Keeper, MAX_WAITING, Shared};
+use super::deferred::{Deferred, Job};
+use super::dynamic::Store;
+use super::keeper::{Apply, Keeper, MAX_WAITING, Shared};
 use super::load::{Loaded, Loader};
 use super::probe::Prober;
 use super::reload::{Origin, Reloader};
 use super::sockets::{Passed, Sockets};
-use super::{control, keeper, state, tcp, udp};
+use super::{control, dynamic, keeper, state, tcp, udp};
 
 /// How long running answers may take when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -144,9 +145,14 @@ impl Node {
         let now = SystemTime::now();
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
-        let (deferred, _jobs) = Deferred::new();
+        let (deferred, jobs) = Deferred::new();
+        let (inputs, given) = mpsc::channel(1);
+        let store = Store::new(loaded, inputs, shared.clone())?;
+        let store = Arc::new(tokio::sync::Mutex::new(store));
+        node.deferred(&shared, jobs, &store);
         node.dns(&sockets, config, &shared, &deferred, tcp_runtime.handle())?;
-        node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), (loader, origin))?;
+        let reloading = Reloading { loader, origin, store, given };
+        node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), reloading)?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
         node.admin(&sockets, &shared, metrics)?;
         if let (Some(tls), Some((files, _))) = (tls, &config.tls) {
@@ -174,6 +180,15 @@ impl Node {
             }
         }
     }
+}
+
+/// What a reload goes through.
+struct Reloading {
+    loader: Loader,
+    origin: Origin,
+    store: Arc<tokio::sync::Mutex<Store>>,
+    /// Plans for the keeper.
+    given: mpsc::Receiver<Apply>,
 }
 
 /// Puts tasks under the supervisor.
@@ -227,6 +242,36 @@ impl Wiring {
         Ok(())
     }
 
+    /// Updates, and what bears a signature.
+    fn deferred(
+        &mut self,
+        shared: &Shared,
+        jobs: mpsc::Receiver<Job>,
+        store: &Arc<tokio::sync::Mutex<Store>>,
+    ) {
+        let plan = Arc::clone(&shared.plan);
+        let (server, updater) = dynamic::new(plan, &self.registry, Arc::clone(store));
+        let server = Arc::new(tokio::sync::Mutex::new((server, jobs)));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("signed messages", move || {
+            let (server, stop) = (Arc::clone(&server), stop.clone());
+            async move {
+                let (server, jobs) = &mut *server.lock().await;
+                server.run(jobs, &stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        let updater = Arc::new(tokio::sync::Mutex::new(updater));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("updates", move || {
+            let (updater, stop) = (Arc::clone(&updater), stop.clone());
+            async move {
+                updater.lock().await.run(&stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+    }
+
     fn keep_and_probe(
         &mut self,
         loaded: &Loaded,
@@ -234,10 +279,10 @@ impl Wiring {
         kept: state::State,
         shared: &Shared,
         tls: Option<Arc<Tls>>,
-        (loader, origin): (Loader, Origin),
+        reloading: Reloading,
     ) -> Result<()> {
+        let Reloading { loader, origin, store, given } = reloading;
         let (reports, reported) = mpsc::channel(MAX_WAITING);
-        let (inputs, given) = mpsc::channel(1);
         let (targets, wanted) = watch::channel(Arc::from([]));
         let (settings, probe_settings) = watch::channel(loaded.config.probe);
         let (newest, to_disk) = watch::channel(kept);
@@ -275,7 +320,7 @@ impl Wiring {
             self.supervisor
                 .spawn("prober", move || prober.clone().run(wanted.clone(), stop.clone()));
         }
-        let reloader = Reloader::new(origin, loader, loaded, tls, inputs, settings, shared)?;
+        let reloader = Reloader::new(origin, loader, loaded, tls, store, settings, shared)?;
         let reloader = Arc::new(tokio::sync::Mutex::new(reloader));
         let stop = self.stop.clone();
         self.supervisor.spawn("reloader", move || {

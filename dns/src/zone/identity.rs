@@ -25,7 +25,7 @@ pub(crate) fn same_data(rtype: Rtype, a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Where the names in RDATA stand, for the types whose names have no case: those that were known
-/// when all other types became octets (RFC 3597 §7, the list in RFC 4034 §6.2). None if malformed.
+/// when all other types became octets (RFC 3597 §6, §7; RFC 4034 §6.2 has the list). None if malformed.
 fn names(rtype: Rtype, rdata: &[u8]) -> Option<Range<usize>> {
     let start = match rtype {
         Rtype::NS

@@ -1,9 +1,8 @@
 //! What can be written about the guard, what cannot, and what of it outlives a reload.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dns::edns::Cookie;
@@ -16,6 +15,8 @@ use dnsrouter::io::load::Loader;
 use dnsrouter::plan::Generation;
 use tempfile::TempDir;
 
+use crate::world::LOADER;
+
 const BASE: &str = "\
 [node]
 name = 'ns1'
@@ -27,9 +28,6 @@ name = 'test-net.io'
 file = 'zone'
 ";
 const ZONE: &str = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-
-/// One for all tests: it keeps the built-in country database, which takes a while to load.
-static LOADER: LazyLock<Mutex<Loader>> = LazyLock::new(Mutex::default);
 
 struct Folder(TempDir);
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, black_box};
+use dns::edns::Cookie;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::io::load::Loader;
@@ -16,6 +17,9 @@ fn main() {
     divan::main();
 }
 
+/// When every query comes.
+const NOW: u32 = 1_800_000_000;
+
 const ZONE: &str = "\
 @ 300 SOA ns1 hostmaster 1 7200 900 1209600 60
 @ 300 NS ns1
@@ -23,10 +27,20 @@ ns1 300 A 192.0.2.53
 www 300 A 192.0.2.80
 ";
 
-static PLAN: LazyLock<Published> = LazyLock::new(|| {
+static PLAN: LazyLock<Published> = LazyLock::new(|| plan(""));
+
+/// With lists, and limits that nobody reaches.
+static GUARDED: LazyLock<Published> = LazyLock::new(|| {
+    plan(
+        "[access]\ndeny = ['203.0.113.0/24', '2001:db8::/32']\n\
+         [rate_limit]\nresponses_per_second = 100000\nburst = 6000000\nexempt = ['10.0.0.0/8']\n",
+    )
+});
+
+fn plan(more: &str) -> Published {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut config = String::from(
-        "[node]\nname = 'bench'\nregion = 'us-central1'\n[listen]\ndns = ['127.0.0.1:0']\n\
+    let mut config = format!(
+        "{more}[node]\nname = 'bench'\nregion = 'us-central1'\n[listen]\ndns = ['127.0.0.1:0']\n\
          [[zone]]\nname = 'test-net.io'\nfile = 'zone'\n\
          [[service]]\nname = 'geo.test-net.io'\nttl = 60\nroute = ['healthy', 'nearest', 'weighted']\n",
     );
@@ -55,11 +69,17 @@ static PLAN: LazyLock<Published> = LazyLock::new(|| {
     std::fs::write(&file, config).expect("a configuration");
     let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
     Published::new(loaded.inputs(Generation(1)), Health::default())
-});
+}
 
 /// A query in wire form; with a client subnet when given.
 fn query(name: &str, rtype: u16, subnet: Option<[u8; 3]>) -> Vec<u8> {
-    let additional = u8::from(subnet.is_some());
+    let option = subnet.map(|[a, b, c]| vec![0, 8, 0, 7, 0, 1, 24, 0, a, b, c]);
+    query_with(name, rtype, option.as_deref())
+}
+
+/// A query in wire form; with EDNS when there is an option.
+fn query_with(name: &str, rtype: u16, option: Option<&[u8]>) -> Vec<u8> {
+    let additional = u8::from(option.is_some());
     let mut bytes = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
     for label in name.split('.') {
         bytes.push(label.len() as u8);
@@ -68,25 +88,32 @@ fn query(name: &str, rtype: u16, subnet: Option<[u8; 3]>) -> Vec<u8> {
     bytes.push(0);
     bytes.extend(rtype.to_be_bytes());
     bytes.extend([0, 1]);
-    if let Some(subnet) = subnet {
-        bytes.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
-        bytes.extend(subnet);
+    if let Some(option) = option {
+        bytes.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8]);
+        bytes.extend(option);
     }
     bytes
 }
 
 /// Cycles through prepared queries; prints the time of one answer.
 fn run(bencher: Bencher<'_, '_>, queries: &[Vec<u8>]) {
-    let snapshot = PLAN.load();
+    run_from(bencher, &PLAN, queries, 1);
+}
+
+/// From so many networks in turn.
+fn run_from(bencher: Bencher<'_, '_>, plan: &Published, queries: &[Vec<u8>], networks: u32) {
+    let snapshot = plan.load();
     let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
     let mut out = [0; 1232];
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let mut next = 0;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.into());
+    let (mut next, mut network) = (0, 0);
     bencher.bench_local(|| {
         next = (next + 1) % queries.len();
+        network = (network + 1) % networks;
+        let [_, a, b, c] = network.to_be_bytes();
         let query = Query {
             bytes: black_box(&queries[next]),
-            peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+            peer: SocketAddr::from(([198 ^ a, 51 ^ b, 100 ^ c, 1], 4242)),
             local: SocketAddr::from(([127, 0, 0, 1], 53)),
             transport: Transport::Udp,
             now,
@@ -113,6 +140,23 @@ fn geo_without_subnet(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn static_hit(bencher: Bencher<'_, '_>) {
     run(bencher, &[query("www.test-net.io", 1, None)]);
+}
+
+/// The table of buckets does not fit the caches close by: most look-ups miss them, as in a flood.
+#[divan::bench]
+fn static_hit_under_a_limit(bencher: Bencher<'_, '_>) {
+    run_from(bencher, &GUARDED, &[query("www.test-net.io", 1, None)], 100_000);
+}
+
+#[divan::bench]
+fn static_hit_with_a_cookie(bencher: Bencher<'_, '_>) {
+    let guard = &GUARDED.load().inputs.guard;
+    let learning = Cookie { client: *b"clientck", server: &[] };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.into());
+    let given = guard.cookie(&learning, IpAddr::from([198, 51, 100, 1]), now);
+    let (_, server) = given.expect("cookies are on");
+    let option = [&[0, 10, 0, 24], &learning.client[..], &server].concat();
+    run_from(bencher, &GUARDED, &[query_with("www.test-net.io", 1, Some(&option))], 1);
 }
 
 #[divan::bench]

@@ -6,15 +6,14 @@ mod load;
 mod printed;
 mod queries;
 mod said;
+mod server;
 
-use tests::authority::Authority;
-use tests::name_server::{Endpoint, NameServer, NameServerPlan, Service};
 use tests::scratch::Scratch;
 
 use load::{Mode, Report};
 use printed::Tool;
+use server::start;
 
-const ZONE: &str = include_str!("test-net.io.zone");
 const QUERIES: &str = include_str!("queries.toml");
 
 #[test]
@@ -66,29 +65,4 @@ fn dnsperf_loses_none_of_thousands_of_queries() {
     for mode in [Mode::Udp, Mode::UdpEdns, Mode::Tcp] {
         assert_eq!(load::run(&scratch, &queries, server.dns(), mode), expected, "{mode:?}");
     }
-}
-
-/// A name server of this folder's zone, with one service in two regions.
-fn start(scratch: &Scratch) -> NameServer {
-    let authority = Authority::create(scratch, "pki");
-    let endpoint = |region: &str, addresses: [&str; 2]| Endpoint {
-        region: region.to_owned(),
-        addresses: addresses.map(|text| text.parse().expect("an address")).to_vec(),
-        ping: None,
-    };
-    let service = Service {
-        name: "geo.test-net.io".to_owned(),
-        ttl: 60,
-        route: "[\"nearest\"]".to_owned(),
-        endpoints: vec![
-            endpoint("europe-west3", ["203.0.113.20", "2001:db8:ffff::20"]),
-            endpoint("asia-southeast1", ["203.0.113.30", "2001:db8:ffff::30"]),
-        ],
-    };
-    NameServerPlan::new("ns1")
-        .zone(ZONE)
-        .network("198.51.100.0/24", "europe-west3")
-        .network("2001:db8:1::/48", "asia-southeast1")
-        .service(service)
-        .start(scratch, &authority)
 }

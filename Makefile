@@ -30,7 +30,7 @@ test: fetch ## every test, the ones with real processes included
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 	$(CARGO) test -p tests --features mutations --test mutations
-	fuzz/run 30
+	fuzz/run 20
 
 fuzz: ## arbitrary octets, options and master files; MINUTES=10 for ten of each
 	fuzz/run $$(($(MINUTES) * 60))

@@ -76,6 +76,57 @@ const OPTS: [(&str, &[u8]); 5] = [
     ("why", b"\0\x29\x04\xd0\0\0\0\0\0\x04\xff\x14\0\0"),
 ];
 
+/// Updates of example., and what comes behind their header.
+const UPDATES: [(&str, [u8; 8], &[u8]); 9] = [
+    ("add", [0, 1, 0, 0, 0, 1, 0, 0], b"\x01w\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\xc0\0\x02\x07"),
+    ("add-mx", [0, 1, 0, 0, 0, 1, 0, 0], b"\xc0\x0c\0\x0f\0\x01\0\0\0\x05\0\x06\0\x0a\x01w\xc0\x0c"),
+    ("delete-name", [0, 1, 0, 0, 0, 1, 0, 0], b"\x04mail\xc0\x0c\0\xff\0\xff\0\0\0\0\0\0"),
+    ("delete-set", [0, 1, 0, 0, 0, 1, 0, 0], b"\x04mail\xc0\x0c\0\x01\0\xff\0\0\0\0\0\0"),
+    ("delete-one", [0, 1, 0, 0, 0, 1, 0, 0], b"\xc0\x0c\0\x02\0\xfe\0\0\0\0\0\x05\x02ns\xc0\x0c"),
+    ("in-use", [0, 1, 0, 1, 0, 0, 0, 0], b"\x04mail\xc0\x0c\0\xff\0\xff\0\0\0\0\0\0"),
+    ("absent", [0, 1, 0, 1, 0, 0, 0, 0], b"\x04mail\xc0\x0c\0\x10\0\xfe\0\0\0\0\0\0"),
+    ("is", [0, 1, 0, 1, 0, 0, 0, 0], b"\x02ns\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\xc0\0\x02\x35"),
+    (
+        "signed",
+        [0, 1, 0, 0, 0, 0, 0, 1],
+        b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x23\x0bhmac-sha256\0\0\0\x6b\x49\xd2\0\x01\x2c\0\x06macmac\0\x07\0\0\0\0",
+    ),
+];
+
+/// PROXY headers behind their signature.
+const HEADERS: [(&str, &[u8]); 4] = [
+    ("v4", b"\x21\x11\0\x0c\xc0\0\x02\x01\xcb\0\x71\x35\x10\x92\0\x35\0\x1dquery"),
+    ("v6", b"\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x10\x92\0\x35"),
+    ("local", b"\x20\0\0\x03abc"),
+    ("tlv", b"\x21\x11\0\x13\xc0\0\x02\x01\xcb\0\x71\x35\x10\x92\0\x35\x03\0\x04\0\0\0\0"),
+];
+
+/// Record data: the type's number, and its text.
+const DATA: [(u8, &str); 22] = [
+    (1, "192.0.2.1"),
+    (6, "a b 1 2h 3 4 5"),
+    (11, "192.0.2.1 6 25 53"),
+    (13, "a \"b c\""),
+    (15, "10 mail"),
+    (16, "\"a\\255\\\"\" b"),
+    (28, "2001:db8::1"),
+    (29, "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m"),
+    (33, "1 2 3 target"),
+    (35, "1 2 \"u\" \"s\" \"!a!b!\" ."),
+    (37, "PKIX 1 RSASHA256 AAAA"),
+    (42, "1:192.0.2.0/24 !2:2001:db8::/32"),
+    (43, "12345 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+    (45, "10 1 2 192.0.2.1 AAAA"),
+    (46, "A 13 2 300 20300101000000 20200101000000 1 a. AAAA"),
+    (47, "b A NS TYPE65280"),
+    (50, "1 1 10 aabb 2vptu5timamqttgl4luu9kg21e0aor3s A"),
+    (52, "3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
+    (55, "2 200100107b1a74df365639cc39f1d578 AwEAAQ== a"),
+    (64, "0 a"),
+    (65, "1 . mandatory=alpn alpn=\"h2,h3\" port=443 ipv4hint=192.0.2.1 key65280=\"x\""),
+    (129, "0 issue \"ca.example\""),
+];
+
 const ZONES: [(&str, &str); 4] = [
     ("rich", include_str!("../../world/test-net.io.zone")),
     ("inner", include_str!("../../world/inner.test-net.io.zone")),
@@ -109,6 +160,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut message = query("www.test-net.io.", 1, None)?;
         message[11] = 1;
         put("answer", name, &[peers[0], &message, b"\0", opt].concat())?;
+    }
+    for (name, counts, records) in UPDATES {
+        let zone = b"\x07example\0\0\x06\0\x01";
+        put("update", name, &[&b"\0\x07\x28\0"[..], &counts, zone, records].concat())?;
+    }
+    for (name, header) in HEADERS {
+        put("proxy", name, &[&b"\r\n\r\n\0\r\nQUIT\n"[..], header].concat())?;
+    }
+    for (i, (rtype, text)) in DATA.into_iter().enumerate() {
+        put("rdata", &i.to_string(), &[&[rtype], text.as_bytes()].concat())?;
     }
     for (name, text) in ZONES {
         // The target's zone is another, and every rule shows in a small one.

@@ -7,12 +7,12 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use crate::world::ZONES;
 
 /// Labels that lead somewhere in the zones, and some that do not.
-const LABELS: [&str; 48] = [
+const LABELS: [&str; 50] = [
     "ns1", "mail", "www", "WwW2", "*", "wild", "a", "b", "alias", "lost", "x", "y", "cut", "ns",
     "beside", "bare", "tree", "loop", "long", "out", "svc", "chain1", "chain9", "chain12",
-    "round1", "self", "nowhere", "abroad", "below", "viatree", "big", "mid", "fat", "many",
-    "host-7", "_udp", "_sip", "_tcp", "_443", "svcb", "odd", "geo", "GEO", "any", "all", "inner",
-    "up", "7",
+    "hosted", "mixed", "round1", "self", "nowhere", "abroad", "below", "viatree", "big", "mid",
+    "fat", "many", "host-7", "_udp", "_sip", "_tcp", "_443", "svcb", "odd", "geo", "GEO", "any",
+    "all", "inner", "up", "7",
 ];
 
 /// Types that stand there, that stand nowhere, and that must not be asked.
@@ -109,8 +109,21 @@ pub enum Verdict {
     Malformed,
     /// BADVERS.
     Version,
-    /// Anything else, and this client subnet in the reply.
-    Fine(Option<Subnet>),
+    /// Anything else, and a reply that says this much.
+    Fine(Wanted),
+}
+
+/// What the OPT record of a reply has to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// This client subnet again.
+    pub subnet: Option<Subnet>,
+    /// A server cookie for this client.
+    pub cookie: Option<[u8; 8]>,
+    /// Who answers.
+    pub nsid: bool,
+    /// How long the connection may idle.
+    pub keepalive: bool,
 }
 
 /// A well-formed client subnet: family, source prefix and the address's octets.
@@ -167,9 +180,10 @@ impl Query {
         wire
     }
 
-    /// What must become of it, by the texts of RFC 6891 §6.1 and RFC 7871 §6 alone.
+    /// What must become of it, by the texts of RFC 6891 §6.1, RFC 7871 §6 and RFC 7873
+    /// §5.2.2 alone.
     pub fn judge(&self) -> Verdict {
-        let mut verdict = Verdict::Fine(None);
+        let mut verdict = Verdict::Fine(Wanted::default());
         for (place, opt) in self.opts.iter().enumerate() {
             if place > 0 || opt.owned.0 {
                 return Verdict::Malformed;
@@ -200,23 +214,25 @@ impl Opt {
     }
 
     fn judge(&self) -> Verdict {
-        let (mut subnet, mut cookie) = (None, false);
+        let mut wanted = Wanted::default();
         for option in &self.options {
             let (code, data) = option.encoded();
             match code {
+                3 => wanted.nsid = true,
                 // Of several the first counts.
-                8 if subnet.is_none() => match Subnet::judge(&data) {
-                    Some(found) => subnet = Some(found),
+                8 if wanted.subnet.is_none() => match Subnet::judge(&data) {
+                    Some(found) => wanted.subnet = Some(found),
                     None => return Verdict::Malformed,
                 },
-                10 if !cookie => match data.len() {
-                    8 | 16..=40 => cookie = true,
+                10 if wanted.cookie.is_none() => match (data.len(), data.first_chunk()) {
+                    (8 | 16..=40, Some(client)) => wanted.cookie = Some(*client),
                     _ => return Verdict::Malformed,
                 },
+                11 => wanted.keepalive = true,
                 _ => {}
             }
         }
-        if self.junk.0[0] != 0 { Verdict::Malformed } else { Verdict::Fine(subnet) }
+        if self.junk.0[0] != 0 { Verdict::Malformed } else { Verdict::Fine(wanted) }
     }
 }
 

@@ -17,13 +17,20 @@ const QUERY: u8 = 0;
 const NOTIFY: u8 = 4;
 const UPDATE: u8 = 5;
 
-/// Asks over both transports, checks everything, and returns the reply over TCP; none if there is
-/// none at once, rightly.
+/// The replies to one message.
+pub struct Replies {
+    /// Over UDP.
+    pub udp: Message,
+    /// Over TCP.
+    pub tcp: Message,
+}
+
+/// Asks over both transports and checks everything; no replies if there are none at once, rightly.
 ///
 /// # Panics
 ///
 /// When a reply is wrong.
-pub fn check(query: &[u8], peer: IpAddr) -> Option<Message> {
+pub fn check(query: &[u8], peer: IpAddr) -> Option<Replies> {
     let udp = world::ask(query, peer, Via::Udp);
     let tcp = world::ask(query, peer, Via::Tcp);
     let silence = query.len() < HEADER || query[2] & 0x80 != 0;
@@ -45,7 +52,7 @@ pub fn check(query: &[u8], peer: IpAddr) -> Option<Message> {
     let [udp, tcp] = [udp, tcp].map(|reply| read(query, reply));
     assert!(!tcp.metadata.truncation, "nothing is truncated over TCP");
     agree(&udp, &tcp);
-    Some(tcp)
+    Some(Replies { udp, tcp })
 }
 
 fn opcode(message: &[u8]) -> u8 {

@@ -11,7 +11,7 @@ use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
 
 /// A question for every way through resolution.
-const QUESTIONS: [(&str, u16); 34] = [
+const QUESTIONS: [(&str, u16); 42] = [
     ("test-net.io.", 6),
     ("test-net.io.", 2),
     ("test-net.io.", 255),
@@ -46,6 +46,14 @@ const QUESTIONS: [(&str, u16); 34] = [
     ("odd.test-net.io.", 65280),
     ("up.inner.test-net.io.", 1),
     ("7.2.0.192.in-addr.arpa.", 12),
+    ("test-net.io.", 1),
+    ("hosted.test-net.io.", 28),
+    ("geo.test-net.io.", 65),
+    ("mixed.test-net.io.", 15),
+    ("mixed.test-net.io.", 16),
+    ("mixed.test-net.io.", 33),
+    ("mixed.test-net.io.", 64),
+    ("mixed.test-net.io.", 255),
 ];
 
 /// Messages that no library writes, after their peer: each a word on what is wrong with it.

@@ -97,6 +97,34 @@ fn dig_calls_our_cookies_good() {
     assert_eq!(dig(&first), first, "it is fresh, and stays");
 }
 
+/// RFC 9018 §5, on a server that answers all the while.
+#[test]
+fn secrets_roll_without_a_restart_and_a_bad_one_changes_nothing() {
+    let scratch = Scratch::new("cookies-roll");
+    let server = ours(&scratch);
+    let ours = peer(server.dns());
+    let accepts = |secret| judged_by_us(&ours, &made(secret, 60)) == NOERROR;
+    assert_eq!([accepts(SECRET), accepts(OTHER)], [true, false]);
+
+    scratch.write("cookie.key", "no secret");
+    let rejected = || {
+        server.metrics().labelled("dnsrouter_config_reloads_total", &["result=\"rejected\""]) > 0.0
+    };
+    wait::until("the file to be rejected", READY, rejected);
+    assert_eq!([accepts(SECRET), accepts(OTHER)], [true, false], "the old one serves on");
+
+    scratch.write("cookie.key", OTHER);
+    wait::until("the new secret to make cookies", READY, || accepts(OTHER));
+    assert!(!accepts(SECRET), "the old one is not in any file");
+
+    let [old, new] = [SECRET, OTHER].map(|secret| scratch.write(&secret[..4], secret));
+    let config = std::fs::read_to_string(server.config()).expect("it was written");
+    let (before, _) = config.split_once("[cookie]").expect("it has cookies");
+    let rolled = format!("{before}[cookie]\nsecret = [{new:?}, {old:?}]\n");
+    std::fs::write(server.config(), rolled).expect("it can be written");
+    wait::until("both secrets to be accepted", READY, || accepts(SECRET) && accepts(OTHER));
+}
+
 /// A name server of ours with the secret that all have.
 fn ours(scratch: &Scratch) -> NameServer {
     let authority = Authority::create(scratch, "pki");

@@ -70,7 +70,7 @@ mod table;
 
 pub use country::{Country, CountryError};
 pub use layer::Layer;
-pub use networks::Networks;
+pub use networks::{Networks, canonical};
 pub use place::{Place, PlaceId, Source};
 pub use point::{Kilometres, Point, PointError};
 pub use ranking::Ranking;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::runs::{Leaf, Runs, Value};
 use crate::{PlaceId, Source};
@@ -34,7 +34,7 @@ impl Networks {
         for (network, mark) in networks {
             // A mark takes a place's place in the run; its source only says that there is one.
             let value = Value::new(PlaceId(mark.into()), Source::Network);
-            match network.trunc() {
+            match canonical(network.trunc()) {
                 IpNet::V4(net) => {
                     v4.push(Leaf { start: net.addr().into(), len: net.prefix_len(), value });
                 }
@@ -55,6 +55,18 @@ impl Networks {
         };
         (value != Value::NONE).then_some(value.place().0 as u8)
     }
+}
+
+/// An IPv4-mapped network as the IPv4 network that it is; any other as it came.
+pub fn canonical(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let IpAddr::V4(address) = network.addr().to_canonical() else { return network };
+    let length = match network {
+        IpNet::V4(_) => return network,
+        IpNet::V6(v6) => v6.prefix_len().checked_sub(MAPPED),
+    };
+    let mapped = length.and_then(|length| Ipv4Net::new(address, length).ok());
+    mapped.map_or(network, IpNet::V4)
 }
 
 impl Default for Networks {
@@ -102,5 +114,16 @@ mod tests {
         let networks = Networks::new([("192.0.2.0/24".parse().unwrap(), 3)]);
         assert_eq!(networks.find("::ffff:192.0.2.1".parse().unwrap()), Some(3));
         assert_eq!(networks.find("::192.0.2.1".parse().unwrap()), None);
+        let written = ["::ffff:192.0.2.0/120", "::ffff:198.51.100.7/128", "::/0"];
+        let mapped = Networks::new(written.map(|text| (text.parse().unwrap(), 3)));
+        for (address, found) in [
+            ("192.0.2.1", Some(3)),
+            ("::ffff:192.0.2.1", Some(3)),
+            ("198.51.100.7", Some(3)),
+            ("198.51.100.8", None),
+            ("2001:db8::1", Some(3)),
+        ] {
+            assert_eq!(mapped.find(address.parse().unwrap()), found, "{address}");
+        }
     }
 }

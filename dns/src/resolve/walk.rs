@@ -263,11 +263,11 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             .fold(0, |all, (i, _)| all | 1 << i)
     }
 
-    /// DS asked at an apex: the parent answers, if we serve it; else we say that there is none on
+    /// DS asked at an apex: the parent answers, if we serve it to this client; else we say that there is none on
     /// our side of the cut (RFC 4035 §3.1.4.1).
     fn ds_of_apex(&mut self, apex: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
         let zone = self.zones.zone(apex.zone);
-        match zone.parent() {
+        match zone.parent().filter(|(parent, _)| (self.may_see)(parent.id())) {
             Some((_, Some(ds))) => self.push(owner, ds),
             Some((parent, None)) => self.negative(parent),
             None => self.negative(zone),

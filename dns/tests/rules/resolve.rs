@@ -571,3 +571,14 @@ fn a_zone_that_one_may_not_see_is_refused_and_ends_chains() {
         assert_eq!(along(outsider(name, Rtype::MX)), to_outsiders, "{name}");
     }
 }
+
+#[test]
+fn a_parent_that_one_may_not_see_answers_no_ds() {
+    let ds = "kid NS ns.kid\nkid DS 1 8 2 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";
+    let zones = freeze(&[("secret.", ds), ("kid.secret.", "a A 192.0.2.1\n")], &[]);
+    let secret = zones.zones().find(|zone| zone.apex().to_string() == "secret.").unwrap().id();
+    let answer = ask_within(&zones, |zone| zone != secret, "kid.secret", Rtype::DS);
+    assert_eq!(answer.len(), 2, "NODATA of the child: {answer:?}");
+    assert!(answer[1].starts_with("ns kid.secret."), "{answer:?}");
+    assert!(ask(&zones, "kid.secret", Rtype::DS)[1].starts_with("an ?"));
+}

@@ -198,7 +198,7 @@ impl Checker<'_> {
             let address = text.get_ref().parse::<IpAddr>().map(IpNet::from);
             let network = address.or_else(|_| text.get_ref().parse::<IpNet>()).ok();
             match network.filter(|network| network.addr() == network.network()) {
-                Some(network) => networks.push(network),
+                Some(network) => networks.push(geo::canonical(network)),
                 None => {
                     let message = format!("{:?} is not a network", text.get_ref());
                     let help = "an address, or address/length without bits past the length, e.g. \

@@ -80,6 +80,7 @@ impl Checker<'_> {
         let networks = networks.get_ref().iter().filter_map(|text| {
             let network = text.get_ref().parse::<IpNet>().ok();
             let network = network.filter(|network| network.addr() == network.network());
+            let network = network.map(geo::canonical);
             if network.is_none() {
                 let message = format!("'{}' is not a network", text.get_ref());
                 let help = "address/length without bits past the length, e.g. \"10.0.0.0/8\"";

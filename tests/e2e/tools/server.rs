@@ -1,5 +1,7 @@
 //! The server that all of them ask.
 
+use std::net::SocketAddr;
+
 use tests::authority::Authority;
 use tests::name_server::{Endpoint, NameServer, NameServerPlan, Service};
 use tests::scratch::Scratch;
@@ -7,7 +9,7 @@ use tests::scratch::Scratch;
 const ZONE: &str = include_str!("test-net.io.zone");
 
 /// A name server of this folder's zone, with one service in two regions.
-pub(crate) fn start(scratch: &Scratch) -> NameServer {
+pub(crate) fn start(scratch: &Scratch, listen: SocketAddr) -> NameServer {
     let authority = Authority::create(scratch, "pki");
     let endpoint = |region: &str, addresses: [&str; 2]| Endpoint {
         region: region.to_owned(),
@@ -24,6 +26,7 @@ pub(crate) fn start(scratch: &Scratch) -> NameServer {
         ],
     };
     NameServerPlan::new("ns1")
+        .listen(listen)
         .zone(ZONE)
         .network("198.51.100.0/24", "europe-west3")
         .network("2001:db8:1::/48", "asia-southeast1")

@@ -2,6 +2,7 @@
 //! all, over UDP and TCP; then what the name server says, also after it was killed or reloaded.
 #![expect(clippy::disallowed_methods, reason = "a test of real processes on loopback")]
 
+mod hickory;
 mod nsupdate;
 
 use std::fmt::Write;
@@ -21,6 +22,7 @@ use tests::query::Ask;
 use tests::scratch::Scratch;
 use tests::wait;
 
+use hickory::Hickory;
 use nsupdate::{Nsupdate, Tool};
 
 const ZONE: &str = "\
@@ -33,6 +35,7 @@ www    A   192.0.2.80
 ";
 /// Of every key; base64.
 const SECRET: &str = "cGxlbnR5IG9mIG9jdGV0cyB0aGF0IG5vYm9keSBrbm93cw==";
+const SECRET_OCTETS: &[u8] = b"plenty of octets that nobody knows";
 const KEY: &str = "hmac-sha256:acme-key:cGxlbnR5IG9mIG9jdGV0cyB0aGF0IG5vYm9keSBrbm93cw==";
 const ALGORITHMS: [&str; 5] =
     ["hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
@@ -110,6 +113,29 @@ fn every_client_and_algorithm_adds_and_deletes() {
     let soa = Ask::new(dns, "dyn.example", RecordType::SOA).expect();
     let RData::SOA(soa) = &soa.message.answers[0].data else { panic!("{soa}") };
     assert_eq!(soa.serial as usize, 1 + ALGORITHMS.len() * 2 * 2 * 2);
+}
+
+#[test]
+fn hickorys_client_signs_and_verifies() {
+    let scratch = Scratch::new("updates-hickory");
+    let server = start(&scratch, 0);
+    let dns = server.dns();
+    let name = "h.dyn.example.";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        for tcp in [false, true] {
+            let mut client = Hickory::connect(dns, tcp, "acme-key.", SECRET_OCTETS).await;
+            assert_eq!(client.create(name, "one").await, Ok(ResponseCode::NoError));
+            assert_eq!(txt(dns, name), Ok(vec!["one".to_owned()]));
+            assert_eq!(client.create(name, "one").await, Ok(ResponseCode::YXRRSet));
+            assert_eq!(client.delete(name).await, Ok(ResponseCode::NoError));
+            assert_eq!(txt(dns, name), Err(ResponseCode::NXDomain));
+            let mut stranger = Hickory::connect(dns, tcp, "acme-key.", b"another secret").await;
+            // Its client takes no reply that is not signed.
+            assert!(stranger.create(name, "one").await.is_err());
+        }
+    });
+    assert_eq!(txt(dns, name), Err(ResponseCode::NXDomain));
 }
 
 #[test]

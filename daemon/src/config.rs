@@ -43,8 +43,6 @@ mod source;
 pub mod duration;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -56,6 +54,8 @@ pub use sections::{Log, LogFormat, Node, Renew, Tls};
 pub use source::{ConfigError, Position, Problem, Source};
 
 use overrides::Override;
+
+use crate::files;
 
 /// The exit status of a program whose configuration is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;
@@ -93,12 +93,12 @@ pub fn load<T: DeserializeOwned>(
     flags: &[(String, String)],
 ) -> Result<Loaded<T>, ConfigError> {
     let name = file.display().to_string();
-    match read(file) {
-        Ok(bytes) => match String::from_utf8(bytes) {
+    match files::read(file, MAX_FILE) {
+        Ok(content) => match String::from_utf8(content.octets) {
             Ok(text) => parse(&name, &text, env, flags),
             Err(error) => Err(source::not_utf8(&name, &error).into()),
         },
-        Err(why) => Err(source::unreadable(&name, &why).into()),
+        Err(why) => Err(source::unreadable(&name, &why.to_string()).into()),
     }
 }
 
@@ -171,19 +171,6 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 pub fn exit_invalid(error: &ConfigError) -> ExitCode {
     eprint!("{}", error.report());
     ExitCode::from(EXIT_CONFIG)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let opened = File::open(file).map_err(|e| e.to_string())?;
-    if opened.metadata().is_ok_and(|about| about.is_dir()) {
-        return Err("it is a directory".to_owned());
-    }
-    let mut bytes = Vec::new();
-    opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is larger than {} MiB", MAX_FILE / 1024 / 1024));
-    }
-    Ok(bytes)
 }
 
 /// Takes out the key that stands at `span`, wherever it is.

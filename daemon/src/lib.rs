@@ -6,6 +6,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | read a configuration, point at what is wrong in it | [`config`] |
+//! | read a file that people name | [`files`] |
 //! | place addresses and regions as configured | [`places`] |
 //! | have enough file descriptors | [`descriptors`] |
 //! | say how long something has run | [`uptime`] |
@@ -30,6 +31,7 @@ pub mod admin;
 mod bounded;
 pub mod config;
 pub mod descriptors;
+pub mod files;
 pub mod grpc;
 pub mod places;
 pub mod quiet;

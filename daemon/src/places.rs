@@ -13,8 +13,6 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -25,6 +23,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::{ConfigError, Problem, Source};
+use crate::files;
 
 /// Explicit networks written in a configuration itself: a generated file a hundred times too
 /// large is refused.
@@ -228,13 +227,8 @@ impl Places {
 
 /// The whole file: never mapped, since others replace it while it is in use.
 fn read_whole(file: &Path) -> Result<Vec<u8>, String> {
-    let opened = File::open(file).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    opened.take(MAX_DATABASE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_DATABASE {
-        return Err(format!("it is larger than {} MiB", MAX_DATABASE / 1024 / 1024));
-    }
-    Ok(bytes)
+    let content = files::read(file, MAX_DATABASE).map_err(|error| error.to_string())?;
+    Ok(content.octets)
 }
 
 fn network(

@@ -21,7 +21,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -32,6 +32,8 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::files;
 
 /// How long it must be quiet after a change: writers replace several files one after the other.
 const QUIET: Duration = Duration::from_millis(200);
@@ -245,7 +247,7 @@ fn look(file: &Path, before: &Seen) -> Seen {
 /// A hash of the content. Not against an adversary: whoever can write the file needs no
 /// collision.
 fn fingerprint(file: &Path) -> Option<u64> {
-    let mut file = File::open(file).ok()?;
+    let (mut file, _) = files::open(file).ok()?;
     let mut hasher = DefaultHasher::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -111,7 +111,8 @@ fn mistakes_are_told_with_their_place() {
     for (key, update, expected) in [
         ("name = \"k\"\nsecret = ^\"none.key\"", "keys = [\"k\"]", "none.key: No such file"),
         ("name = \"k\"\nsecret = ^\"bad.key\"", "keys = [\"k\"]", "bad.key: line 3: no base64"),
-        ("name = \"k\"\nsecret = ^\"huge.key\"", "keys = [\"k\"]", "70000 bytes"),
+        ("name = \"k\"\nsecret = ^\"huge.key\"", "keys = [\"k\"]", "larger than 64 KiB"),
+        ("name = \"k\"\nsecret = ^\"/dev/zero\"", "keys = [\"k\"]", "not a regular file"),
         ("name = \"x\"\nsecret = ^\"bind.key\"", "keys = [\"x\"]", "holds key k., not x."),
         (
             "name = \"k\"\nalgorithm = \"hmac-sha1\"\nsecret = ^\"bind.key\"",

@@ -17,11 +17,10 @@
 //! The grammar is that of [`dns::zonefile`], which opens nothing; here files are opened.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use daemon::config::{Problem, Source};
+use daemon::files;
 use dns::name::Name;
 use dns::zone::Position;
 use dns::zonefile::{self, Included, Loaded};
@@ -145,25 +144,17 @@ fn include(folder: &Path, wanted: &Path) -> Result<Included, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let opened = File::open(path).map_err(|error| error.to_string())?;
-    let about = opened.metadata().map_err(|error| error.to_string())?;
-    if about.is_dir() {
-        return Err("it is a directory".to_owned());
-    }
-    let mut text = Vec::new();
-    // One more than allowed, so that a file that grows or never ends is noticed too.
-    let limit = zonefile::MAX_TEXT as u64;
-    opened.take(limit + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > limit {
-        return Err(format!("it is larger than {} MiB", limit >> 20));
-    }
-    Ok(text)
+    let content =
+        files::read(path, zonefile::MAX_TEXT as u64).map_err(|error| error.to_string())?;
+    Ok(content.octets)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     const HEAD: &str = "$TTL 300\n@ SOA ns hostmaster 7 2h 30m 2w 60\n@ NS ns\nns A 192.0.2.1\n";
 
@@ -231,6 +222,18 @@ mod tests {
             assert!(report.contains(line), "{report}");
         }
         assert!(!report.contains("unseen") && !report.contains("h4999"), "{report}");
+    }
+
+    #[test]
+    fn what_nobody_writes_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zone")).unwrap();
+        let fifo = folder.path().join("zone/ff");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let (read, _) = parse(folder.path(), &format!("{HEAD}$INCLUDE ff\n"));
+        let told = read.unwrap_err()[0].to_string();
+        assert!(told.ends_with("cannot include ff: it is not a regular file"), "{told}");
+        assert_eq!(MasterFile::open(&fifo).unwrap_err(), "it is not a regular file");
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn files_that_cannot_be_read_say_why() {
     assert!(load_it().contains("dnsrouter.toml: cannot read the configuration: No such file"));
     std::fs::write(&path, b"[node]\nname = \"\xff\"\n").unwrap();
     assert!(load_it().contains("dnsrouter.toml:2:9: the file is not UTF-8 from here on"));
-    let huge = File::create(&path).unwrap();
+    let huge = std::fs::File::create(&path).unwrap();
     huge.set_len(MAX_FILE + 1).unwrap();
     assert!(load_it().contains("it is larger than 16 MiB"));
     std::fs::remove_file(&path).unwrap();

@@ -1,7 +1,6 @@
 //! What the files say, read at once and checked together.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use super::verify::{Purpose, Trust};
 use super::words::refusal_in_words;
 use crate::config;
+use crate::files::{self, ReadError};
 
 /// The largest certificate, key or authority file, in bytes; a chain of ten has 10 KiB.
 const MAX_PEM: u64 = 1024 * 1024;
@@ -354,13 +354,11 @@ fn all_in<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, T
 }
 
 fn read(file: &Path, limit: u64) -> Result<Vec<u8>, TlsError> {
-    let failed = |cause| TlsError::Read { file: file.to_owned(), cause };
-    let mut bytes = Vec::new();
-    File::open(file).map_err(failed)?.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(bad(file, &format!("it is larger than {} MiB", limit / 1024 / 1024)));
+    match files::read(file, limit) {
+        Ok(content) => Ok(content.octets),
+        Err(ReadError::System(cause)) => Err(TlsError::Read { file: file.to_owned(), cause }),
+        Err(other) => Err(bad(file, &other.to_string())),
     }
-    Ok(bytes)
 }
 
 /// A key for everybody's eyes works, so it is no error; but it is no secret either.

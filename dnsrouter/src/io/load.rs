@@ -156,7 +156,7 @@ impl Loader {
             problems.extend(errors.iter().map(|error| zones::problem(&config, error)));
             Frozen { zones: Zones::empty(), fingerprint: 0 }
         });
-        let guard = self.guard(&config, &zones, &mut problems);
+        let guard = self.guard(&mut config, &zones, &mut problems);
         ConfigError::check(problems)?;
         // Without a table or a guard there was a problem.
         let (Some((table, description)), Some(guard)) = (table, guard) else {

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use daemon::files::{self, ReadError};
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Saved;
@@ -67,15 +68,11 @@ impl Folder {
     /// What the last run left; nothing on the first.
     pub fn read(&self) -> State {
         let path = self.0.join(FILE);
-        let read = fs::metadata(&path).and_then(|meta| {
-            if meta.len() > MAX_SIZE {
-                return Err(io::Error::other("too large to be ours"));
+        let bytes = match files::read(&path, MAX_SIZE) {
+            Ok(content) => content.octets,
+            Err(ReadError::System(missing)) if missing.kind() == io::ErrorKind::NotFound => {
+                return State::default();
             }
-            fs::read(&path)
-        });
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return State::default(),
             Err(error) => return self.put_aside(&error.to_string()),
         };
         match serde_json::from_slice::<State>(&bytes) {

@@ -1,6 +1,8 @@
 //! What can be written about the guard, what cannot, and what of it outlives a reload.
 
+use std::fs::Permissions;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,7 @@ use dnsrouter::guard::access::Permission;
 use dnsrouter::guard::limit::{self, Kind};
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::Generation;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::world::LOADER;
@@ -287,4 +290,34 @@ fn a_reload_keeps_the_master_and_the_limiter_and_a_rejected_one_too() {
     let changed = folder.load(&mut loader, &other).unwrap();
     assert_eq!(passing(&changed, Kind::Answer), 9, "another table");
     assert_eq!(accepts(&changed, &first), Verdict::Valid);
+}
+
+#[test]
+fn what_is_allowed_but_should_be_known_joins_the_warnings() {
+    let folder = Folder::new();
+    let open = folder.write("open", crate::world::SECRET);
+    std::fs::set_permissions(&open, Permissions::from_mode(0o644)).unwrap();
+    let sets: String =
+        (0..60).map(|i| format!("h{i} 300 A 192.0.2.1\nh{i} 60 A 192.0.2.2\n")).collect();
+    folder.write("zone", &format!("{ZONE}{sets}"));
+    let zone = |name: &str| format!("[[zone]]\nname = '{name}.test'\nfile = 'zone'\n");
+    let zones: String = ["a", "b", "c"].map(zone).concat();
+    let text = format!("{BASE}{zones}[cookie]\nsecret = ['open']\n");
+    let file = folder.write("dnsrouter.toml", &text);
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    let warnings = loader.load(&file, &[]).unwrap().config.warnings;
+    let count = |word: &str| warnings.iter().filter(|line| line.contains(word)).count();
+    assert_eq!(count("open: everybody on this machine"), 1, "{warnings:?}");
+    assert_eq!((count("zone:6:1: h0.test-net.io."), count("zone:6:1: h0.b.test.")), (1, 1));
+    assert_eq!((count("TTL differs"), count("30 more like these")), (50, 1), "{warnings:?}");
+}
+
+#[test]
+fn a_secret_that_nobody_writes_is_not_waited_for() {
+    let folder = Folder::new();
+    let fifo = folder.0.path().join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    let report = folder.load(&mut loader, "[cookie]\nsecret = ['fifo']\n").err().unwrap();
+    assert!(report.contains("fifo: it is not a regular file"), "{report}");
 }

@@ -2,13 +2,11 @@
 //! reload.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use daemon::config::Problem;
+use daemon::files;
 use dns::edns::cookie::{Secret, SecretError, Secrets};
 use dns::name::NameRef;
 use dns::zone::Zones;
@@ -34,13 +32,15 @@ pub(super) struct Kept {
 
 impl Loader {
     /// `zones` is what the configuration's zones became.
+    /// What is allowed but should be known joins the configuration's warnings.
     pub(super) fn guard(
         &mut self,
-        config: &Config,
+        config: &mut Config,
         zones: &Zones,
         problems: &mut Vec<Problem>,
     ) -> Option<Guard> {
         let known = problems.len();
+        let mut warnings = Vec::new();
         let cookies = match &config.guard.cookies {
             Cookies::Off => None,
             Cookies::Rolling => self.master(config, problems).map(Secrets::rolling),
@@ -48,7 +48,7 @@ impl Loader {
                 let mut secrets = Vec::with_capacity(files.len());
                 for (file, span) in files {
                     self.about_to_read(file);
-                    match read_secret(file) {
+                    match read_secret(file, &mut warnings) {
                         Ok(secret) => secrets.push(secret),
                         // Its text is not shown: errors go to the log.
                         Err(why) => {
@@ -64,6 +64,7 @@ impl Loader {
         };
         let limit = config.guard.limit.as_ref();
         let limit = limit.and_then(|settings| self.limiter(config, settings, problems));
+        config.warnings.append(&mut warnings);
         (problems.len() == known).then(|| Guard {
             identity: config.guard.identity.clone(),
             access: access(config, zones),
@@ -125,13 +126,15 @@ fn random(config: &Config, problems: &mut Vec<Problem>) -> Option<[u8; 16]> {
     }
 }
 
-fn read_secret(file: &Path) -> Result<Secret, String> {
-    let opened = File::open(file).map_err(|error| error.to_string())?;
+fn read_secret(file: &Path, warnings: &mut Vec<String>) -> Result<Secret, String> {
+    let content = files::read(file, MAX_SECRET_FILE).map_err(|error| error.to_string())?;
     // It works, so it is no error; but it is no secret either.
-    if opened.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 != 0) {
-        tracing::warn!(file = %file.display(), "everybody on this machine may read the secret");
+    if content.mode & 0o007 != 0 {
+        warnings.push(format!(
+            "{}: everybody on this machine can read or write this secret; chmod 600",
+            file.display()
+        ));
     }
-    let mut text = String::new();
-    opened.take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let text = str::from_utf8(&content.octets).map_err(|_| "it is not text")?;
     text.trim_end().parse().map_err(|error: SecretError| error.to_string())
 }

@@ -1,11 +1,9 @@
 //! Keys, with their secrets from the files that hold them.
 
-use std::fs;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use daemon::config::Problem;
+use daemon::files;
 
 use super::Loader;
 use crate::config::{Config, SecretSource};
@@ -56,18 +54,13 @@ impl Loader {
 /// Reads the file of a key; its text is shown nowhere.
 fn read_key(path: &Path, warnings: &mut Vec<String>) -> Result<KeyFile, String> {
     let of_file = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let mut file = fs::File::open(path).map_err(|error| of_file(&error))?;
-    let meta = file.metadata().map_err(|error| of_file(&error))?;
-    if meta.len() > MAX_KEY_FILE {
-        return Err(of_file(&format_args!("{} bytes; the limit is {MAX_KEY_FILE}", meta.len())));
-    }
-    if meta.mode() & 0o007 != 0 {
+    let content = files::read(path, MAX_KEY_FILE).map_err(|error| of_file(&error))?;
+    if content.mode & 0o007 != 0 {
         warnings.push(format!(
             "{}: everybody on this machine can read or write this key; chmod 600",
             path.display()
         ));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| of_file(&error))?;
-    KeyFile::parse(&text).map_err(|error| of_file(&error))
+    let text = str::from_utf8(&content.octets).map_err(|_| of_file(&"it is not text"))?;
+    KeyFile::parse(text).map_err(|error| of_file(&error))
 }

@@ -12,6 +12,32 @@ use super::Loader;
 use crate::config::{Config, ZoneConfig};
 use crate::io::dynamic::{self, Kept, MAX_RECORDS};
 
+/// What was set right in master files that is told one by one; `geoip zone check` shows the rest.
+const MAX_NOTICES: usize = 50;
+
+/// What was set right in master files, of all zones together: they may be many, and each load tells
+/// them again.
+#[derive(Default)]
+struct Notices {
+    told: Vec<String>,
+    untold: usize,
+}
+
+impl Notices {
+    fn add(&mut self, notice: impl FnOnce() -> String) {
+        match self.told.len() < MAX_NOTICES {
+            true => self.told.push(notice()),
+            false => self.untold += 1,
+        }
+    }
+
+    fn lines(self) -> impl Iterator<Item = String> {
+        let Self { told, untold } = self;
+        let rest = format!("{untold} more like these in zone files: see geoip zone check");
+        told.into_iter().chain((untold > 0).then_some(rest))
+    }
+}
+
 /// A zone that updates may change.
 #[derive(Debug, Clone)]
 pub struct Dynamic {
@@ -35,8 +61,10 @@ impl Loader {
     ) -> (Vec<Arc<ZoneData>>, Vec<Dynamic>) {
         let (mut zones, mut dynamic) = (Vec::with_capacity(config.zones.len()), Vec::new());
         let mut warnings = Vec::new();
+        let mut notices = Notices::default();
         for zone in &config.zones {
-            let Some(file) = self.master_file(config, zone, problems) else { continue };
+            let file = self.master_file(config, zone, &mut notices, problems);
+            let Some(file) = file else { continue };
             let state = config.state_dir.as_deref();
             if zone.update.is_none() {
                 if let Some(journal) = state.and_then(|state| dynamic::journal(state, &zone.name)) {
@@ -78,6 +106,7 @@ impl Loader {
             zones.push(data);
         }
         config.warnings.append(&mut warnings);
+        config.warnings.extend(notices.lines());
         (zones, dynamic)
     }
 
@@ -86,6 +115,7 @@ impl Loader {
         &mut self,
         config: &Config,
         zone: &ZoneConfig,
+        notices: &mut Notices,
         problems: &mut Vec<Problem>,
     ) -> Option<ZoneData> {
         self.about_to_read(&zone.file);
@@ -100,7 +130,7 @@ impl Loader {
         match file.parse(&zone.name, &mut |path| self.about_to_read(path)) {
             Ok(read) => {
                 for warning in &read.loaded.warnings {
-                    tracing::warn!(place = %warning.position, "{}", warning.message);
+                    notices.add(|| format!("{}: {}", warning.position, warning.message));
                 }
                 Some(read.loaded.zone)
             }

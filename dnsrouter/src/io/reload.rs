@@ -7,6 +7,7 @@
 //! A rejected reload changes nothing: the plan before serves on, the log says where the mistake
 //! is, `/metrics` counts it, and an alarm stays up until a reload succeeds.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -144,7 +145,8 @@ impl Reloader {
             (loader, loaded)
         });
         match loading.await {
-            Ok((loader, loaded)) => {
+            Ok((mut loader, loaded)) => {
+                loader.hold(HashMap::new());
                 self.loader = Some(loader);
                 loaded.map_err(|error| error.report())
             }

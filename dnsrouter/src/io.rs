@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod deferred;
+mod descriptors;
 pub mod dynamic;
 pub mod keeper;
 pub mod load;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use dnsrouter::answer::{Transport, Worker};
 use dnsrouter::counters::Registry;
 use dnsrouter::io::deferred::{self, Deferred, Job};
-use dnsrouter::io::tcp::{self, Limits};
+use dnsrouter::io::tcp::{self, Connections, Limits};
 use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -33,6 +33,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Nothing ends a connection, unless a test says what.
 const PATIENT: Limits = Limits {
     connections: 64,
+    pending: 64,
     per_client: 64,
     idle: NEVER,
     least_idle: NEVER,
@@ -58,6 +59,11 @@ impl Server {
 
     /// One whose peers inside these networks are proxies.
     async fn behind(proxies: &[&str], limits: Limits) -> Self {
+        Self::beside(&Connections::new(limits), proxies).await
+    }
+
+    /// One of several that share their limits.
+    async fn beside(connections: &Connections, proxies: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, workers) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
@@ -71,7 +77,8 @@ impl Server {
         };
         let (deferred, jobs) = Deferred::new();
         let proxies = proxies.iter().map(|text| text.parse::<IpNet>().unwrap()).collect();
-        let server = tcp::Server::new(limits, Arc::clone(&PLAN), deferred, proxies, new_worker);
+        let (connections, plan) = (connections.clone(), Arc::clone(&PLAN));
+        let server = tcp::Server::new(connections, plan, deferred, proxies, new_worker);
         let running = tokio::spawn(server.run(listener, stop.clone()));
         Self { address, workers, registry, jobs, stop, running }
     }
@@ -197,6 +204,34 @@ async fn a_newcomer_at_a_full_table_gets_the_place_of_the_idlest() {
     ask(&mut third).await.unwrap();
     let _fourth = server.guest().await;
     hung_up(&mut first).await;
+}
+
+#[tokio::test]
+async fn limits_are_for_all_listeners_together() {
+    let connections = Connections::new(Limits { connections: 3, per_client: 2, ..PATIENT });
+    let here = Server::beside(&connections, &[]).await;
+    let there = Server::beside(&connections, &["127.0.0.0/8"]).await;
+    let mut first = here.guest().await;
+    let _second = here.guest().await;
+    let from = |client| {
+        let there = &there;
+        async move {
+            let mut stream = there.connect().await;
+            stream.write_all(&stands_for([192, 0, 2, client])).await.unwrap();
+            ask(&mut stream).await.map(|()| stream)
+        }
+    };
+    assert!(from_us(&there).await.is_err(), "a client's share is one, wherever it asks");
+    let _third = from(1).await.unwrap();
+    let _fourth = from(2).await.unwrap();
+    hung_up(&mut first).await;
+}
+
+/// A proxy that speaks for itself.
+async fn from_us(server: &Server) -> io::Result<()> {
+    let mut stream = server.connect().await;
+    stream.write_all(LOCAL).await?;
+    ask(&mut stream).await
 }
 
 #[tokio::test]
@@ -560,6 +595,25 @@ async fn a_header_must_be_whole_in_time() {
         stream.write_all(&header[..cut]).await.unwrap();
         hung_up(&mut stream).await;
     }
+}
+
+#[tokio::test]
+async fn silent_proxies_send_nobody_away() {
+    let limits = Limits { connections: 2, pending: 2, per_client: 1, ..PATIENT };
+    let connections = Connections::new(limits);
+    let (direct, proxied) = (
+        Server::beside(&connections, &[]).await,
+        Server::beside(&connections, &["127.0.0.0/8"]).await,
+    );
+    let mut guest = direct.guest().await;
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(proxied.connect().await);
+    }
+    hung_up(&mut silent[3]).await;
+    // Its client has its share already: nobody leaves for it.
+    assert!(from_us(&proxied).await.is_err());
+    ask(&mut guest).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! strangers can do to them while others are answered.
 #![expect(clippy::disallowed_methods, reason = "binds, connects and writes files")]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tests::canary::Canary;
 use tests::figures;
 use tests::name_server::NameServer;
@@ -341,12 +343,61 @@ fn slow_silent_and_endless_peers_are_sent_away_and_nobody_notices() {
     assert_eq!(server.metrics().sum("task_failures_total"), 0.0);
 }
 
+/// Lets a process open so many files more, and nothing beyond.
+fn leave_descriptors(process: u32, more: usize) {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+    let number =
+        |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    let taken: HashSet<u64> = open.filter_map(number).collect();
+    // Each new one gets the lowest number that is free, whatever stands above it.
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    let most = free.nth(more).expect("numbers do not end");
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id");
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    prlimit(Some(pid), Resource::Nofile, limit).expect("it is ours");
+}
+
 #[test]
-fn without_descriptors_it_goes_on_and_recovers() {
-    /// What the process may have open: some sixty connections more than it needs for itself.
-    const DESCRIPTORS: usize = 100;
+fn without_descriptors_it_goes_on_and_one_address_starves_no_other() {
+    /// So many connections find room: a fraction of what the node believes.
+    const ROOM: usize = 24;
 
     let scratch = Scratch::new("descriptors");
+    let listen = "dns = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\nadmin = \"127.0.0.1:0\"";
+    let server = Server::start(&scratch, listen);
+    leave_descriptors(server.process.id(), ROOM);
+    let (dns, other) = (server.dns[0], server.dns[1]);
+    let canary = Canary::start("over UDP", Ask::a(dns, "www.test-net.io"));
+
+    let flood: Vec<_> =
+        (0..ROOM * 4).map(|_| connect_from(Ipv4Addr::new(127, 0, 0, 3), dns)).collect();
+    wait::until("the descriptors to run out", SOON, || {
+        server.process.log().contains("accepting failed; going on")
+    });
+    // The silent make room, one by one, for those who wait; also at the other address, where
+    // nobody is silent.
+    for address in [other, dns, other] {
+        let mut guest = connect_from(Ipv4Addr::LOCALHOST, address);
+        guest.set_read_timeout(Some(SOON)).expect("a time-out");
+        guest.write_all(&framed_query()).expect("it is connected");
+        read_message(&mut guest).expect("an answer, in its turn");
+    }
+    drop(flood);
+    for server in [dns, other] {
+        let ask = Ask::a(server, "www.test-net.io").tcp();
+        wait::until("the flood to be over", SOON, || ask.send().is_ok());
+        (0..10).for_each(|_| assert_eq!(ask.expect().addresses(), [WWW]));
+    }
+    canary.stop();
+    assert_eq!(server.metrics().sum("task_failures_total"), 0.0);
+}
+
+#[test]
+fn connections_leave_the_node_the_descriptors_it_needs_itself() {
+    /// Fewer than the node would like to have.
+    const DESCRIPTORS: usize = 200;
+
+    let scratch = Scratch::new("reserve");
     let listen = "dns = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\nadmin = \"127.0.0.1:0\"";
     let config = written(&scratch, listen);
     let script = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
@@ -354,30 +405,22 @@ fn without_descriptors_it_goes_on_and_recovers() {
         Process::spawn("dnsrouter", through_a_shell(&script, &command), log)
     };
     let server = Server::spawn(&scratch, spawn, &config);
-    let (dns, other) = (server.dns[0], server.dns[1]);
-    let canary = Canary::start("over UDP", Ask::a(dns, "www.test-net.io"));
-
-    let flood: Vec<_> =
-        (0..DESCRIPTORS + 20).map(|_| connect_from(Ipv4Addr::new(127, 0, 0, 3), dns)).collect();
-    wait::until("the descriptors to run out", SOON, || {
-        server.process.log().contains("accepting failed; going on")
-    });
-    // The silent make room, one by one, for those who wait; also at the other address, where
-    // nobody is silent, as soon as there is some.
-    let mut guest = connect_from(Ipv4Addr::LOCALHOST, dns);
-    guest.set_read_timeout(Some(SOON)).expect("a time-out");
-    guest.write_all(&framed_query()).expect("it is connected");
-    read_message(&mut guest).expect("an answer, in its turn");
-    drop(flood);
-    wait::until("the other address to answer", SOON, || {
-        Ask::a(other, "www.test-net.io").tcp().send().is_ok()
-    });
-    for server in [dns, other] {
-        let ask = Ask::a(server, "www.test-net.io").tcp();
+    let log = server.process.log();
+    let warned = log.contains("few file descriptors") && log.contains("connections=50");
+    assert!(warned, "it takes a quarter, and says so: {log}");
+    let mut flood = Vec::new();
+    for (source, dns) in [(3, server.dns[0]), (4, server.dns[1])] {
+        let source = Ipv4Addr::new(127, 0, 0, source);
+        flood.extend((0..DESCRIPTORS / 2).map(|_| connect_from(source, dns)));
+    }
+    for dns in &server.dns {
+        let ask = Ask::a(*dns, "www.test-net.io").tcp();
         (0..10).for_each(|_| assert_eq!(ask.expect().addresses(), [WWW]));
     }
-    canary.stop();
     assert_eq!(server.metrics().sum("task_failures_total"), 0.0);
+    let log = server.process.log();
+    assert!(!log.contains("accepting failed"), "some were left: {log}");
+    drop(flood);
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub use journal::{JournalError, Kept};
 pub use store::{FolderError, MAX_RECORDS, NotAdopted, Store};
 
 pub(crate) use journal::fingerprint;
+pub(crate) use store::JOURNALS;
 
 mod catalogue;
 mod journal;

@@ -15,7 +15,7 @@ use daemon::grpc::{self, Authorise, Health, Limits};
 use daemon::supervise::{EXIT_EXHAUSTED, Intensity, Supervisor};
 use daemon::telemetry::{self, PrometheusHandle};
 use daemon::tls::{self, Tls};
-use daemon::{descriptors, renewal, shutdown};
+use daemon::{renewal, shutdown};
 use pki::{Identity, Program, Role};
 use proto::dnsrouter::v1::control_server::ControlServer;
 use tokio::net::TcpListener;
@@ -34,12 +34,10 @@ use super::load::{Loaded, Loader};
 use super::probe::Prober;
 use super::reload::{Origin, Reloader};
 use super::sockets::{Passed, Sockets};
-use super::{control, dynamic, keeper, state, tcp, udp};
+use super::{control, descriptors, dynamic, keeper, state, tcp, udp};
 
 /// How long running answers may take when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// DNS over TCP and the control service may take so many together, with some for everything else.
-const DESCRIPTORS: u64 = 10_000;
 /// The system refused something (EX_OSERR of sysexits.h).
 const EXIT_SYSTEM: u8 = 71;
 
@@ -121,11 +119,14 @@ impl Node {
         for warning in &loaded.config.warnings {
             tracing::warn!("{warning}");
         }
-        descriptors::warn_if_few(descriptors::raise_limit(), DESCRIPTORS);
+        let limit = daemon::descriptors::raise_limit();
         let folder = loaded.config.state_dir.as_deref().map(state::Folder::open).transpose()?;
         let kept = folder.as_ref().map(state::Folder::read).unwrap_or_default();
         let sockets = Sockets::bind(&loaded.config.listen, passed)?;
         let addresses = sockets.addresses()?;
+        let bound = sockets.udp.len() + sockets.tcp.len();
+        let proxied = !loaded.config.listen.proxy.is_empty();
+        let connections = tcp::Connections::new(descriptors::limits(limit, bound, proxied));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Strangers talk to this one: however busy they keep it, probes and control go on.
         let tcp_runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,7 +151,7 @@ impl Node {
         let store = Store::new(loaded, inputs, shared.clone())?;
         let store = Arc::new(tokio::sync::Mutex::new(store));
         node.deferred(&shared, jobs, &store);
-        node.dns(&sockets, config, &shared, &deferred, tcp_runtime.handle())?;
+        node.dns(&sockets, config, &shared, &deferred, &connections, tcp_runtime.handle())?;
         let reloading = Reloading { loader, origin, store, given };
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), reloading)?;
         node.control(&sockets, config, &shared, tls.as_ref())?;
@@ -206,6 +207,7 @@ impl Wiring {
         config: &Config,
         shared: &Shared,
         deferred: &Deferred,
+        connections: &tcp::Connections,
         tcp_runtime: &tokio::runtime::Handle,
     ) -> Result<()> {
         let bound = sockets.udp.iter().map(UdpSocket::local_addr);
@@ -226,12 +228,14 @@ impl Wiring {
             let (plan, proxies) = (Arc::clone(&shared.plan), Arc::clone(&config.listen.proxy));
             let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
             let (runtime, stop) = (tcp_runtime.clone(), self.stop.clone());
+            let connections = connections.clone();
             self.supervisor.spawn("dns over tcp", move || {
                 let (listener, stop) = (listener.try_clone(), stop.clone());
-                let (limits, registry) = (tcp::Limits::default(), Arc::clone(&registry));
+                let (connections, registry) = (connections.clone(), Arc::clone(&registry));
                 let (plan, proxies) = (Arc::clone(&plan), Arc::clone(&proxies));
                 let new_worker = move || Worker::new(registry.worker());
-                let server = tcp::Server::new(limits, plan, deferred.clone(), proxies, new_worker);
+                let deferred = deferred.clone();
+                let server = tcp::Server::new(connections, plan, deferred, proxies, new_worker);
                 let serving = runtime.spawn(async move {
                     server.run(TcpListener::from_std(listener?)?, stop).await;
                     Ok(())
@@ -364,6 +368,7 @@ impl Wiring {
                     .allow_health();
                 let listener = TcpListener::from_std(listener?)?;
                 let limits = Limits {
+                    connections: descriptors::CONTROL,
                     drain_wait: Duration::ZERO,
                     drain_deadline: GRACE / 2,
                     ..Limits::default()

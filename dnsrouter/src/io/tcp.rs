@@ -7,8 +7,11 @@
 //!              │ full: the         │ silent for the idle time,                         │
 //!              ▼ idlest leaves     ▼ too old, asked too often: end ◀──────────────────┘
 //!
-//!  from a proxy: accept ─▶ a seat ─▶ its header, whole within `slow`: now it is the client's
+//!  from a proxy: accept ─▶ the lobby ─▶ its header, whole within `slow` ─▶ Table: the client's seat
 //! ```
+//!
+//! All listeners of a node seat their connections at one table: its limits are the node's, and whoever
+//! floods one address has to leave for a newcomer at another.
 //!
 //! While it waits it holds its socket and little else: the large buffer that an answer is made in
 //! is on loan for the making alone, so there are as many as threads and not as connections.
@@ -39,14 +42,21 @@ use conversation::Conversation;
 use desk::Desks;
 use table::Table;
 
-/// After the system refused to accept (no descriptors left): pause, then try again.
+/// After the system refused to accept (no descriptors left) and no place could be made: pause, then
+/// try again. Whoever has to leave is waited for that long at most.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// So many have to leave in a row for one that cannot be accepted; then there is a pause all the
+/// same. Descriptors that others take as fast must not cost us every connection.
+const EVICTIONS: u32 = 8;
 
-/// What the connections of one listener may hold (RFC 9210 §4.2 names these limits).
+/// What the connections of a node may hold (RFC 9210 §4.2 names these limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in all. One more, and the idlest is closed for it.
     pub connections: usize,
+    /// Connections from proxies that have not said yet for whom, beside the others. One more, and
+    /// the oldest of them is closed.
+    pub pending: usize,
     /// Connections of one client, which is an IPv4 address or an IPv6 /56: several resolvers
     /// behind one NAT, not one attacker. More are closed at once.
     pub per_client: usize,
@@ -72,6 +82,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            pending: 512,
             per_client: 128,
             idle: Duration::from_secs(10),
             least_idle: Duration::from_secs(1),
@@ -83,37 +94,66 @@ impl Default for Limits {
     }
 }
 
+/// The connections of all listeners of a node.
+#[derive(Clone)]
+pub struct Connections {
+    limits: Limits,
+    table: Arc<Table>,
+    /// Counts sockets; the table counts those who may stay.
+    places: Arc<Semaphore>,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new(limits: Limits) -> Self {
+        let most = limits.connections.saturating_add(limits.pending).min(Semaphore::MAX_PERMITS);
+        let table = Table::new(limits, Instant::now());
+        Self { limits, table, places: Arc::new(Semaphore::new(most)) }
+    }
+}
+
 /// Where answers come from and what they go through; one listener's.
 pub struct Server<F> {
     limits: Limits,
+    connections: Connections,
     plan: Arc<Published>,
     deferred: Deferred,
     proxies: Arc<[IpNet]>,
     desks: Desks<F>,
-    quiet: Quiet,
+    /// Of accepting, which strangers can make fail; of proxies, whose mistakes must not hide that.
+    failing: Quiet,
+    malformed: Quiet,
 }
 
 impl<F: Fn() -> Worker + Send + Sync + 'static> Server<F> {
     /// A server whose threads each get a worker. Peers inside `proxies` must say first whom they
     /// stand for ([`super::proxy`]); nobody else is understood who does.
     pub fn new(
-        limits: Limits,
+        connections: Connections,
         plan: Arc<Published>,
         deferred: Deferred,
         proxies: Arc<[IpNet]>,
         new_worker: F,
     ) -> Self {
-        let (desks, quiet) = (Desks::new(new_worker), Quiet::default());
-        Self { limits, plan, deferred, proxies, desks, quiet }
+        Self {
+            limits: connections.limits,
+            connections,
+            plan,
+            deferred,
+            proxies,
+            desks: Desks::new(new_worker),
+            failing: Quiet::default(),
+            malformed: Quiet::default(),
+        }
     }
 
     /// Accepts until told to stop, then lets running answers finish. Nothing that accepting can fail
     /// with ends it: it passes.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let server = Arc::new(self);
-        let places = Arc::new(Semaphore::new(server.limits.connections));
-        let table = Table::new(server.limits, Instant::now());
+        let Connections { table, places, .. } = &server.connections;
         let tasks = TaskTracker::new();
+        let mut evicted = 0;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -122,16 +162,20 @@ impl<F: Fn() -> Worker + Send + Sync + 'static> Server<F> {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if let Some(suppressed) = server.quiet.pass() {
+                    if let Some(suppressed) = server.failing.pass() {
                         tracing::warn!(%error, suppressed, "accepting failed; going on");
                     }
-                    if is_out_of_descriptors(&error) {
-                        table.make_room();
+                    let tries = is_out_of_descriptors(&error) && evicted < EVICTIONS;
+                    if tries && table.make_room(ACCEPT_PAUSE).await {
+                        evicted += 1;
+                    } else {
+                        evicted = 0;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
+            evicted = 0;
             let proxied = server.is_proxy(peer);
             let seat = if proxied {
                 table.admit_unknown(Instant::now())
@@ -143,7 +187,7 @@ impl<F: Fn() -> Worker + Send + Sync + 'static> Server<F> {
             };
             // Whoever had to leave for it is gone in a moment; until then nobody else is accepted.
             let place = tokio::select! {
-                place = Arc::clone(&places).acquire_owned() => place,
+                place = Arc::clone(places).acquire_owned() => place,
                 () = stop.cancelled() => break,
             };
             let leave = seat.leave();
@@ -174,7 +218,7 @@ impl<F> Server<F> {
 
     /// Says so to the operator, who has configured one side or the other wrongly.
     fn not_a_proxy(&self, peer: SocketAddr, malformed: Malformed) {
-        if let Some(suppressed) = self.quiet.pass() {
+        if let Some(suppressed) = self.malformed.pass() {
             tracing::warn!(
                 %peer, %malformed, suppressed,
                 "a peer inside [listen] proxy does not speak the PROXY protocol; closed"

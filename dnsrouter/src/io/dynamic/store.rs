@@ -45,6 +45,8 @@ use crate::updates::{Denied, Permission};
 pub const MAX_RECORDS: usize = 200_000;
 /// Journals that are open at a time, each with up to three files.
 const MAX_OPEN: usize = 64;
+/// Files that open journals take.
+pub(crate) const JOURNALS: usize = 3 * MAX_OPEN;
 
 /// See the module.
 pub struct Store {

@@ -36,6 +36,7 @@ const YIELD_EVERY: u32 = 16;
 
 pub(super) struct Conversation<F> {
     server: Arc<Server<F>>,
+    /// Stands before the seat: it is to be closed when the seat is free.
     stream: TcpStream,
     /// The client, and the address it asked: of the connection, or as a proxy has said.
     peer: SocketAddr,
@@ -124,11 +125,11 @@ impl<F: Fn() -> Worker> Conversation<F> {
             Some(Header::Local) => {}
             Some(Header::Proxied { source, destination }) => {
                 (self.peer, self.local) = (source, destination);
-                // Over its share a client is turned away, as without a proxy.
-                if !self.seat.name(source.ip()) {
-                    return Ok(());
-                }
             }
+        }
+        // Over its share a client is turned away, as without a proxy.
+        if !self.seat.name(self.peer.ip(), Instant::now()) {
+            return Ok(());
         }
         self.run().await
     }

@@ -4,6 +4,9 @@
 //! seat, without a lock; whoever looks for the idlest files stamped seats anew until the first in
 //! the order has no newer stamp. Every stamp is filed at most once, so that a flood of newcomers
 //! costs the logarithm of the table each, not a walk over it.
+//!
+//! Whom a proxy has not named yet waits in a lobby and takes nobody's seat: it is not known yet
+//! whether its client may have one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
@@ -19,17 +24,21 @@ use super::Limits;
 /// cost nothing.
 const CLIENT_V6: u32 = 56;
 
-/// The connections of one listener.
+/// The connections of all listeners.
 pub(super) struct Table {
     limits: Limits,
     /// What stamps count from.
     start: Instant,
     taken: Mutex<Taken>,
+    /// Somebody has closed its socket.
+    left: Notify,
 }
 
 #[derive(Default)]
 struct Taken {
     by_activity: BTreeMap<Place, Arc<Guest>>,
+    /// By number, which is the order in which they came.
+    lobby: BTreeMap<u64, Arc<Guest>>,
     clients: HashMap<IpAddr, usize>,
     next: u64,
 }
@@ -56,43 +65,58 @@ pub(super) struct Seat {
 
 impl Table {
     pub(super) fn new(limits: Limits, start: Instant) -> Arc<Self> {
-        Arc::new(Self { limits, start, taken: Mutex::default() })
+        Arc::new(Self { limits, start, taken: Mutex::default(), left: Notify::new() })
     }
 
     /// A seat; none when the client has its share already. At a full table the idlest leaves.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Seat> {
         let mut taken = self.lock();
         let client = taken.share_for(address, self.limits.per_client)?;
-        Some(self.seat(&mut taken, client.into(), now))
+        let guest = self.guest(&mut taken, client.into(), now);
+        self.seat(&mut taken, &guest);
+        Some(Seat { table: Arc::clone(self), guest })
     }
 
-    /// A seat for somebody a proxy will name; until then it takes nobody's share. At a full table
-    /// the idlest leaves.
+    /// A place in the lobby for somebody a proxy will name. In a full one whoever came first leaves.
     pub(super) fn admit_unknown(self: &Arc<Self>, now: Instant) -> Seat {
-        self.seat(&mut self.lock(), OnceLock::new(), now)
+        let mut taken = self.lock();
+        if taken.lobby.len() >= self.limits.pending.max(1) {
+            taken.dismiss_oldest_unknown();
+        }
+        let guest = self.guest(&mut taken, OnceLock::new(), now);
+        taken.lobby.insert(guest.number, Arc::clone(&guest));
+        Seat { table: Arc::clone(self), guest }
     }
 
-    fn seat(self: &Arc<Self>, taken: &mut Taken, client: OnceLock<IpAddr>, now: Instant) -> Seat {
-        if taken.by_activity.len() >= self.limits.connections {
-            taken.dismiss_idlest();
-        }
+    fn guest(&self, taken: &mut Taken, client: OnceLock<IpAddr>, now: Instant) -> Arc<Guest> {
         let number = taken.next;
         taken.next += 1;
         let stamp = self.stamp(now);
-        let guest = Arc::new(Guest {
+        Arc::new(Guest {
             client,
             number,
             active: stamp.into(),
             filed: stamp.into(),
             leave: CancellationToken::new(),
-        });
-        taken.by_activity.insert((stamp, number), Arc::clone(&guest));
-        Seat { table: Arc::clone(self), guest }
+        })
     }
 
-    /// The idlest leaves, whoever it is for.
-    pub(super) fn make_room(&self) {
-        self.lock().dismiss_idlest();
+    fn seat(&self, taken: &mut Taken, guest: &Arc<Guest>) {
+        if taken.by_activity.len() >= self.limits.connections {
+            taken.dismiss_idlest();
+        }
+        taken.by_activity.insert(guest.place(), Arc::clone(guest));
+    }
+
+    /// The idlest leaves, whoever it is for; returns when somebody has closed a socket, after
+    /// `patience` at the latest. False when there is nobody who could leave.
+    pub(super) async fn make_room(&self, patience: Duration) -> bool {
+        let left = self.left.notified();
+        let dismissed = {
+            let mut taken = self.lock();
+            taken.dismiss_idlest() || taken.dismiss_oldest_unknown()
+        };
+        dismissed && timeout(patience, left).await.is_ok()
     }
 
     fn stamp(&self, now: Instant) -> u64 {
@@ -106,17 +130,23 @@ impl Table {
 }
 
 impl Taken {
-    fn dismiss_idlest(&mut self) {
+    fn dismiss_idlest(&mut self) -> bool {
         while let Some(((filed, number), guest)) = self.by_activity.pop_first() {
             let active = guest.active.load(Ordering::Relaxed);
             if active == filed {
                 self.forget(&guest);
                 guest.leave.cancel();
-                return;
+                return true;
             }
             guest.filed.store(active, Ordering::Relaxed);
             self.by_activity.insert((active, number), guest);
         }
+        false
+    }
+
+    fn dismiss_oldest_unknown(&mut self) -> bool {
+        let oldest = self.lobby.pop_first();
+        oldest.inspect(|(_, guest)| guest.leave.cancel()).is_some()
     }
 
     /// One more of a client's share, whose key is returned; none when it has all of it.
@@ -152,20 +182,23 @@ impl Seat {
         self.guest.leave.is_cancelled()
     }
 
-    /// Takes a share of the client that a proxy has named; false when there is none left, or
-    /// the guest has been dismissed.
-    pub(super) fn name(&self, address: IpAddr) -> bool {
-        let mut taken = self.table.lock();
-        if !taken.by_activity.contains_key(&self.place()) {
+    /// Leaves the lobby for a seat of the client that a proxy has named; false when the client has
+    /// its share already, or the guest has been dismissed.
+    pub(super) fn name(&self, address: IpAddr, now: Instant) -> bool {
+        let (table, guest) = (&self.table, &self.guest);
+        let mut taken = table.lock();
+        if taken.lobby.remove(&guest.number).is_none() {
             return false;
         }
-        let client = taken.share_for(address, self.table.limits.per_client);
-        client.is_some_and(|client| self.guest.client.set(client).is_ok())
-    }
-
-    /// What it is filed under; holds while the table is locked.
-    fn place(&self) -> Place {
-        (self.guest.filed.load(Ordering::Relaxed), self.guest.number)
+        let Some(client) = taken.share_for(address, table.limits.per_client) else { return false };
+        if guest.client.set(client).is_err() {
+            return false;
+        }
+        let stamp = table.stamp(now);
+        guest.active.store(stamp, Ordering::Relaxed);
+        guest.filed.store(stamp, Ordering::Relaxed);
+        table.seat(&mut taken, guest);
+        true
     }
 
     /// Something was asked, or an answer was taken.
@@ -185,13 +218,24 @@ impl Seat {
     }
 }
 
+impl Guest {
+    /// What it is filed under; holds while the table is locked.
+    fn place(&self) -> Place {
+        (self.filed.load(Ordering::Relaxed), self.number)
+    }
+}
+
 impl Drop for Seat {
+    /// To be dropped when the socket is closed.
     fn drop(&mut self) {
         let mut taken = self.table.lock();
+        taken.lobby.remove(&self.guest.number);
         // Whoever was dismissed is forgotten already.
-        if taken.by_activity.remove(&self.place()).is_some() {
+        if taken.by_activity.remove(&self.guest.place()).is_some() {
             taken.forget(&self.guest);
         }
+        drop(taken);
+        self.table.left.notify_waiters();
     }
 }
 
@@ -272,17 +316,42 @@ mod tests {
     fn whom_a_proxy_names_takes_a_share_and_gives_it_back() {
         let (table, now) = table(3, 1);
         let seats: Vec<_> = (0..3).map(|_| table.admit_unknown(now)).collect();
-        assert!(seats[0].name(ip("192.0.2.1")), "seats without a name are nobody's share");
-        assert!(!seats[1].name(ip("192.0.2.1")));
+        assert!(seats[0].name(ip("192.0.2.1"), now), "without a name they are nobody's share");
+        assert!(!seats[1].name(ip("192.0.2.1"), now));
         assert!(table.admit(ip("192.0.2.1"), now).is_none());
-        seats[1].touch(now + SECOND);
-        seats[2].touch(now + SECOND * 2);
-        let d = table.admit_unknown(now + SECOND * 3);
-        assert!(seats[0].is_leaving() && d.name(ip("192.0.2.1")), "its share went with it");
-        let _e = table.admit_unknown(now + SECOND * 4);
-        assert!(seats[1].is_leaving() && !seats[1].name(ip("192.0.2.2")), "too late");
-        drop((seats, d));
-        assert!(table.lock().clients.is_empty());
+        drop(seats);
+        let taken = table.lock();
+        assert!(taken.clients.is_empty() && taken.by_activity.is_empty() && taken.lobby.is_empty());
+    }
+
+    #[test]
+    fn nobody_leaves_for_somebody_without_a_name() {
+        let start = Instant::now();
+        let limits = Limits { connections: 2, pending: 2, per_client: 1, ..Limits::default() };
+        let table = Table::new(limits, start);
+        let guests = ["192.0.2.1", "192.0.2.2"].map(|text| table.admit(ip(text), start).unwrap());
+        let unknown: Vec<_> = (0..3).map(|_| table.admit_unknown(start + SECOND)).collect();
+        assert!(guests.iter().all(|guest| !guest.is_leaving()));
+        assert!(unknown[0].is_leaving() && !unknown[0].name(ip("192.0.2.3"), start), "too late");
+        assert!(!unknown[1].name(ip("192.0.2.1"), start), "it has its share");
+        assert!(guests.iter().all(|guest| !guest.is_leaving()), "so nobody had to leave");
+        assert!(unknown[2].name(ip("192.0.2.3"), start + SECOND));
+        assert!(guests[0].is_leaving() && !guests[1].is_leaving() && !unknown[2].is_leaving());
+    }
+
+    #[tokio::test]
+    async fn room_is_made_when_a_socket_is_closed() {
+        let (table, now) = table(4, 4);
+        assert!(!table.make_room(SECOND).await, "nobody is there");
+        let guest = table.admit(ip("192.0.2.1"), now).unwrap();
+        let unknown = table.admit_unknown(now);
+        assert!(!table.make_room(Duration::ZERO).await && guest.is_leaving(), "it still lingers");
+        let leaving = async {
+            unknown.leave().cancelled().await;
+            drop(unknown);
+        };
+        let (made, ()) = tokio::join!(table.make_room(SECOND * 60), leaving);
+        assert!(made);
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! How the file descriptors a process may have are shared out: strangers get what the node does not
+//! need itself. Were it the other way round, a flood of connections would keep updates from their
+//! journals and probes from their regions.
+
+use super::dynamic::JOURNALS;
+use super::tcp;
+
+/// Runtimes, the log, zone files while they are loaded, the state while it is written.
+const OWN: usize = 64;
+/// Each bound socket has clones: for the thread or the runtime that serves it, and for its restart.
+const CLONES: usize = 3;
+/// Connections of the control service: people, and other name servers.
+pub(super) const CONTROL: usize = 256;
+/// Connections of the admin service, as it limits them itself.
+const ADMIN: usize = 64;
+/// Connections of the prober, one to each region's endpoint. With more endpoints than that the
+/// limit should be ample.
+const PROBES: usize = 256;
+/// So many connections are taken whatever the limit.
+const LEAST: usize = 16;
+/// Where the reserve is more than there is, strangers get one in so many.
+const SHARE: usize = 4;
+/// One in so many connections may be a proxy's that has not said yet for whom.
+const PENDING: usize = 8;
+
+/// What connections over TCP may hold in a process that may have `limit` files open, `None` for no
+/// limit, with so many sockets bound. Says so when that is less than usual.
+pub(super) fn limits(limit: Option<u64>, bound: usize, proxied: bool) -> tcp::Limits {
+    let usual = tcp::Limits::default();
+    let (connections, needed) = (connections(limit, bound), reserve(bound) + usual.connections);
+    if let Some(limit) = limit.filter(|_| connections < usual.connections) {
+        tracing::warn!(
+            limit,
+            needed,
+            connections,
+            "few file descriptors: fewer connections over TCP at a time; raise the limit \
+             (ulimit -n, LimitNOFILE=)"
+        );
+    }
+    let pending = if proxied { connections / PENDING } else { 0 };
+    tcp::Limits {
+        connections: connections - pending,
+        pending,
+        // Nobody takes all there is.
+        per_client: usual.per_client.min(connections / 2),
+        ..usual
+    }
+}
+
+fn connections(limit: Option<u64>, bound: usize) -> usize {
+    let most = tcp::Limits::default().connections;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit.saturating_sub(reserve(bound)).max(limit / SHARE).clamp(LEAST, most)
+}
+
+fn reserve(bound: usize) -> usize {
+    OWN + bound.saturating_mul(CLONES) + JOURNALS + CONTROL + ADMIN + PROBES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_get_what_is_left() {
+        let most = tcp::Limits::default().connections;
+        let enough = (reserve(4) + most) as u64;
+        assert_eq!(connections(None, 4), most);
+        assert_eq!(connections(Some(u64::MAX), 4), most);
+        assert_eq!(connections(Some(enough), 4), most);
+        assert_eq!(connections(Some(enough - 1), 4), most - 1);
+        assert_eq!(connections(Some(200), 4), 50);
+        assert_eq!(connections(Some(20), 4), LEAST);
+        assert!(connections(Some(4096), 40) < connections(Some(4096), 4));
+    }
+
+    #[test]
+    fn proxies_that_wait_are_part_of_it() {
+        let limits = limits(Some(400), 4, true);
+        assert_eq!((limits.connections, limits.pending, limits.per_client), (88, 12, 50));
+        assert_eq!(super::limits(Some(400), 4, false).pending, 0);
+    }
+}

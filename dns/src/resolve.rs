@@ -73,6 +73,9 @@ enum DataAt<'z> {
     Cname { made: usize, ttl: Ttl },
 }
 
+/// Of the bits that say which addresses are hidden, the last speaks for all later ones too.
+const LAST_BIT: usize = u64::BITS as usize - 1;
+
 #[derive(Clone, Copy)]
 struct Additional<'z> {
     zones: &'z Zones,
@@ -80,7 +83,7 @@ struct Additional<'z> {
     /// So many of them must come along (RFC 9471).
     needed: usize,
     /// Those behind the needed ones that lie in zones which the client may not see: a bit each.
-    hidden: u32,
+    hidden: u64,
     referral: bool,
 }
 
@@ -197,7 +200,7 @@ impl<'z> Resolution<'z> {
     pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {
         self.additional.into_iter().flat_map(|additional| {
             let Additional { zones, nodes, needed, hidden, referral } = additional;
-            let is_hidden = move |i: usize| i >= needed && hidden >> (i - needed) & 1 != 0;
+            let is_hidden = move |i: usize| hidden >> i.min(LAST_BIT) & 1 != 0;
             let seen = nodes.iter().enumerate().filter(move |(i, _)| !is_hidden(*i));
             seen.flat_map(move |(i, &node)| {
                 let section = if i < needed { Section::Glue } else { Section::Additional };
@@ -216,17 +219,19 @@ impl<'z> Resolution<'z> {
         writer: &mut Writer<'b>,
         services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
     ) {
-        self.write_from(Owner::Question, writer, services);
+        self.write_from(Owner::Question, writer, |_, _| false, services);
     }
 
     /// Writes all sections, and AA. `start` is the name that was resolved: the question's, or the
-    /// target of a service's CNAME. `services` is called for each service entry and writes its
+    /// target of a service's CNAME. What `known` says of an RRset of the answer section (by owner
+    /// and type) is in the message already, and is left out. `services` is called for each service entry and writes its
     /// RRset with [`Writer::rrset_with`], or not: entries of [`Section::Additional`] may be left
     /// out. What does not fit is truncated as [`Writer`] says.
     pub fn write_from<'b>(
         &self,
         start: Owner<'_>,
         writer: &mut Writer<'b>,
+        mut known: impl FnMut(Owner<'_>, Rtype) -> bool,
         mut services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
     ) {
         writer.set_authoritative(self.authoritative);
@@ -234,6 +239,14 @@ impl<'z> Resolution<'z> {
         let authority = self.authority().map(|entry| (Section::Authority, entry));
         for (section, Entry { owner, data }) in answer.chain(authority).chain(self.additional()) {
             let owner = if matches!(owner, Owner::Question) { start } else { owner };
+            let rtype = match data {
+                Data::Static(rrset) => rrset.rtype,
+                Data::Cname { .. } => Rtype::CNAME,
+                Data::Service { rtype, .. } => rtype,
+            };
+            if section == Section::Answer && known(owner, rtype) {
+                continue;
+            }
             let fit = match data {
                 Data::Static(rrset) => writer.rrset(section, owner, &rrset),
                 Data::Cname { target, ttl } => {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrayvec::{ArrayString, ArrayVec};
-use dns::edns::{self, ExtendedError, InfoCode, MIN_PAYLOAD, cookie};
+use dns::edns::{self, Edns, ExtendedError, InfoCode, MIN_PAYLOAD, cookie};
 use dns::mutated;
 use dns::name::LowerName;
 use dns::resolve::Resolution;
@@ -169,19 +169,24 @@ pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &
     match Request::parse(query.bytes) {
         Ok(request) if permission == Permission::Allow && is_signed(&request) => Reply::Deferred,
         Ok(request) => {
-            let proof = request.edns.as_ref().and_then(|edns| edns.cookie).and_then(|cookie| {
-                let proved = guard.cookie(&cookie, query.peer.ip(), query.now);
-                proved.map(|(verdict, server)| Proof { client: cookie.client, verdict, server })
-            });
-            let request = &request;
-            let asked = Answering { snapshot, query, request, permission, proof: proof.as_ref() };
+            let proof = Proof::of(guard, request.edns.as_ref(), &query);
+            let asked =
+                Answering { snapshot, query, request: &request, permission, proof: proof.as_ref() };
             asked.reply(worker, out)
         }
         Err(Malformed::Drop(_)) => {
             worker.counters.count(Event::Dropped);
             Reply::Drop
         }
-        Err(Malformed::Refuse(refusal)) => refuse(guard, &refusal, worker, query, out),
+        Err(Malformed::Refuse(refusal)) => {
+            let Refusal { header, question, ref edns, .. } = refusal;
+            let proof = Proof::of(guard, edns.as_ref(), &query);
+            let (edns, bytes) = (edns.clone(), query.bytes);
+            let request = Request { header, question, edns, signature: None, bytes };
+            let asked =
+                Answering { snapshot, query, request: &request, permission, proof: proof.as_ref() };
+            asked.refuse(&refusal, worker, out)
+        }
     }
 }
 
@@ -191,31 +196,6 @@ fn is_signed(request: &Request<'_>) -> bool {
     request.signature.is_some_and(|signature| signature.rtype == Rtype::TSIG)
 }
 
-fn refuse(
-    guard: &Guard,
-    refusal: &Refusal<'_>,
-    worker: &Worker,
-    query: Query<'_>,
-    out: &mut [u8],
-) -> Reply {
-    let limit = match query.transport {
-        Transport::Udp => out.len().min(usize::from(MIN_PAYLOAD)),
-        Transport::Tcp { .. } => out.len(),
-    };
-    // Truncated, an error would still be one: nobody asks again for it over TCP.
-    if query.transport == Transport::Udp
-        && guard.limit(query.peer.ip(), Kind::Error, query.now) != Verdict::Pass
-    {
-        worker.counters.count(Event::LimitDropped);
-        return Reply::Drop;
-    }
-    worker.counters.responded(refusal.rcode.0);
-    match refusal.write(&mut out[..limit], PAYLOAD) {
-        0 => Reply::Drop,
-        length => Reply::Bytes(length),
-    }
-}
-
 /// What the query's cookie says of the client's address, and the cookie to answer with.
 struct Proof {
     client: [u8; 8],
@@ -223,7 +203,15 @@ struct Proof {
     server: [u8; cookie::LEN],
 }
 
-/// One well-formed query on its way.
+impl Proof {
+    fn of(guard: &Guard, edns: Option<&Edns<'_>>, query: &Query<'_>) -> Option<Self> {
+        let cookie = edns?.cookie?;
+        let (verdict, server) = guard.cookie(&cookie, query.peer.ip(), query.now)?;
+        Some(Self { client: cookie.client, verdict, server })
+    }
+}
+
+/// One query on its way.
 struct Answering<'a> {
     snapshot: &'a Snapshot,
     query: Query<'a>,
@@ -248,7 +236,9 @@ impl<'a> Answering<'a> {
                 Some(cookie::Verdict::Invalid) => Rcode::BADCOOKIE,
                 Some(_) => Rcode::NOERROR,
             };
-            return self.status(worker, out, rcode, opt.as_ref());
+            // Who wants a cookie wants to get out of the limit.
+            let kind = if self.proof.is_some() { Kind::Answer } else { Kind::Error };
+            return self.status_of(kind, worker, out, rcode, opt.as_ref());
         };
         match self.request.header.opcode() {
             Opcode::QUERY => {}
@@ -268,6 +258,23 @@ impl<'a> Answering<'a> {
         let mut name = LowerName::new();
         name.read(question.name);
         self.write(worker, out, question, &mut name, opt)
+    }
+
+    /// What cannot be answered with data. Options are answered where the message itself is
+    /// well-formed; where it is not, who knows what they mean.
+    fn refuse(&self, refusal: &Refusal<'_>, worker: &Worker, out: &mut [u8]) -> Reply {
+        let mut opt = self.opt(worker);
+        if !refusal.is_well_formed() {
+            opt = opt.map(|edns::Reply { payload, do_bit, .. }| edns::Reply {
+                payload,
+                do_bit,
+                ..edns::Reply::default()
+            });
+        }
+        if let Some(code) = refusal.info_code() {
+            extended(&mut opt, code);
+        }
+        self.status(worker, out, refusal.rcode, opt.as_ref())
     }
 
     /// Nobody changes a zone without a key (RFC 2136 §3.1 and §3.3).
@@ -409,7 +416,18 @@ impl<'a> Answering<'a> {
         rcode: Rcode,
         opt: Option<&edns::Reply<'_>>,
     ) -> Reply {
-        if let Some(held_back) = self.held_back(Kind::Error, worker, out, opt) {
+        self.status_of(Kind::Error, worker, out, rcode, opt)
+    }
+
+    fn status_of(
+        &self,
+        kind: Kind,
+        worker: &Worker,
+        out: &mut [u8],
+        rcode: Rcode,
+        opt: Option<&edns::Reply<'_>>,
+    ) -> Reply {
+        if let Some(held_back) = self.held_back(kind, worker, out, opt) {
             return held_back;
         }
         let Some(writer) = self.writer(out, opt) else { return Reply::Drop };

@@ -288,7 +288,7 @@ impl Policy {
         Some(Choice { candidates, only_usable, fail_open: false })
     }
 
-    /// The records of a choice, in its order; of host names only the first, since an RRset of two
+    /// The records of a choice, in its order, each once (RFC 2181 §5); of host names only the first, since an RRset of two
     /// CNAMEs may not be (RFC 2181 §10.1).
     pub fn records<'p, 'c>(
         &'p self,
@@ -296,12 +296,22 @@ impl Policy {
         choice: &'c Choice,
         health: &'c Health,
     ) -> impl Iterator<Item = &'p Record> + Clone + use<'p, 'c> {
-        choice
+        let all = choice
             .candidates
             .iter()
             .flat_map(move |candidate| self.endpoint(candidate).of(form))
-            .filter(move |record| !choice.only_usable || record.is_usable(health))
-            .take(if form == Form::Cname { 1 } else { usize::MAX })
+            .filter(move |record| !choice.only_usable || record.is_usable(health));
+        // Regions may share a mail host; an address belongs to one endpoint.
+        let shared = !matches!(form, Form::A | Form::Aaaa);
+        let before = all.clone();
+        let first = move |(at, record): &(usize, &'p Record)| {
+            !shared || !before.clone().take(*at).any(|other| other.rdata() == record.rdata())
+        };
+        all.enumerate().filter(first).map(|(_, record)| record).take(if form == Form::Cname {
+            1
+        } else {
+            usize::MAX
+        })
     }
 
     /// The binding of this type, HTTPS or SVCB.

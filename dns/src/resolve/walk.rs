@@ -1,6 +1,8 @@
 //! Down the tree and along the chain.
 
-use super::{Additional, Data, DataAt, Entry, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored};
+use super::{
+    Additional, Data, DataAt, Entry, LAST_BIT, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored,
+};
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype, Ttl};
 use crate::wire::Owner;
@@ -53,7 +55,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             return;
         }
         self.out.zone = Some(found.zone);
-        if !(self.may_see)(found.zone) {
+        if !self.is_visible(name, node, depth) {
             return;
         }
         self.out.rcode = Rcode::NOERROR;
@@ -81,7 +83,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             }
             let (node, depth) = self.zones.seek(&name);
             let found = self.zones.node(node);
-            if found.kind == Kind::Outer || !(self.may_see)(found.zone) {
+            if found.kind == Kind::Outer || !self.is_visible(&name, node, depth) {
                 return;
             }
             let step = self.step(&name, target, node, depth);
@@ -93,6 +95,15 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
                 Step::Done => return,
             }
         }
+    }
+
+    /// Whether the client may see what stands at the node: its zone, or for DS at an apex the parent,
+    /// whose data that is.
+    fn is_visible(&self, name: &LowerName, id: NodeId, depth: usize) -> bool {
+        let zone = self.zones.zone(self.zones.node(id).zone);
+        let of_parent = self.qtype == Rtype::DS && depth == name.label_count() && zone.is_apex(id);
+        (self.may_see)(zone.id())
+            || of_parent && zone.parent().is_some_and(|(parent, _)| (self.may_see)(parent.id()))
     }
 
     /// Whether `name` was left before. A DNAME in the answer is no such visit: its owner itself
@@ -248,19 +259,16 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         self.out.authority = Some((zones.name(cut), zones.rrset(slot)));
         let (nodes, needed) =
             if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { zones.extras(slot) };
-        let hidden = self.hidden(&nodes[needed..]);
+        let hidden = self.hidden(nodes);
         self.out.additional = Some(Additional { zones, nodes, needed, hidden, referral: true });
         Step::Done
     }
 
-    /// Which of some optional addresses lie in zones that may not be seen, as bits from the lowest.
-    /// There are at most 32 of them.
-    fn hidden(&self, optional: &[NodeId]) -> u32 {
+    /// Which of some addresses lie in zones that may not be seen, as bits from the lowest.
+    fn hidden(&self, nodes: &[NodeId]) -> u64 {
         let hidden = |node: &NodeId| !(self.may_see)(self.zones.node(*node).zone);
-        (0..u32::BITS)
-            .zip(optional)
-            .filter(|(_, node)| hidden(node))
-            .fold(0, |all, (i, _)| all | 1 << i)
+        let hidden = nodes.iter().enumerate().filter(|(_, node)| hidden(node));
+        hidden.fold(0, |all, (i, _)| all | 1 << i.min(LAST_BIT))
     }
 
     /// DS asked at an apex: the parent answers, if we serve it to this client; else we say that there is none on

@@ -72,9 +72,8 @@ pub struct Refusal<'a> {
     pub fault: Fault,
     /// The question, if it was read before the fault was found.
     pub question: Option<Question<'a>>,
-    /// Whether the query had an OPT record, and its DO bit: then the reply has one too (RFC 6891
-    /// §7).
-    pub do_bit: Option<bool>,
+    /// The OPT record of the query, as far as it was read: then the reply has one too (RFC 6891 §7).
+    pub edns: Option<Edns<'a>>,
 }
 
 /// What is wrong with a message. The client is to blame.
@@ -125,6 +124,7 @@ impl<'a> Request<'a> {
     ///
     /// Like NSD and unlike BIND we refuse records in the answer section of a query: no client
     /// sends them, and they would only be carried along.
+    #[expect(clippy::result_large_err, reason = "what is refused is rare; a box would allocate")]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed<'a>> {
         let Some(header) = Header::read(bytes) else {
             return Err(Malformed::Drop(DropReason::ShorterThanHeader));
@@ -264,9 +264,7 @@ impl<'a> Request<'a> {
             rcode,
             fault,
             question: self.question,
-            do_bit: (self.edns.as_ref())
-                .filter(|_| !mutated!(ErrorWithoutOpt))
-                .map(|edns| edns.do_bit),
+            edns: self.edns.clone().filter(|_| !mutated!(ErrorWithoutOpt)),
         }
     }
 }
@@ -300,7 +298,8 @@ impl Refusal<'_> {
     /// Writes the error reply into `out` and returns its length, or 0 if `out` cannot hold it
     /// (never, with 512 octets). `payload` is the UDP payload we announce.
     pub fn write(&self, out: &mut [u8], payload: u16) -> usize {
-        let opt = self.do_bit.map(|do_bit| {
+        let opt = self.edns.as_ref().map(|edns| {
+            let do_bit = edns.do_bit;
             let mut opt = edns::Reply { payload, do_bit, ..edns::Reply::default() };
             if let Some(code) = self.info_code() {
                 opt.errors.push(ExtendedError { code, text: "" });
@@ -311,6 +310,12 @@ impl Refusal<'_> {
         let limit = out.len();
         Writer::reply(out, limit, &self.header, self.question.as_ref(), reserve)
             .map_or(0, |writer| writer.finish(self.rcode, opt.as_ref()))
+    }
+
+    /// Whether the message itself is as it should be, and only what it asks is refused: then its
+    /// options are answered as in any reply.
+    pub fn is_well_formed(&self) -> bool {
+        matches!(self.fault, Fault::Opcode(_) | Fault::QueryType(_))
     }
 
     /// The extended error that says more than the code, if one does.

@@ -49,8 +49,8 @@ fn fault(bytes: &[u8]) -> (Fault, Rcode, bool, bool) {
     assert_eq!(reply.rcode(), refusal.rcode.0);
     assert_eq!(reply.flags & 0x8000, 0x8000);
     assert_eq!(!reply.questions.is_empty(), refusal.question.is_some());
-    assert_eq!(reply.opt().is_some(), refusal.do_bit.is_some());
-    (refusal.fault, refusal.rcode, refusal.question.is_some(), refusal.do_bit.is_some())
+    assert_eq!(reply.opt().is_some(), refusal.edns.is_some());
+    (refusal.fault, refusal.rcode, refusal.question.is_some(), refusal.edns.is_some())
 }
 
 #[test]

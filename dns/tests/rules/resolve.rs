@@ -582,3 +582,34 @@ fn a_parent_that_one_may_not_see_answers_no_ds() {
     assert!(answer[1].starts_with("ns kid.secret."), "{answer:?}");
     assert!(ask(&zones, "kid.secret", Rtype::DS)[1].starts_with("an ?"));
 }
+
+#[test]
+fn ds_is_the_parents_whoever_may_see_the_child() {
+    let ds = "kid NS ns.kid\nkid DS 1 8 2 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";
+    let zones = freeze(&[("open.", ds), ("kid.open.", "a A 192.0.2.1\n")], &[]);
+    let kid = zones.zones().find(|zone| zone.apex().to_string() == "kid.open.").unwrap().id();
+    let outsider = |name, rtype| ask_within(&zones, |zone| zone != kid, name, rtype);
+    assert!(outsider("kid.open", Rtype::DS)[1].starts_with("an ? 300 DS"));
+    for (name, rtype) in
+        [("kid.open", Rtype::A), ("a.kid.open", Rtype::DS), ("a.kid.open", Rtype::A)]
+    {
+        assert_eq!(outsider(name, rtype), ["REFUSED"], "{name} {rtype}");
+    }
+}
+
+#[test]
+fn glue_of_a_hidden_zone_stays_hidden() {
+    let zones = freeze(
+        &[
+            ("open.", "cut NS ns.kid.cut\ncut NS ns.cut\nns.cut A 192.0.2.1\n"),
+            ("kid.cut.open.", "ns A 10.0.0.1\n"),
+        ],
+        &[],
+    );
+    let kid = zones.zones().find(|zone| zone.apex().to_string() == "kid.cut.open.").unwrap().id();
+    let answer = ask_within(&zones, |zone| zone != kid, "x.cut.open", Rtype::A);
+    assert!(answer.iter().any(|line| line.contains("192.0.2.1")), "{answer:?}");
+    assert!(!answer.iter().any(|line| line.contains("10.0.0.1")), "{answer:?}");
+    let all = ask(&zones, "x.cut.open", Rtype::A);
+    assert!(all.iter().any(|line| line.contains("10.0.0.1")), "{all:?}");
+}

@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 use dns::name::NameRef;
-use dns::resolve::Resolution;
+use dns::resolve::{MAX_CHAIN, Resolution};
 use dns::rr::{Rtype, Ttl};
 use dns::wire::{Owner, Section, Writer};
 use dns::zone::ServiceId;
@@ -21,6 +21,9 @@ use super::{Answering, Worker};
 /// Host names that services lead on to in one answer; resolvers follow few more by themselves.
 const MAX_HOSTS: usize = 4;
 
+/// RRsets of one answer: of its parts, each from one host name to the next.
+const MAX_SAID: usize = (MAX_HOSTS + 1) * 2 * MAX_CHAIN;
+
 /// What services contribute to one answer.
 pub(super) struct Chosen<'a, 'w> {
     asked: &'a Answering<'a>,
@@ -34,12 +37,23 @@ pub(super) struct Chosen<'a, 'w> {
     followed: ArrayVec<ServiceId, MAX_HOSTS>,
     /// The host name that was chosen last.
     host: Option<NameRef<'a>>,
+    /// What is in the answer already, once it leads through a service's host name.
+    said: ArrayVec<u64, MAX_SAID>,
 }
 
 impl<'a, 'w> Chosen<'a, 'w> {
     pub(super) fn new(asked: &'a Answering<'a>, worker: &'w mut Worker) -> Self {
         let followed = ArrayVec::new_const();
-        Self { asked, worker, asker: None, scope: 0, last: None, followed, host: None }
+        Self {
+            asked,
+            worker,
+            asker: None,
+            scope: 0,
+            last: None,
+            followed,
+            host: None,
+            said: ArrayVec::new_const(),
+        }
     }
 
     /// Writes what was found from `start` on; returns the host name to go on with, if the chain
@@ -52,15 +66,32 @@ impl<'a, 'w> Chosen<'a, 'w> {
         qtype: Rtype,
     ) -> Option<NameRef<'a>> {
         self.host = None;
-        found.write_from(start, writer, |writer, section, owner, service, rtype| {
+        let goes_on = matches!(found.service(), Some((_, Rtype::CNAME)));
+        let question = self.asked.request.question.map_or(NameRef::ROOT, |q| q.name);
+        let mut said = std::mem::take(&mut self.said);
+        let mut looped = false;
+        let known = |owner: Owner<'_>, rtype: Rtype| {
+            // Most answers lead to no host name of a service: there is nothing to remember.
+            if !goes_on && said.is_empty() {
+                return false;
+            }
+            let name = if let Owner::Name(name) = owner { name } else { question };
+            let rrset = rrset_key(name, rtype);
+            let known = said.contains(&rrset);
+            looped |= known && rtype == Rtype::CNAME;
+            // There is room for all parts.
+            known || said.try_push(rrset).is_err()
+        };
+        found.write_from(start, writer, known, |writer, section, owner, service, rtype| {
             // A service's addresses are one client's; in the additional section they would make
             // the whole reply that client's (RFC 7871 §7.4), and nobody needs them there.
             if section == Section::Answer {
                 self.service(writer, owner, service, rtype);
             }
         });
+        self.said = said;
         let is_asked_for = matches!(qtype, Rtype::CNAME | Rtype::ANY);
-        self.host.take().filter(|_| !is_asked_for && !writer.is_truncated())
+        self.host.take().filter(|_| !is_asked_for && !looped && !writer.is_truncated())
     }
 
     /// Writes one RRset of a service for this client, and notes the scope it is good for.
@@ -112,4 +143,10 @@ impl<'a, 'w> Chosen<'a, 'w> {
         }
         choice
     }
+}
+
+/// Tells RRsets of one answer apart; two that collide would cost one of them.
+fn rrset_key(owner: NameRef<'_>, rtype: Rtype) -> u64 {
+    let octets = owner.wire().iter().map(u8::to_ascii_lowercase);
+    octets.fold(rtype.0.into(), |key, octet| policy::mix(key ^ u64::from(octet)))
 }

@@ -153,3 +153,25 @@ fn without_limits_nobody_is_limited() {
     assert_eq!(whole(&flood(&mut server, &ask("ns1.open.test"), 500)), 500);
     assert_eq!(server.limited(), [0, 0]);
 }
+
+#[test]
+fn a_cookie_passes_also_where_the_query_is_refused() {
+    let mut server = Server::new(&format!("{LIMIT}slip = 0\n{SHARED}"));
+    const SUBNET: u16 = 8;
+    let proven = ask("ns1.open.test").cookie(&made(SECRET, PEER, 100));
+    for ask in [
+        Ask { qtype: 254, ..proven.clone() },
+        Ask { opcode: 9, ..proven.clone() },
+        // Options are read in their order, up to the malformed one.
+        proven.option(SUBNET, &[0, 1, 24, 24, 192, 0, 2]),
+    ] {
+        let replies = flood(&mut server, &ask, 50);
+        assert_eq!(whole(&replies), 50, "TYPE{} opcode {}", ask.qtype, ask.opcode);
+        let well_formed = ask.options.as_ref().is_some_and(|options| options.len() == 1);
+        let reply = replies[0].as_ref().unwrap();
+        assert_eq!(reply.cookie().is_some(), well_formed, "TYPE{}", ask.qtype);
+        let other = Ask { peer: "203.0.113.9", ..ask };
+        assert_eq!(whole(&flood(&mut server, &other, 50)), 5, "another's cookie proves nothing");
+        server = Server::new(&format!("{LIMIT}slip = 0\n{SHARED}"));
+    }
+}

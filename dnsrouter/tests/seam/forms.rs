@@ -51,6 +51,28 @@ region = "europe-west3"
 srv = ["0 5 443 eu.test-net.io."]
 ping = "https://203.0.113.20:443"
 [[service]]
+name = "back.test-net.io"
+ttl = 30
+route = ["nearest"]
+endpoint = [{ region = "us-central1", cname = "into.test-net.io." }]
+[[service]]
+name = "through.test-net.io"
+ttl = 30
+route = ["nearest"]
+endpoint = [{ region = "us-central1", cname = "mail.down.test-net.io." }]
+[[service]]
+name = "shared.test-net.io"
+ttl = 30
+route = ["nearest", { take = 2 }]
+[[service.endpoint]]
+region = "us-central1"
+mx = ["10 mail.test-net.io."]
+txt = ["one", "two"]
+[[service.endpoint]]
+region = "europe-west3"
+mx = ["10 mail.test-net.io.", "20 mail.test-net.io."]
+txt = ["two"]
+[[service]]
 name = "bound.test-net.io"
 ttl = 30
 route = ["healthy", "nearest"]
@@ -280,4 +302,30 @@ fn what_a_service_cannot_be_is_said_with_its_place() {
         assert!(report.contains(says), "{bad}: {report}");
         assert!(report.contains("dnsrouter.toml:"), "a place: {report}");
     }
+}
+
+#[test]
+fn nothing_is_said_twice() {
+    let published = published(&config());
+    let snapshot = published.load();
+    let of = |name, rtype| records(&get(&snapshot, name, rtype, US));
+    let loops = [
+        "into.test-net.io. 300 CNAME back.test-net.io.",
+        "back.test-net.io. 30 CNAME into.test-net.io.",
+    ];
+    assert_eq!(of("into.test-net.io.", RecordType::A), loops, "a loop through a service");
+    assert_eq!(of("back.test-net.io.", RecordType::A), [loops[1], loops[0]]);
+    assert_eq!(
+        of("through.down.test-net.io.", RecordType::A),
+        [
+            "down.test-net.io. 300 DNAME CHRlc3QtbmV0AmlvAA==",
+            "through.down.test-net.io. 300 CNAME through.test-net.io.",
+            "through.test-net.io. 30 CNAME mail.down.test-net.io.",
+            "mail.down.test-net.io. 300 CNAME mail.test-net.io.",
+            "mail.test-net.io. 300 A 192.0.2.25"
+        ],
+        "one DNAME redirects twice and stands once (RFC 6672 §3.2)"
+    );
+    assert_eq!(of("shared.test-net.io.", RecordType::MX).len(), 2, "RFC 2181 §5");
+    assert_eq!(of("shared.test-net.io.", RecordType::TXT).len(), 2);
 }

@@ -26,6 +26,8 @@ ns1     A   192.0.2.53
 www     CNAME geo
 mail    A   192.0.2.25
 *.wild  TXT \"any\"
+into    CNAME back
+down    DNAME @
 ";
 
 /// Three regions over the built-in country database, with networks nested in it and each other.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use daemon::terminal::acts;
+
 /// What the exit code says. The same number means the same in every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -69,15 +71,15 @@ fn line(error: &anyhow::Error, dev: bool) -> String {
     }
 }
 
-/// Text of unknown origin as one line that is safe on a terminal: control characters, which may
-/// come from a server's message, become spaces, and runs of white space one space.
+/// Text of unknown origin as one line that is safe on a terminal: characters that act there, which
+/// may come from a server's message, become spaces, and runs of white space one space.
 pub(crate) fn one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The same with white space as it was, for text whose indentation says something.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if acts(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -97,5 +99,6 @@ mod tests {
     #[test]
     fn one_line_defuses_control_characters() {
         assert_eq!(one_line("a\n\tb\x1b[31m  c"), "a b [31m c");
+        assert_eq!(one_line("a\u{202e}b\u{2069}"), "a b");
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | read a configuration, point at what is wrong in it | [`config`] |
 //! | read a file that people name | [`files`] |
+//! | show text that others wrote | [`terminal`] |
 //! | place addresses and regions as configured | [`places`] |
 //! | have enough file descriptors | [`descriptors`] |
 //! | say how long something has run | [`uptime`] |
@@ -41,5 +42,6 @@ pub mod renewal;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;
 pub mod uptime;

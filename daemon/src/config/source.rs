@@ -10,6 +10,8 @@ use miette::{
     MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
+use crate::terminal::{self, visible};
+
 /// Longer lines are not shown under an error, only pointed at by line and column.
 const MAX_SHOWN_LINE: usize = 400;
 
@@ -49,6 +51,8 @@ pub struct Problem {
     span: Option<Range<usize>>,
     message: String,
     help: Option<String>,
+    /// The line may not be shown.
+    hidden: bool,
 }
 
 /// Everything that is wrong with a configuration. Nothing was changed because of it.
@@ -99,6 +103,7 @@ impl Source {
             message: message.into(),
             help: help.map(str::to_owned),
             part: Arc::clone(part),
+            hidden: false,
         }
     }
 
@@ -136,6 +141,13 @@ impl Problem {
         self
     }
 
+    /// The same without the line it is in, for files whose text is nobody's business.
+    #[must_use]
+    pub fn without_text(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
     /// What is wrong.
     pub fn message(&self) -> &str {
         &self.message
@@ -154,13 +166,14 @@ impl Problem {
     /// The line with a caret under the place, and the help.
     fn snippet(&self) -> String {
         let mut drawn = String::new();
-        let shown = self.span.is_some() && self.longest_line_near() <= MAX_SHOWN_LINE;
+        let shown =
+            self.span.is_some() && !self.hidden && self.longest_line_near() <= MAX_SHOWN_LINE;
         if shown {
             let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none())
                 .with_links(false)
                 .with_context_lines(1);
             // Drawing goes to a String and the span lies within the text: it does not fail.
-            let _ = handler.render_report(&mut drawn, self);
+            let _ = handler.render_report(&mut drawn, &self.defused());
         }
         // The message stands above already, unwrapped; keep what follows it.
         let mut text: String = drawn
@@ -170,9 +183,34 @@ impl Problem {
             .flat_map(|line| [line, "\n"])
             .collect();
         if let Some(help) = &self.help {
-            text.push_str(&format!("  help: {help}\n"));
+            text.push_str(&format!("  help: {}\n", visible(help)));
         }
         text
+    }
+
+    /// The same for a terminal: nothing in it acts, and the place is the same.
+    fn defused(&self) -> Self {
+        let Part { name, start, first_line, text } = &*self.part;
+        let mut span = self.span.clone();
+        let mut defused = String::with_capacity(text.len());
+        let mut rest = text.char_indices().peekable();
+        while let Some((at, c)) = rest.next() {
+            if let (Some(span), Some(was)) = (&mut span, &self.span) {
+                // Offsets in the text as it is become offsets in what is shown.
+                span.start = if at == was.start { defused.len() } else { span.start };
+                span.end = if at == was.end { defused.len() } else { span.end };
+            }
+            defused.push(terminal::visible_in_text(c, rest.peek().map(|(_, next)| *next)));
+        }
+        if let (Some(span), Some(was)) = (&mut span, &self.span) {
+            span.start = if was.start >= text.len() { defused.len() } else { span.start };
+            span.end = if was.end >= text.len() { defused.len() } else { span.end };
+        }
+        let name = visible(name).into_owned();
+        let part = Part { name, start: *start, first_line: *first_line, text: defused };
+        // The message and the help stand beside the drawing.
+        let (message, help) = (String::new(), None);
+        Self { part: Arc::new(part), span, message, help, hidden: self.hidden }
     }
 
     fn longest_line_near(&self) -> usize {
@@ -202,11 +240,11 @@ impl ConfigError {
 /// `file:line:column: message`, on one line.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.part.name)?;
+        f.write_str(&visible(&self.part.name))?;
         if let Some(Position { line, column }) = self.position() {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}", self.message.trim_end().replace('\n', " "))
+        write!(f, ": {}", visible(&self.message.trim_end().replace('\n', " ")))
     }
 }
 
@@ -291,7 +329,7 @@ pub(super) fn unreadable(name: &str, why: &str) -> Problem {
     let part = Part { name: name.to_owned(), start: 0, first_line: 1, text: String::new() };
     let help = "name the configuration with --config FILE".to_owned();
     let message = format!("cannot read the configuration: {why}");
-    Problem { part: Arc::new(part), span: None, message, help: Some(help) }
+    Problem { part: Arc::new(part), span: None, message, help: Some(help), hidden: false }
 }
 
 /// A file that is not text; points at the first byte that is not.

@@ -209,3 +209,27 @@ fn a_file_of_the_largest_size_loads() {
     std::fs::write(&path, format!("{NODE}{padding}")).unwrap();
     assert_eq!(load::<Raw>(&path, [], &[]).unwrap().value.node.name.get_ref(), "ns1");
 }
+
+#[test]
+fn nothing_in_a_report_acts_on_a_terminal_and_carets_stay() {
+    let text = "first\x1b[2J\r\n\u{202e}x\x07 bad\u{9b} y\nlast\x1b]0;t\x07\n";
+    let at = text.find("bad").unwrap();
+    let source = Source::file("a\x1b[31m\nb", text);
+    let problem = source.error(at..at + 3, "no \x1b[1m word", Some("write \u{2066}another"));
+    let report = ConfigError { errors: vec![problem] }.report();
+    let acting = |c: char| c != '\n' && c != '\r' && crate::terminal::acts(c);
+    assert!(!report.contains(acting), "{report:?}");
+    assert!(report.starts_with("a\u{fffd}[31m\u{fffd}b:2:5: no \u{fffd}[1m word\n"), "{report}");
+    let mut lines = report.lines().skip_while(|line| !line.contains("bad"));
+    let (line, caret) = (lines.next().unwrap(), lines.next().unwrap());
+    let column = |line: &str, c: &str| line[..line.find(c).unwrap()].chars().count();
+    assert_eq!(column(line, "bad"), column(caret, "^"), "{report}");
+}
+
+#[test]
+fn a_line_that_may_not_be_shown_is_pointed_at_only() {
+    let source = Source::file("a", "one\nsecret words\n");
+    let problem = source.error(11..16, "wrong", Some("do right")).without_text();
+    let report = ConfigError { errors: vec![problem] }.report();
+    assert_eq!(report, "a:2:8: wrong\n  help: do right\n");
+}

@@ -27,6 +27,15 @@ enum LexError {
     Backslash,
     #[error("character outside ASCII")]
     NotAscii,
+    #[error("control character")]
+    Control,
+}
+
+impl From<u8> for LexError {
+    /// What `octet` is that can stand in no word.
+    fn from(octet: u8) -> Self {
+        if octet.is_ascii() { LexError::Control } else { LexError::NotAscii }
+    }
 }
 
 impl LexError {
@@ -37,6 +46,7 @@ impl LexError {
             LexError::CloseParenthesis => "open one before it, or write \\) for the character",
             LexError::Backslash => "write \\X for a character or \\DDD for an octet, 000 to 255",
             LexError::NotAscii => "quote it, write it as \\DDD, or a name in its xn-- form",
+            LexError::Control => "remove it, or write it as \\DDD",
         }
     }
 }
@@ -130,7 +140,7 @@ impl<'a> Lexer<'a> {
                 b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' | b'"' => break,
                 b'\\' => self.escape()?,
                 0x21..=0x7e => self.at += 1,
-                _ => return Err((LexError::NotAscii, self.place(start, self.at - start + 1))),
+                _ => return Err((octet.into(), self.place(start, self.at - start + 1))),
             }
         }
         Ok(())
@@ -159,7 +169,7 @@ impl<'a> Lexer<'a> {
                 self.at += 2;
                 Ok(())
             }
-            Some(_) => Err((LexError::NotAscii, self.place(self.at, 2))),
+            Some(&octet) => Err((octet.into(), self.place(self.at, 2))),
         }
     }
 
@@ -226,13 +236,15 @@ mod tests {
     #[test]
     fn an_error_costs_one_line() {
         assert_eq!(
-            lex("a \"b\nc\nd)\ne \\\n\u{e9}\nf (\ng"),
+            lex("a \"b\nc\nd)\ne \\\n\u{e9}\nz\x1b[m\n\\\x7f\nf (\ng"),
             [
                 Err(LexError::OpenQuote.to_string()),
                 Ok(vec![("c", 2, 1)]),
                 Err(LexError::CloseParenthesis.to_string()),
                 Err(LexError::Backslash.to_string()),
                 Err(LexError::NotAscii.to_string()),
+                Err("control character".to_owned()),
+                Err("control character".to_owned()),
                 Err(LexError::OpenParenthesis.to_string()),
             ]
         );

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use daemon::config::ConfigError;
 use daemon::reload::{Trigger, Watch, WatchError};
+use daemon::terminal::visible;
 use daemon::tls::{Reloaded, Tls};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -157,7 +158,7 @@ impl Reloader {
     /// From here on until it is published no update is carried out, so that none is lost.
     async fn apply(&self, mut loaded: Loaded) {
         for warning in &loaded.config.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", visible(warning));
         }
         let mut store = Arc::clone(&self.store).lock_owned().await;
         let adopting = tokio::task::spawn_blocking(move || {

@@ -14,6 +14,7 @@ use daemon::config::{self, ConfigError};
 use daemon::grpc::{self, Authorise, Health, Limits};
 use daemon::supervise::{EXIT_EXHAUSTED, Intensity, Supervisor};
 use daemon::telemetry::{self, PrometheusHandle};
+use daemon::terminal::visible;
 use daemon::tls::{self, Tls};
 use daemon::{renewal, shutdown};
 use pki::{Identity, Program, Role};
@@ -50,9 +51,11 @@ pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
     match loaded {
         Ok(loaded) => {
             let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{}: ok: {}", file.display(), loaded.summary());
+            let name = file.display().to_string();
+            let name = visible(&name);
+            let _ = writeln!(out, "{name}: ok: {}", visible(&loaded.summary()));
             for warning in &loaded.config.warnings {
-                let _ = writeln!(out, "{}: note: {warning}", file.display());
+                let _ = writeln!(out, "{name}: note: {}", visible(warning));
             }
             ExitCode::SUCCESS
         }
@@ -117,7 +120,7 @@ impl Node {
         ready_file: Option<PathBuf>,
     ) -> Result<Self> {
         for warning in &loaded.config.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", visible(warning));
         }
         let limit = daemon::descriptors::raise_limit();
         let folder = loaded.config.state_dir.as_deref().map(state::Folder::open).transpose()?;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use daemon::config::{ConfigError, Position, Problem};
+use daemon::terminal::visible;
 use dns::zone::{MAX_ERRORS, MAX_LINTS};
 use serde::Serialize;
 
@@ -10,10 +11,10 @@ use super::{Checked, Summary, Verdict};
 
 /// Each mistake with its line and a caret, and one line of verdict last, where the eye ends.
 pub(super) fn text(checked: &Checked) -> String {
-    let file = &checked.file;
+    let file = visible(&checked.file);
     let zone = checked.zone.as_ref().map(|zone| format!("zone {zone}")).unwrap_or_default();
     match &checked.verdict {
-        Verdict::Unread(why) => format!("{file}: {why}\n"),
+        Verdict::Unread(why) => format!("{file}: {}\n", visible(why)),
         Verdict::Refused(problems) => {
             let errors = count(problems.len(), "error");
             let more = if problems.len() < MAX_ERRORS { "" } else { ", and there may be more" };

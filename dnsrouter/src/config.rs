@@ -49,6 +49,8 @@ pub struct Config {
     pub trust_domain: Option<TrustDomain>,
     /// Where it keeps what must outlive it; none: memory only.
     pub state_dir: Option<PathBuf>,
+    /// Where that is written.
+    pub state_span: Range<usize>,
     /// Where it listens.
     pub listen: Listen,
     /// Its mTLS identity, and where it is written.
@@ -184,7 +186,8 @@ impl Config {
             node: raw.node.name.into_inner(),
             region: raw.node.region.into_inner(),
             trust_domain: raw.node.trust_domain,
-            state_dir: raw.state.map(|state| folder.join(state.dir)),
+            state_span: raw.state.as_ref().map_or(0..0, |state| state.dir.span()),
+            state_dir: raw.state.map(|state| folder.join(state.dir.into_inner())),
             listen,
             tls,
             geo,

@@ -14,16 +14,27 @@
 //! | check a file whose zone nobody told | [`MasterFile::apex`] |
 //! | show a place of a file that was read | [`Texts::problem`] |
 //!
+//! A zone may be written by people who may not read everything that this program may. So of an
+//! included file that only its owner may read, a mistake tells its place and nothing of its text:
+//! else `$INCLUDE` of a key's file would show the key.
+//!
 //! The grammar is that of [`dns::zonefile`], which opens nothing; here files are opened.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use daemon::config::{Problem, Source};
-use daemon::files;
+use daemon::files::{self, Content};
 use dns::name::Name;
 use dns::zone::Position;
 use dns::zonefile::{self, Included, Loaded};
+
+/// Permission bits of which a file has at least one whose text is shown: the group or everybody may
+/// read it.
+const SHOWN: u32 = 0o044;
+/// What is said in the place of a mistake that would show words of a secret.
+const SECRET: &str = "no part of a zone; its text is not shown, because only its owner may read it";
+const SECRET_HELP: &str = "if it is part of the zone, let its group read it: chmod g+r";
 
 /// A zone's own file, opened and read, not yet understood.
 #[derive(Debug)]
@@ -50,6 +61,8 @@ pub struct Texts {
 #[derive(Debug, Default)]
 struct Text {
     octets: Vec<u8>,
+    /// Neither its lines nor words of it are shown.
+    secret: bool,
     /// Where each line starts; made when first needed.
     lines: Option<Vec<usize>>,
 }
@@ -61,7 +74,7 @@ impl MasterFile {
     ///
     /// Why it cannot be read, without its name.
     pub fn open(path: &Path) -> Result<Self, String> {
-        Ok(Self { path: path.to_owned(), text: read(path)? })
+        Ok(Self { path: path.to_owned(), text: read(path)?.octets })
     }
 
     /// The zone that the file itself says it is; see [`zonefile::apex`].
@@ -79,28 +92,35 @@ impl MasterFile {
         let Self { path, text } = self;
         let name = path.display().to_string();
         let mut texts = Texts::default();
-        texts.keep(&name, text.clone());
+        texts.keep(&name, text.clone(), false);
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut include = |wanted: &str, _: &str| {
             let wanted = folder.join(wanted);
             announce(&wanted);
-            let included = include(folder, &wanted)?;
-            texts.keep(&included.name, included.text.clone());
-            Ok(included)
+            let content = include(folder, &wanted)?;
+            let shown = wanted.display().to_string();
+            // The zone's own file may include itself by mistake.
+            let secret = content.mode & SHOWN == 0 && shown != name;
+            texts.keep(&shown, content.octets.clone(), secret);
+            Ok(Included { name: shown, text: content.octets })
         };
         let source = zonefile::Source { name: &name, text: &text };
         match zonefile::parse(apex, source, &mut include) {
             Ok(loaded) => Ok(Read { loaded, texts }),
             Err(errors) => Err(errors
                 .iter()
-                .map(|error| texts.problem(&error.position, &error.message, error.help.as_deref()))
+                .map(|error| match texts.is_secret(&error.position) {
+                    true => texts.problem(&error.position, SECRET, Some(SECRET_HELP)),
+                    false => texts.problem(&error.position, &error.message, error.help.as_deref()),
+                })
                 .collect()),
         }
     }
 }
 
 impl Texts {
-    /// Says something about a place in one of the texts.
+    /// Says something about a place in one of the texts. The line is shown unless only the file's
+    /// owner may read it.
     pub fn problem(&mut self, position: &Position, message: &str, help: Option<&str>) -> Problem {
         let text = self.texts.entry(position.file.to_string()).or_default();
         let [line, column] = [position.line, position.column].map(|n| (n as usize).max(1) - 1);
@@ -112,11 +132,16 @@ impl Texts {
         let end = (at + position.length as usize).min(after);
         let (at, end) = (shown(before, at).len(), shown(before, end).len());
         let lines = Source::excerpt(&position.file, &shown(before, after), first + 1);
-        lines.error(at..end, message, help)
+        let problem = lines.error(at..end, message, help);
+        if text.secret { problem.without_text() } else { problem }
     }
 
-    fn keep(&mut self, name: &str, octets: Vec<u8>) {
-        self.texts.insert(name.to_owned(), Text { octets, lines: None });
+    fn is_secret(&self, position: &Position) -> bool {
+        self.texts.get(&*position.file).is_some_and(|text| text.secret)
+    }
+
+    fn keep(&mut self, name: &str, octets: Vec<u8>, secret: bool) {
+        self.texts.insert(name.to_owned(), Text { octets, secret, lines: None });
     }
 }
 
@@ -133,26 +158,25 @@ impl Text {
 }
 
 /// `$INCLUDE` reaches files in the zone file's own folder and below, wherever links lead.
-fn include(folder: &Path, wanted: &Path) -> Result<Included, String> {
+fn include(folder: &Path, wanted: &Path) -> Result<Content, String> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let real = wanted.canonicalize().map_err(|error| error.to_string())?;
     let inside = folder.canonicalize().map_err(|error| error.to_string())?;
     if !real.starts_with(&inside) {
         return Err("it lies outside the zone file's folder".to_owned());
     }
-    Ok(Included { name: wanted.display().to_string(), text: read(&real)? })
+    read(&real)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let content =
-        files::read(path, zonefile::MAX_TEXT as u64).map_err(|error| error.to_string())?;
-    Ok(content.octets)
+fn read(path: &Path) -> Result<Content, String> {
+    files::read(path, zonefile::MAX_TEXT as u64).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -222,6 +246,26 @@ mod tests {
             assert!(report.contains(line), "{report}");
         }
         assert!(!report.contains("unseen") && !report.contains("h4999"), "{report}");
+    }
+
+    #[test]
+    fn the_text_of_a_secret_is_not_shown_by_including_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("zone")).unwrap();
+        let key = folder.path().join("zone/key");
+        fs::write(&key, "secret c2VjcmV0 key\n\"c2VjcmV0\" b2N0ZXRz c2VjcmV0\n").unwrap();
+        let told = |mode| {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+            let (read, _) = parse(folder.path(), &format!("{HEAD}$INCLUDE key\nx A y\n"));
+            let errors = read.unwrap_err();
+            assert_eq!(errors.len(), 3, "{errors:?}");
+            daemon::config::ConfigError { errors }.report()
+        };
+        let secret = told(0o600);
+        assert!(!secret.contains("c2Vj") && !secret.contains("b2N0"), "{secret}");
+        assert!(secret.contains("zone/key:1:8: no part of a zone"), "{secret}");
+        assert!(secret.contains("6 | x A y"), "the zone's own text is shown: {secret}");
+        assert!(told(0o640).contains("1 | secret c2VjcmV0 key"));
     }
 
     #[test]

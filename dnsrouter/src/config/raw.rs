@@ -62,7 +62,7 @@ pub(super) struct Raw {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     /// Made when it is not there; 0700.
-    pub(super) dir: PathBuf,
+    pub(super) dir: Spanned<PathBuf>,
 }
 
 /// `[listen]`.

@@ -46,6 +46,7 @@ const EXIT_SYSTEM: u8 = 71;
 pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
     let loaded = Loader::default().load(file, flags).and_then(|loaded| {
         load_tls(&loaded.config)?;
+        check_state(&loaded.config)?;
         Ok(loaded)
     });
     match loaded {
@@ -88,6 +89,15 @@ pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<Pat
             ExitCode::from(EXIT_SYSTEM)
         }
     }
+}
+
+/// Makes nothing: a check leaves no trace.
+fn check_state(config: &Config) -> Result<(), ConfigError> {
+    let Some(dir) = &config.state_dir else { return Ok(()) };
+    state::Folder::can_be_opened(dir).map_err(|error| {
+        let help = Some("name a folder that the server's user may write to, or make");
+        config.source.error(config.state_span.clone(), error.to_string(), help).into()
+    })
 }
 
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, ConfigError> {

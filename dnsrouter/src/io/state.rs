@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use daemon::files::{self, ReadError};
+use rustix::fs::{Access, AtFlags, CWD};
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Saved;
@@ -63,6 +64,25 @@ impl Folder {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| error(path, source))?;
         Ok(Self(path.to_owned()))
+    }
+
+    /// Whether [`open`](Self::open) could be done, as far as can be seen without doing it: what is
+    /// there of the path ends in a folder that this user may write to.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    pub fn can_be_opened(path: &Path) -> Result<(), StateError> {
+        for place in path.ancestors() {
+            let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+            // A link that leads nowhere is there, and in the way.
+            match fs::symlink_metadata(place) {
+                Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+                Err(other) => return Err(error(place, other)),
+                Ok(_) => return is_writable(place).map_err(|source| error(place, source)),
+            }
+        }
+        Ok(())
     }
 
     /// What the last run left; nothing on the first.
@@ -122,6 +142,15 @@ impl Folder {
     }
 }
 
+fn is_writable(place: &Path) -> io::Result<()> {
+    if !fs::metadata(place)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    // As whom the program acts, which root may have lent it.
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(rustix::fs::accessat(CWD, place, access, AtFlags::EACCESS)?)
+}
+
 fn error(folder: &Path, source: io::Error) -> StateError {
     StateError { folder: folder.display().to_string(), source }
 }
@@ -148,6 +177,29 @@ mod tests {
         let state = State::new(7, vec![verdict()]);
         folder.write(&state).unwrap();
         assert_eq!(folder.read(), state);
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_folder_is_told_and_nothing_is_made() {
+        let place = tempfile::tempdir().unwrap();
+        let below = |path: &str| place.path().join(path);
+        fs::write(below("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", below("link")).unwrap();
+        let told = |path: &str| Folder::can_be_opened(&below(path)).map_err(|e| e.to_string());
+        assert_eq!((told("."), told("a/b/c")), (Ok(()), Ok(())));
+        assert!(!below("a").exists());
+        for (path, named, why) in [
+            ("file", "file", "not a directory"),
+            ("file/a/b", "file", "ot a directory"),
+            ("link/a", "link", "No such file"),
+        ] {
+            let told = told(path).unwrap_err();
+            assert!(told.contains(named) && told.contains(why), "{path}: {told}");
+        }
+        let shut = below("shut");
+        fs::DirBuilder::new().mode(0o500).create(&shut).unwrap();
+        // Root writes everywhere.
+        assert_eq!(told("shut/a").is_ok(), rustix::process::geteuid().is_root());
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub struct Server {
     plan: Arc<Published>,
     deferred: Deferred,
     own: Own,
+    untold: Quiet,
     queries: Box<[Slot<QUERY_SIZE>]>,
     answers: Box<[Slot<ANSWER_SIZE>]>,
 }
@@ -87,6 +88,7 @@ impl Server {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(LOOK_UP))?;
         no_fragments(&socket, bound)?;
+        sys::tell_no_more(&socket);
         if bound.ip().is_unspecified() {
             sys::tell_addresses(&socket, bound)?;
         }
@@ -96,6 +98,7 @@ impl Server {
             plan,
             deferred,
             own,
+            untold: Quiet::default(),
             queries: (0..BATCH).map(|_| Slot::new()).collect(),
             answers: (0..BATCH).map(|_| Slot::new()).collect(),
         })
@@ -133,6 +136,18 @@ impl Server {
         for query in &self.queries[..received] {
             let Some(peer) = query.peer() else { continue };
             let asked = query.asked(self.bound.port());
+            if asked.is_none() && query.is_cut() {
+                // An answer from another address than the one asked helps nobody.
+                if let Some(suppressed) = self.untold.pass() {
+                    let local = self.bound;
+                    tracing::warn!(
+                        %local, suppressed,
+                        "the socket's options leave no room for the address a query was sent to; \
+                         dropped"
+                    );
+                }
+                continue;
+            }
             let local = asked.unwrap_or(self.bound);
             if self.own.is(peer, local) {
                 worker.forged();

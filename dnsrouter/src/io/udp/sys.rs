@@ -17,10 +17,13 @@
 //! 2. The length beside a pointer is the size of what it points at, or less.
 //! 3. What the kernel writes into is plain integers, valid whatever their bits.
 //! 4. The kernel is told of exactly as many headers as were filled in, at most [`BATCH`].
+//!
+//! What the kernel wrote is read without `unsafe`: its control messages as octets, whose lengths count
+//! only as far as there are octets.
 #![expect(unsafe_code, reason = "the system calls of a batch; see the module's invariants")]
 
 use std::io;
-use std::mem::{MaybeUninit, size_of, size_of_val};
+use std::mem::{MaybeUninit, align_of, size_of, size_of_val};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
@@ -41,22 +44,36 @@ pub(super) struct Slot<const N: usize> {
     name_length: libc::socklen_t,
     control: Control,
     control_length: usize,
+    /// There was more to tell than room.
+    cut: bool,
     length: usize,
     bytes: [u8; N],
 }
 
-/// One control message with packet information, and room for nothing else.
-#[repr(C)]
-struct Control {
-    header: libc::cmsghdr,
-    /// in_pktinfo: interface, our address, the address asked. in6_pktinfo: the address in four,
-    /// then the interface. The header's size is a multiple of its alignment, so these stand where
-    /// CMSG_DATA(3) looks for them.
-    words: [u32; 5],
-}
+/// Control messages, one behind the other (CMSG_NXTHDR(3)): each a header, its data, and what fills
+/// it up to the alignment of the next. We send one, with packet information; the kernel may tell
+/// more, for on a socket that was passed to us whoever bound it may have asked for anything.
+///
+/// They are read and written octet by octet, so nothing depends on what the kernel says of their
+/// lengths but where we look.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
 
-const V4_WORDS: usize = size_of::<libc::in_pktinfo>() / size_of::<u32>();
-const V6_WORDS: usize = size_of::<libc::in6_pktinfo>() / size_of::<u32>();
+/// Room for what the kernel puts before the packet information when everything is asked for: 168
+/// octets, of time stamps (32 and 64), lost datagrams, marks and priorities (24 each).
+const CONTROL: usize = 256;
+
+/// A header: its length with the data's, in a word; then whose and which it is.
+const HEADER: usize = size_of::<libc::cmsghdr>();
+const LEVEL: usize = size_of::<usize>();
+const KIND: usize = LEVEL + size_of::<libc::c_int>();
+const _: () = assert!(HEADER == KIND + size_of::<libc::c_int>());
+const _: () = assert!(align_of::<Control>() >= align_of::<libc::cmsghdr>());
+
+/// in_pktinfo: interface, our address, the address asked.
+const V4_INFO: usize = size_of::<libc::in_pktinfo>();
+/// in6_pktinfo: the address, then the interface.
+const V6_INFO: usize = size_of::<libc::in6_pktinfo>();
 
 /// Asks the kernel to tell of each datagram what it was sent to, on a socket of `address`' family.
 ///
@@ -68,11 +85,33 @@ pub(super) fn tell_addresses(socket: &UdpSocket, address: SocketAddr) -> io::Res
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
     };
-    let on: libc::c_int = 1;
-    let length = size_of_val(&on) as libc::socklen_t;
-    // SAFETY: the kernel reads `length` octets, which are `on` (invariants 1 and 2).
+    set(socket, level, option, 1)
+}
+
+/// Asks the kernel not to tell when datagrams came, which whoever bound the socket may have wanted,
+/// nor to glue several together, which no buffer for one query could hold.
+pub(super) fn tell_no_more(socket: &UdpSocket) {
+    for (level, option) in [
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMP),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+        (libc::SOL_UDP, libc::UDP_GRO),
+    ] {
+        // A kernel that does not know an option does not do what it is for.
+        let _ = set(socket, level, option, 0);
+    }
+}
+
+fn set(
+    socket: &UdpSocket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let length = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads `length` octets, which are `value` (invariants 1 and 2).
     let set = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), length)
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -117,6 +156,7 @@ pub(super) fn receive<const N: usize>(
         slot.length = (header.msg_len as usize).min(N);
         slot.name_length = header.msg_hdr.msg_namelen;
         slot.control_length = header.msg_hdr.msg_controllen;
+        slot.cut = header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0;
     }
     Ok(received)
 }
@@ -169,8 +209,9 @@ impl<const N: usize> Slot<N> {
         Self {
             name: nobody(),
             name_length: 0,
-            control: Control::EMPTY,
+            control: Control([0; CONTROL]),
             control_length: 0,
+            cut: false,
             length: 0,
             bytes: [0; N],
         }
@@ -208,28 +249,26 @@ impl<const N: usize> Slot<N> {
     /// link-local address is the interface; any other address is answered over whatever
     /// interface leads to the peer, for it may stand on one that does not.
     pub(super) fn asked(&self, port: u16) -> Option<SocketAddr> {
-        let [a, b, c, d, e] = self.control.words;
-        if self.is_told(libc::IPPROTO_IP, libc::IP_PKTINFO, V4_WORDS) {
+        let told = self.control.0.get(..self.control_length)?;
+        if let Some(info) = find::<V4_INFO>(told, libc::IPPROTO_IP, libc::IP_PKTINFO) {
             // Ours and the one asked differ for a broadcast, which a host answers from its own
             // address (RFC 1122 §4.1.3.5). Ours is unknown for what was queued before the kernel
             // was asked to tell.
-            let address = Ipv4Addr::from((if b == 0 { c } else { b }).to_ne_bytes());
-            return Some((address, port).into());
+            let [_, _, _, _, ours @ .., a, b, c, d] = info;
+            let address = if ours == [0; 4] { [a, b, c, d] } else { ours };
+            return Some((Ipv4Addr::from(address), port).into());
         }
-        if self.is_told(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, V6_WORDS) {
-            let address = Ipv6Addr::from(octets([a, b, c, d]));
-            let scope = if address.is_unicast_link_local() { e } else { 0 };
-            return Some(SocketAddrV6::new(address, port, 0, scope).into());
-        }
-        None
+        let info = find::<V6_INFO>(told, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?;
+        let [address @ .., a, b, c, d] = info;
+        let address = Ipv6Addr::from(address);
+        let interface = u32::from_ne_bytes([a, b, c, d]);
+        let scope = if address.is_unicast_link_local() { interface } else { 0 };
+        Some(SocketAddrV6::new(address, port, 0, scope).into())
     }
 
-    fn is_told(&self, level: libc::c_int, kind: libc::c_int, words: usize) -> bool {
-        let libc::cmsghdr { cmsg_len, cmsg_level, cmsg_type } = self.control.header;
-        let length = Control::length(words);
-        (cmsg_level, cmsg_type) == (level, kind)
-            && cmsg_len >= length
-            && self.control_length >= length
+    /// Whether the kernel had more to tell than it found room for, perhaps what it was sent to.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Makes the first `length` octets of [`buffer`](Self::buffer) a datagram to `peer`, which
@@ -251,36 +290,52 @@ impl<const N: usize> Slot<N> {
                 self.name_length = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
             }
         }
-        (self.control, self.control_length) = match local {
-            Some(local) => Control::leaving_from(local),
-            None => (Control::EMPTY, 0),
-        };
+        self.control_length = local.map_or(0, |local| self.control.leave_from(local));
     }
 }
 
 impl Control {
-    const EMPTY: Self =
-        Self { header: libc::cmsghdr { cmsg_len: 0, cmsg_level: 0, cmsg_type: 0 }, words: [0; 5] };
-
-    fn length(words: usize) -> usize {
-        size_of::<libc::cmsghdr>() + words * size_of::<u32>()
-    }
-
-    fn leaving_from(local: SocketAddr) -> (Self, usize) {
-        let (cmsg_level, cmsg_type, words, used) = match local {
+    /// One message: to leave from `local`. Returns its length.
+    fn leave_from(&mut self, local: SocketAddr) -> usize {
+        match local {
             SocketAddr::V4(local) => {
-                let address = u32::from_ne_bytes(local.ip().octets());
-                (libc::IPPROTO_IP, libc::IP_PKTINFO, [0, address, 0, 0, 0], V4_WORDS)
+                let mut info = [0; V4_INFO];
+                info[4..8].copy_from_slice(&local.ip().octets());
+                self.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)
             }
             SocketAddr::V6(local) => {
-                let [a, b, c, d] = words(local.ip().octets());
-                let words = [a, b, c, d, local.scope_id()];
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, words, V6_WORDS)
+                let mut info = [0; V6_INFO];
+                info[..16].copy_from_slice(&local.ip().octets());
+                info[16..].copy_from_slice(&local.scope_id().to_ne_bytes());
+                self.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info)
             }
-        };
-        let length = Self::length(used);
-        let header = libc::cmsghdr { cmsg_len: length, cmsg_level, cmsg_type };
-        (Self { header, words }, length)
+        }
+    }
+
+    fn put(&mut self, level: libc::c_int, kind: libc::c_int, data: &[u8]) -> usize {
+        let length = HEADER + data.len();
+        self.0[..LEVEL].copy_from_slice(&length.to_ne_bytes());
+        self.0[LEVEL..KIND].copy_from_slice(&level.to_ne_bytes());
+        self.0[KIND..HEADER].copy_from_slice(&kind.to_ne_bytes());
+        self.0[HEADER..length].copy_from_slice(data);
+        length
+    }
+}
+
+/// The data of the first message of this kind that is whole.
+fn find<const N: usize>(mut told: &[u8], level: libc::c_int, kind: libc::c_int) -> Option<[u8; N]> {
+    loop {
+        let (length, rest) = told.split_first_chunk::<LEVEL>()?;
+        let (of, rest) = rest.split_first_chunk()?;
+        let (which, data) = rest.split_first_chunk()?;
+        let length = usize::from_ne_bytes(*length);
+        let size = length.checked_sub(HEADER)?;
+        if (libc::c_int::from_ne_bytes(*of), libc::c_int::from_ne_bytes(*which)) == (level, kind)
+            && size >= N
+        {
+            return data.get(..size)?.first_chunk().copied();
+        }
+        told = told.get(length.checked_next_multiple_of(size_of::<usize>())?..)?;
     }
 }
 
@@ -292,24 +347,6 @@ fn nobody() -> libc::sockaddr_in6 {
         sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
         sin6_scope_id: 0,
     }
-}
-
-/// Four words as they lie in memory.
-fn octets(words: [u32; 4]) -> [u8; 16] {
-    let mut octets = [0; 16];
-    for (four, word) in octets.chunks_exact_mut(4).zip(words) {
-        four.copy_from_slice(&word.to_ne_bytes());
-    }
-    octets
-}
-
-/// The inverse of [`octets`].
-fn words(octets: [u8; 16]) -> [u32; 4] {
-    let mut words = [0; 4];
-    for (word, four) in words.iter_mut().zip(octets.chunks_exact(4)) {
-        *word = u32::from_ne_bytes([four[0], four[1], four[2], four[3]]);
-    }
-    words
 }
 
 #[cfg(test)]
@@ -358,6 +395,55 @@ mod tests {
                 let length = client.recv(&mut answer).unwrap();
                 assert_eq!(&answer[..length], text.as_bytes());
             }
+        }
+    }
+
+    #[test]
+    fn the_address_is_found_among_everything_that_can_be_told() {
+        let each = [
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMP, 1),
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1),
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0x18),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1),
+        ];
+        let v4 = [(libc::IPPROTO_IP, libc::IP_RECVTTL, 1), (libc::IPPROTO_IP, libc::IP_RECVTOS, 1)];
+        let v6 = [
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1),
+        ];
+        for (wildcard, asked, more) in [("0.0.0.0", "127.0.0.3", v4), ("::", "::1", v6)] {
+            let (server, client, asked) = pair(wildcard, asked);
+            for (level, option, value) in each.iter().chain(&more) {
+                set(&server, *level, *option, *value).unwrap();
+            }
+            let mut queries = slots::<64>(1);
+            client.send(b"one").unwrap();
+            assert_eq!(receive(&server, &mut queries).unwrap(), 1);
+            assert_eq!((queries[0].asked(asked.port()), queries[0].is_cut()), (Some(asked), false));
+            let all = queries[0].control_length;
+            assert!(all > HEADER + V6_INFO + HEADER, "{all}: others were told too");
+            tell_no_more(&server);
+            client.send(b"two").unwrap();
+            assert_eq!(receive(&server, &mut queries).unwrap(), 1);
+            assert_eq!(queries[0].asked(asked.port()), Some(asked));
+            assert!(queries[0].control_length < all, "no time any more");
+        }
+    }
+
+    #[test]
+    fn messages_are_read_as_far_as_they_are_whole() {
+        let mut slot = Slot::<4>::new();
+        let local: SocketAddr = "192.0.2.1:53".parse().unwrap();
+        slot.address(0, local, Some(local));
+        let whole = slot.control_length;
+        for cut in 0..whole {
+            slot.control_length = cut;
+            assert_eq!(slot.asked(53), None, "{cut}");
+        }
+        slot.control_length = whole;
+        for length in [0, 1, HEADER - 1, whole - 1, usize::MAX] {
+            slot.control.0[..LEVEL].copy_from_slice(&length.to_ne_bytes());
+            assert_eq!(slot.asked(53), None, "{length}");
         }
     }
 

@@ -34,6 +34,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 const PATIENT: Limits = Limits {
     connections: 64,
     pending: 64,
+    unfinished: 64 << 20,
     per_client: 64,
     idle: NEVER,
     least_idle: NEVER,
@@ -594,6 +595,45 @@ async fn a_header_must_be_whole_in_time() {
         let mut stream = server.connect().await;
         stream.write_all(&header[..cut]).await.unwrap();
         hung_up(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn long_messages_that_do_not_end_have_so_much_room_together() {
+    let connections = Connections::new(Limits { unfinished: 200_000, ..PATIENT });
+    let servers =
+        [Server::beside(&connections, &[]).await, Server::beside(&connections, &[]).await];
+    let mut guest = servers[0].guest().await;
+    let longest = framed(&[0; 65_535]);
+    let mut begun = Vec::new();
+    for server in servers.iter().cycle().take(6) {
+        let mut stream = server.connect().await;
+        stream.write_all(&longest[..60_000]).await.unwrap();
+        begun.push(stream);
+    }
+    // There is room for three; which of them came first, the server knows.
+    soon(async {
+        while begun.len() > 3 {
+            begun.retain(|stream| {
+                let read = stream.try_read(&mut [0; 1]).map_err(|error| error.kind());
+                read == Err(io::ErrorKind::WouldBlock)
+            });
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut left = begun;
+    assert_eq!(left.len(), 3);
+    ask(&mut guest).await.unwrap();
+    // A whole one is answered, and gives its room back.
+    left[0].write_all(&longest[60_000..]).await.unwrap();
+    assert_eq!(read_message(&mut left[0]).await.unwrap()[3] & 15, 1, "FORMERR");
+    let mut another = servers[1].connect().await;
+    another.write_all(&longest).await.unwrap();
+    assert!(!read_message(&mut another).await.unwrap().is_empty());
+    for stream in &mut left[1..] {
+        let unread = stream.try_read(&mut [0; 1]).map_err(|error| error.kind());
+        assert_eq!(unread, Err(io::ErrorKind::WouldBlock), "nobody left for it");
     }
 }
 

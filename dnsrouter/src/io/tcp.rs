@@ -16,6 +16,7 @@
 //! While it waits it holds its socket and little else: the large buffer that an answer is made in
 //! is on loan for the making alone, so there are as many as threads and not as connections.
 
+mod budget;
 mod conversation;
 mod desk;
 mod inbox;
@@ -38,6 +39,7 @@ use crate::plan::Published;
 
 use super::deferred::Deferred;
 use super::proxy::Malformed;
+use budget::Budget;
 use conversation::Conversation;
 use desk::Desks;
 use table::Table;
@@ -57,6 +59,9 @@ pub struct Limits {
     /// Connections from proxies that have not said yet for whom, beside the others. One more, and
     /// the oldest of them is closed.
     pub pending: usize,
+    /// Octets of messages above 4 KiB that are not whole yet, of all connections together. For one
+    /// more, whoever has been at it longest is closed. A thousand of the longest.
+    pub unfinished: usize,
     /// Connections of one client, which is an IPv4 address or an IPv6 /56: several resolvers
     /// behind one NAT, not one attacker. More are closed at once.
     pub per_client: usize,
@@ -83,6 +88,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             pending: 512,
+            unfinished: 64 << 20,
             per_client: 128,
             idle: Duration::from_secs(10),
             least_idle: Duration::from_secs(1),
@@ -99,6 +105,7 @@ impl Default for Limits {
 pub struct Connections {
     limits: Limits,
     table: Arc<Table>,
+    budget: Arc<Budget>,
     /// Counts sockets; the table counts those who may stay.
     places: Arc<Semaphore>,
 }
@@ -108,7 +115,8 @@ impl Connections {
     pub fn new(limits: Limits) -> Self {
         let most = limits.connections.saturating_add(limits.pending).min(Semaphore::MAX_PERMITS);
         let table = Table::new(limits, Instant::now());
-        Self { limits, table, places: Arc::new(Semaphore::new(most)) }
+        let budget = Budget::new(limits.unfinished);
+        Self { limits, table, budget, places: Arc::new(Semaphore::new(most)) }
     }
 }
 

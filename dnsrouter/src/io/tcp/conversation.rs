@@ -88,6 +88,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let (ticket, replies) = mpsc::channel(server.limits.in_flight.max(1));
+        let inbox = Inbox::new(Arc::clone(&server.connections.budget), seat.leave());
         let now = Instant::now();
         Ok(Self {
             local: stream.local_addr()?,
@@ -96,7 +97,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
             peer,
             seat,
             stop,
-            inbox: Inbox::default(),
+            inbox,
             replies,
             ticket,
             in_flight: 0,

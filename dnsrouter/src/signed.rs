@@ -55,7 +55,8 @@ struct Signer {
     request_mac: Vec<u8>,
 }
 
-/// Verifies a request's signature at `now`, in seconds since 1970.
+/// Verifies a request's signature at `now`, in seconds since 1970. One from before `earliest` is out
+/// of date, however near: what was carried out then is not remembered.
 ///
 /// # Errors
 ///
@@ -63,6 +64,7 @@ struct Signer {
 pub fn verify(
     request: &tsig::Request<'_>,
     updates: &Updates,
+    earliest: u64,
     now: u64,
 ) -> Result<Verified, Rejected> {
     let variables = &request.variables;
@@ -82,7 +84,7 @@ pub fn verify(
         return Err(Rejected::Error(TsigError::BADSIG, Seal::unsigned(request, TsigError::BADSIG)));
     }
     let fudge = u64::from(variables.fudge).min(MAX_FUDGE);
-    let error = if variables.time.abs_diff(now) > fudge {
+    let error = if variables.time.abs_diff(now) > fudge || variables.time < earliest {
         TsigError::BADTIME
     } else if request.mac.len() < whole {
         // Allowed by the standard, and by nobody's needs.
@@ -197,8 +199,20 @@ mod tests {
     }
 
     fn verdict(message: &[u8]) -> Result<Verified, Rejected> {
+        verdict_since(message, 0)
+    }
+
+    fn verdict_since(message: &[u8], earliest: u64) -> Result<Verified, Rejected> {
         let request = wire::Request::parse(message).unwrap();
-        verify(&tsig::Request::read(&request).unwrap().unwrap(), &updates(), NOW)
+        verify(&tsig::Request::read(&request).unwrap().unwrap(), &updates(), earliest, NOW)
+    }
+
+    #[test]
+    fn what_was_signed_before_this_process_began_is_out_of_date() {
+        let message = query(&key("two", Algorithm::HmacSha256), NOW - 10, 300, 32);
+        assert!(verdict_since(&message, NOW - 10).is_ok());
+        let rejected = verdict_since(&message, NOW - 9);
+        assert!(matches!(rejected, Err(Rejected::Error(TsigError::BADTIME, _))), "{rejected:?}");
     }
 
     /// The error, and whether the reply is signed.

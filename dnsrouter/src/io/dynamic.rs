@@ -61,6 +61,8 @@ mod store;
 const MAX_IN_FLIGHT: usize = 64;
 /// Updates that are taken together, of one zone or several.
 const MAX_BATCH: usize = 32;
+/// In the third octet of a message.
+const TC: u8 = 0x02;
 /// Longest message, over any transport.
 const MAX_MESSAGE: usize = 65_535;
 
@@ -89,6 +91,9 @@ pub struct Server {
     in_flight: Arc<Semaphore>,
     quiet: Quiet,
     out: Vec<u8>,
+    /// When this began, in seconds. Updates that were signed before it may have been carried out by
+    /// the process before this one, which remembered them (`replay`): they count no more.
+    began: u64,
 }
 
 /// Carries out what the [`Server`] lets through.
@@ -113,6 +118,7 @@ pub fn new(
         in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         quiet: Quiet::default(),
         out: vec![0; MAX_MESSAGE],
+        began: seconds(SystemTime::now()),
     };
     (server, Updater { asked, store, quiet: Quiet::default() })
 }
@@ -147,7 +153,10 @@ impl Server {
             matches!(transport, Transport::Udp)
                 && guard.limit(peer.ip(), Kind::Error, now) != Verdict::Pass
         };
-        let seal = match signed::verify(&signature, &plan.inputs.updates, seconds(now)) {
+        let is_update = request.header.opcode() == Opcode::UPDATE;
+        let earliest = if is_update { self.began } else { 0 };
+        let updates = &plan.inputs.updates;
+        let seal = match signed::verify(&signature, updates, earliest, seconds(now)) {
             Ok(Verified { seal, .. }) => seal,
             Err(_) if limited() => return,
             Err(Rejected::Malformed) => return done(self.status(&request, Rcode::FORMERR)),
@@ -156,15 +165,24 @@ impl Server {
                 return done(sealed(self.status(&request, error.into()), seal));
             }
         };
-        if request.header.opcode() == Opcode::UPDATE {
+        if is_update {
             return self.update(&request, peer, seal, done);
         }
         let room = room(&request, transport).saturating_sub(seal.record_len());
         let bytes = &signature.unsigned();
         let query = Query { bytes, peer, local, transport, now };
-        let reply = answer_or_servfail(&plan, &mut self.worker, query, &mut self.out[..room]);
-        if let Reply::Bytes(length) = reply {
-            done(sealed(self.out[..length].to_vec(), seal));
+        let out = &mut self.out[..room.max(MIN_PAYLOAD.into())];
+        match answer_or_servfail(&plan, &mut self.worker, query, out) {
+            Reply::Bytes(length) if length <= room => {
+                done(sealed(self.out[..length].to_vec(), seal));
+            }
+            // RFC 8945 §5.3: the question and the signature, and the rest over TCP.
+            Reply::Bytes(_) => {
+                let mut reply = blank(&request);
+                reply[2] |= TC;
+                done(sealed(reply, seal));
+            }
+            Reply::Drop | Reply::Deferred => {}
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Over UDP a client that hears nothing sends its message again, signature and all; and whoever
 //! saw the message pass can send it as well, as long as its time is near. Both get the result of
-//! the first time. What was forgotten by then has a signature that is out of date.
+//! the first time. What was forgotten by then has a signature that is out of date; and what the
+//! process before this one knew was signed before this one began, which is out of date too.
 
 use std::collections::{HashMap, VecDeque};
 

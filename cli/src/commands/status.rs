@@ -130,6 +130,13 @@ fn text(nodes: &[Node], now: SystemTime) -> String {
         let header = ["SERVED BY", "SERVICE", "HEALTHY", ""];
         let _ = write!(out, "\n{}", output::table(&header, services));
     }
+    let dynamic: Vec<_> = replies()
+        .flat_map(|reply| reply.dynamic.iter().map(|zone| dynamic_row(&reply.node, zone)))
+        .collect();
+    if !dynamic.is_empty() {
+        let header = ["CHANGED ON", "ZONE", "SERIAL"];
+        let _ = write!(out, "\n{}", output::table(&header, dynamic));
+    }
     out.push('\n');
     out.push_str(&alarms(nodes));
     out
@@ -203,6 +210,10 @@ fn service_row(node: &str, service: &wire::ServiceStatus) -> [String; 4] {
     ]
 }
 
+fn dynamic_row(node: &str, zone: &wire::DynamicZone) -> [String; 3] {
+    [one_line(node), one_line(&zone.name), zone.serial.to_string()]
+}
+
 #[derive(Debug, Serialize)]
 struct NodeObject<'a> {
     server: String,
@@ -226,7 +237,14 @@ struct StatusObject<'a> {
     geo: &'a str,
     targets: Vec<TargetObject<'a>>,
     services: Vec<ServiceObject<'a>>,
+    dynamic: Vec<DynamicObject<'a>>,
     alarms: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct DynamicObject<'a> {
+    name: &'a str,
+    serial: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -280,6 +298,11 @@ fn status_object(reply: &wire::StatusReply) -> StatusObject<'_> {
                 fail_open: service.fail_open,
             })
             .collect(),
+        dynamic: reply
+            .dynamic
+            .iter()
+            .map(|zone| DynamicObject { name: &zone.name, serial: zone.serial })
+            .collect(),
         alarms: &reply.alarms,
     }
 }
@@ -325,6 +348,7 @@ mod tests {
             }],
             zones: 1,
             names: 8,
+            dynamic: vec![wire::DynamicZone { name: "dyn.test-net.io.".into(), serial: 42 }],
             ..Default::default()
         };
         Node { server: HostPort::new("127.0.0.21", 7443), outcome: Ok(reply) }
@@ -365,6 +389,9 @@ ns1      127.0.0.12:8443  europe-west3  up     2m 5s  1.234 ms
 
 SERVED BY  SERVICE           HEALTHY
 ns1        geo.test-net.io.  3/3
+
+CHANGED ON  ZONE              SERIAL
+ns1         dyn.test-net.io.  42
 
 UNREACHABLE 127.0.0.22:7443: connection refused
 "

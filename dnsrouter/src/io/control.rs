@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use daemon::uptime::go_duration;
-use dns::name::Name;
+use dns::name::{LowerName, Name};
 use geo::{Kilometres, Source};
 use ipnet::IpNet;
 use proto::dnsrouter::v1 as wire;
@@ -94,6 +94,7 @@ impl Control for Service {
             zones: inputs.zones.zones().len() as u64,
             names: inputs.zones.names().count() as u64,
             geo: inputs.geo.description.clone(),
+            dynamic: dynamic_zones(&snapshot),
         }))
     }
 }
@@ -117,6 +118,17 @@ impl Service {
         };
         monitor.entries().map(target).collect()
     }
+}
+
+fn dynamic_zones(snapshot: &Snapshot) -> Vec<wire::DynamicZone> {
+    let inputs = &snapshot.inputs;
+    let zone = |name: &Name| {
+        let zone = inputs.zones.zone_at(&LowerName::from(name))?;
+        Some(wire::DynamicZone { name: name.to_string(), serial: zone.serial() })
+    };
+    let mut names: Vec<&Name> = inputs.updates.zones().collect();
+    names.sort();
+    names.into_iter().filter_map(zone).collect()
 }
 
 fn services(snapshot: &Snapshot) -> Vec<wire::ServiceStatus> {

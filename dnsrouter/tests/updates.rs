@@ -398,6 +398,52 @@ async fn the_same_message_counts_once() {
     assert_eq!((node.txt("a.example").len(), node.serial("example")), (0, 3));
 }
 
+/// What was carried out before a restart is forgotten; so its signature counts no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_does_not_make_an_old_message_new() {
+    let mut node = Node::new();
+    let add = node.message("all", "example", &["add a.example one"]);
+    let first = node.send(add.clone(), "127.0.0.1", Transport::Udp);
+    assert_eq!(rcode(&first.await.unwrap()), Rcode::NOERROR);
+    assert_eq!(node.update(&["del a.example"]).await, Rcode::NOERROR);
+    // Signatures have whole seconds: the next process begins in a later one.
+    let second = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let signed = second(SystemTime::now());
+    while second(SystemTime::now()) == signed {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut node = node.restart().await;
+    let again = node.send(add, "192.0.2.66", Transport::Udp).await.unwrap();
+    assert_eq!(rcode(&again), Rcode::NOTAUTH, "BADTIME");
+    assert!(node.txt("a.example").is_empty());
+    assert_eq!(node.update(&["add b.example two"]).await, Rcode::NOERROR, "new ones count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_without_room_beside_its_signature_is_truncated() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("zone"), ZONE).unwrap();
+    let identity = format!("[identity]\nnsid = '{}'\n", "i".repeat(128));
+    fs::write(folder.path().join("dnsrouter.toml"), format!("{CONFIG}\n{identity}")).unwrap();
+    let node = Node::start(folder);
+    let label = "n".repeat(63);
+    let name: Name = format!("{label}.{label}.{label}.{}.", "n".repeat(61)).parse().unwrap();
+    let mut query = [b"\x47\x11\x01\0\0\x01\0\0\0\0\0\x01", name.wire(), &[0, 1, 0, 1]].concat();
+    // EDNS with 512 octets: NSID, a cookie, and a client subnet of a whole IPv6 address.
+    let mut options =
+        vec![0, 3, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 8, 0, 20, 0, 2, 128, 0];
+    options.extend([0x20; 16]);
+    query.extend([0, 0, 41, 2, 0, 0, 0, 0, 0, 0, options.len() as u8]);
+    query.extend(options);
+    let reply = node.send(signed("useless", query), "192.0.2.9", Transport::Udp).await;
+    let reply = reply.expect("a reply, not silence");
+    assert!(reply.len() <= 512, "{}", reply.len());
+    let (plain, mac) = split(&reply);
+    let message = Message::from_vec(&plain).unwrap();
+    assert!(message.truncation && message.response_code == ResponseCode::NoError, "{message:?}");
+    assert_eq!((message.queries.len(), mac.len()), (1, 32));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_loses_no_update() {
     let mut node = Node::new();

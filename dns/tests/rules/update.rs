@@ -473,6 +473,31 @@ fn content(records: &[Record]) -> Vec<String> {
 }
 
 proptest! {
+    #[test]
+    fn any_octets_are_an_update_or_none(
+        counts in (0u8..4, 0u8..4, 0u8..3),
+        tail in prop::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(0xc0), Just(12)], 0..80),
+    ) {
+        let (demands, changes, more) = counts;
+        let head = [0, 7, 0x28, 0, 0, 1, 0, demands, 0, changes, 0, more];
+        let bytes = [&head[..], b"\x07example\0\0\x06\0\x01", &tail].concat();
+        let Ok(request) = dns::wire::Request::parse(&bytes) else { return Ok(()) };
+        let _ = dns::tsig::Request::read(&request);
+        let Some(message) = Message::read(&request) else { return Ok(()) };
+        prop_assert_eq!(message.prerequisites.len(), usize::from(demands));
+        let zone = zone("example.", ZONE);
+        let held = Prerequisites::read(zone.apex(), message.prerequisites);
+        let _ = held.and_then(|all| all.hold(&zone, &|_| &[]));
+        let Ok(changes) = Changes::read(zone.apex(), message.changes) else { return Ok(()) };
+        if let Ok(Some(edit)) = zone.edit(&changes) {
+            let mut changed = zone.clone();
+            changed.apply(&edit);
+            prop_assert!(ZoneData::new(zone.apex().clone(), changed.records().to_vec()).is_ok());
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
     fn many_updates_come_to_what_the_model_says(

@@ -17,7 +17,8 @@
 //! | `journal` | a zone on disk; all there is of hickory-server's way of keeping |
 //! | `replay` | the same message twice |
 //!
-//! Nothing is done for whoever has not shown that they hold a key, but to compute one code. A client
+//! The server has a thread of its own, as strangers reach it; what they cannot reach runs with the
+//! keeper. Nothing is done for whoever has not shown that they hold a key, but to compute one code. A client
 //! hears NOERROR when its update is on disk **and** in the plan that is served.
 
 use std::net::SocketAddr;
@@ -31,7 +32,8 @@ use dns::name::Name;
 use dns::rr::{Opcode, Rcode};
 use dns::tsig::{self, TsigError};
 use dns::wire::{Request, Writer};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +85,8 @@ pub(crate) fn journal(state: &Path, zone: &Name) -> Option<PathBuf> {
 
 /// Answers what was deferred.
 pub struct Server {
+    /// Where verified updates go on.
+    runtime: Handle,
     plan: Arc<Published>,
     worker: Worker,
     /// Of replies to updates, which are counted by tasks of their own.
@@ -103,7 +107,11 @@ pub struct Updater {
     quiet: Quiet,
 }
 
-/// Both ends of the way of updates.
+/// Both ends of the way of updates, which go on in the runtime that this is called in.
+///
+/// # Panics
+///
+/// Outside of a runtime.
 pub fn new(
     plan: Arc<Published>,
     registry: &Registry,
@@ -111,6 +119,7 @@ pub fn new(
 ) -> (Server, Updater) {
     let (asking, asked) = mpsc::channel(MAX_IN_FLIGHT);
     let server = Server {
+        runtime: Handle::current(),
         plan,
         worker: Worker::of_deferred(registry.worker()),
         updated: Arc::new(std::sync::Mutex::new(registry.worker())),
@@ -200,7 +209,7 @@ impl Server {
         let (catalogue, bytes) = (self.catalogue.clone(), request.bytes.to_vec());
         let counters = Arc::clone(&self.updated);
         let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let rcode = match permit {
                 Ok(_until_done) => catalogue.update(bytes, peer).await,
                 Err(_too_many) => Rcode::SERVFAIL,
@@ -223,6 +232,30 @@ impl Server {
         reply[3] = reply[3] & 0xf0 | rcode.low();
         reply
     }
+}
+
+/// Runs [`Server::run`] on a thread of its own, because strangers can keep it busy, and waits for
+/// it.
+///
+/// # Errors
+///
+/// When it panicked, or there is no thread for it.
+pub async fn supervised(
+    server: Arc<Mutex<(Server, mpsc::Receiver<Job>)>>,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let (done, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("dns-signed".into()).spawn(move || {
+        runtime.block_on(async {
+            let (server, jobs) = &mut *server.lock().await;
+            server.run(jobs, &stop).await;
+        });
+        let _ = done.send(());
+    });
+    thread.map_err(|error| format!("no thread: {error}"))?;
+    ended.await.map_err(|_| "the thread panicked".to_owned())
 }
 
 impl Updater {

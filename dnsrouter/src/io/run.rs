@@ -271,12 +271,7 @@ impl Wiring {
         let server = Arc::new(tokio::sync::Mutex::new((server, jobs)));
         let stop = self.stop.clone();
         self.supervisor.spawn("signed messages", move || {
-            let (server, stop) = (Arc::clone(&server), stop.clone());
-            async move {
-                let (server, jobs) = &mut *server.lock().await;
-                server.run(jobs, &stop).await;
-                Ok::<_, Infallible>(())
-            }
+            dynamic::supervised(Arc::clone(&server), stop.clone())
         });
         let updater = Arc::new(tokio::sync::Mutex::new(updater));
         let stop = self.stop.clone();

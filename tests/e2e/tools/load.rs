@@ -6,6 +6,20 @@ use std::net::SocketAddr;
 use tests::artifact;
 use tests::scratch::Scratch;
 
+/// Name, type, and the code that is expected; a round holds each once.
+pub(crate) const MIX: [(&str, &str, &str); 10] = [
+    ("www.test-net.io", "A", "NOERROR"),
+    ("alias.test-net.io", "AAAA", "NOERROR"),
+    ("geo.test-net.io", "A", "NOERROR"),
+    ("big.test-net.io", "A", "NOERROR"),
+    ("odd.test-net.io", "TXT", "NOERROR"),
+    ("www.child.test-net.io", "A", "NOERROR"),
+    ("x#.wild.test-net.io", "TXT", "NOERROR"),
+    ("www.test-net.io", "MX", "NOERROR"),
+    ("x#.test-net.io", "A", "NXDOMAIN"),
+    ("x#.example.org", "A", "REFUSED"),
+];
+
 /// How queries go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tests::scratch::Scratch;
 
-use load::{Mode, Report};
+use load::{MIX, Mode, Report};
 use printed::Tool;
 use queries::Query;
 use server::start;
@@ -52,19 +52,6 @@ fn agree<'a>(name: &str, listen: SocketAddr, queries: impl Iterator<Item = &'a Q
 #[test]
 fn dnsperf_loses_none_of_thousands_of_queries() {
     const ROUNDS: usize = 500;
-    // Name, type, and the code that is expected; a round holds each once.
-    const MIX: [(&str, &str, &str); 10] = [
-        ("www.test-net.io", "A", "NOERROR"),
-        ("alias.test-net.io", "AAAA", "NOERROR"),
-        ("geo.test-net.io", "A", "NOERROR"),
-        ("big.test-net.io", "A", "NOERROR"),
-        ("odd.test-net.io", "TXT", "NOERROR"),
-        ("www.child.test-net.io", "A", "NOERROR"),
-        ("x#.wild.test-net.io", "TXT", "NOERROR"),
-        ("www.test-net.io", "MX", "NOERROR"),
-        ("x#.test-net.io", "A", "NXDOMAIN"),
-        ("x#.example.org", "A", "REFUSED"),
-    ];
     let scratch = Scratch::new("dnsperf");
     let server = start(&scratch, V4);
     let lines = (0..ROUNDS).flat_map(|round| {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use dns::name::Name;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 
 use super::observed::KeyId;
 use crate::dns::ours;
@@ -139,10 +140,8 @@ fn keys(
     let here = message.answers.iter().filter(|record| ours(&record.name) == *zone);
     let mut keys: Vec<KeyId> = here
         .filter(|record| record.record_type() == record_type)
-        .filter_map(|record| match &record.data {
-            RData::Unknown { rdata, .. } => read(&rdata.anything),
-            _ => None,
-        })
+        // As octets, which they are however much of DNSSEC the library is built to read.
+        .filter_map(|record| read(&record.data.to_bytes().ok()?))
         .collect();
     keys.sort_unstable();
     keys

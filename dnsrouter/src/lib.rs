@@ -15,6 +15,7 @@
 //! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
 //! | why | [`explain`] |
 //! | when a target is up or down | [`health`], [`monitor`] |
+//! | what people say against that | [`overrides`] |
 //! | what is swapped in whole, and what is refused | [`plan`] |
 //! | what can be configured | [`config`], [`service`] |
 //!
@@ -32,6 +33,7 @@ pub mod io;
 pub mod keyfile;
 pub mod monitor;
 pub mod mould;
+pub mod overrides;
 pub mod plan;
 pub mod policy;
 pub mod random;

@@ -343,6 +343,11 @@ impl Policy {
         self.endpoints.iter().any(|endpoint| !endpoint.of(form).is_empty())
     }
 
+    /// How many endpoints there are.
+    pub fn endpoints(&self) -> u8 {
+        u8::try_from(self.endpoints.len()).unwrap_or(u8::MAX)
+    }
+
     /// An endpoint's records of a form, for reports.
     pub fn endpoint_records(&self, form: Form, endpoint: u8) -> &[Record] {
         self.endpoints[endpoint as usize].of(form)

@@ -10,8 +10,8 @@ use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
-use dnsrouter::policy::Health;
 use dnsrouter::random::Random;
+use dnsrouter::verdicts::Health;
 
 fn main() {
     divan::main();

@@ -12,8 +12,9 @@ use ipnet::IpNet;
 
 use crate::client::{Asker, truncate};
 use crate::plan::{self, Snapshot};
-use crate::policy::{Candidate, Choice, Health, Observer, Policy, Record};
+use crate::policy::{Candidate, Choice, Observer, Policy, Record};
 use crate::service::{Form, Step};
+use crate::verdicts::Health;
 
 /// Why a client gets what it gets.
 #[derive(Debug, Clone, PartialEq)]

@@ -45,7 +45,9 @@ pub enum State {
     Unknown,
     /// It answers, from the right region, and says it is well.
     Up,
-    /// It does not, `fall` times in a row.
+    /// It answers, and says it is not fully well: usable, with less weight in picks.
+    Degraded,
+    /// It does not answer as it should, `fall` times in a row.
     Down,
     /// It asks to be left.
     Draining,
@@ -54,7 +56,7 @@ pub enum State {
 impl State {
     /// Whether the step `healthy` keeps an address in this state.
     pub fn is_usable(self) -> bool {
-        matches!(self, Self::Unknown | Self::Up)
+        matches!(self, Self::Unknown | Self::Up | Self::Degraded)
     }
 
     /// The word used in `geoip status`, in metrics and on disk.
@@ -62,6 +64,7 @@ impl State {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
+            Self::Degraded => "degraded",
             Self::Down => "down",
             Self::Draining => "draining",
         }

@@ -5,7 +5,7 @@
 //!                                                      ▲ Arc swap, no lock
 //!   zone files ─┐                                      │
 //!   services ───┼── io::load ──▶ plan::Inputs ──▶ plan::Snapshot
-//!   mmdb ───────┘                                      ▲ plan::Health
+//!   mmdb ───────┘                                      ▲ verdicts::Health
 //!   geoping ◀─ mTLS ping ─ io::probe ──reports──▶ io::keeper (monitor, health)
 //! ```
 //!
@@ -40,3 +40,4 @@ pub mod random;
 pub mod service;
 pub mod signed;
 pub mod updates;
+pub mod verdicts;

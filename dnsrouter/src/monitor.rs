@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::health::{Machine, Outcome, State, Thresholds, Transition};
-use crate::policy::Health;
 use crate::service::Target;
+use crate::verdicts::Health;
 
 /// How long the verdicts of the last run, and of nobody yet, wait for a first report. It comes
 /// within the first ping's time-out, whatever the interval.

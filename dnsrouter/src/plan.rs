@@ -26,9 +26,10 @@ use dns::zone::{ServiceId, Zones};
 use geo::{Point, Ranking, ScopeCap, Table};
 
 use crate::guard::Guard;
-use crate::policy::{Health, Policy};
+use crate::policy::Policy;
 use crate::service::Target;
 use crate::updates::Updates;
+use crate::verdicts::Health;
 
 /// Counts the inputs that one node has applied; later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

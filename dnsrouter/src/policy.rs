@@ -39,31 +39,11 @@ use std::num::NonZeroU32;
 use arrayvec::ArrayVec;
 use dns::rr::Rtype;
 
-use crate::health::State;
 use crate::service::{self, Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
+use crate::verdicts::{Health, TargetId};
 
 /// Locations that one node ranks: the size of a table on the stack, and of a byte.
 pub const MAX_LOCATIONS: usize = 128;
-
-/// Index into the states that [`Health`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TargetId(pub u32);
-
-/// The verdicts that a choice is made with, one per target; frozen, replaced whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health(Box<[State]>);
-
-impl Health {
-    /// In the order of target ids.
-    pub fn new(states: impl IntoIterator<Item = State>) -> Self {
-        Self(states.into_iter().collect())
-    }
-
-    /// The state of one target; what was never listed is unknown.
-    pub fn state(&self, target: TargetId) -> State {
-        self.0.get(target.0 as usize).copied().unwrap_or(State::Unknown)
-    }
-}
 
 /// A service's route, compiled against the locations and targets of a plan.
 #[derive(Debug, Clone)]

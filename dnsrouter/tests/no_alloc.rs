@@ -18,8 +18,8 @@ use dnsrouter::io::deferred::Deferred;
 use dnsrouter::io::load::Loader;
 use dnsrouter::io::udp::{self, Own, Server};
 use dnsrouter::plan::{Generation, Published};
-use dnsrouter::policy::Health;
 use dnsrouter::random::Random;
+use dnsrouter::verdicts::Health;
 use tokio_util::sync::CancellationToken;
 
 const CONFIG: &str = r#"

@@ -149,7 +149,7 @@ async fn a_target_that_nobody_reports_on_any_more_becomes_unknown() {
     let snapshot = node.shared.plan.load();
     let targets = &snapshot.inputs.services.targets;
     let expected = targets.iter().map(|t| if *t == here() { State::Down } else { State::Unknown });
-    assert_eq!(*snapshot.health, dnsrouter::policy::Health::new(expected), "and is published");
+    assert_eq!(*snapshot.health, dnsrouter::verdicts::Health::new(expected), "and is published");
 }
 
 #[tokio::test]

@@ -19,9 +19,10 @@ use crate::config::Config;
 use crate::guard::Guard;
 use crate::mould::{Frozen, Mould};
 use crate::plan::{self, Generation, Inputs, Location};
-use crate::policy::{Policy, TargetId};
+use crate::policy::Policy;
 use crate::service::{Alias, Target};
 use crate::updates::Updates;
+use crate::verdicts::TargetId;
 
 use super::dynamic::Kept;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::health::State;
 use crate::service::Endpoint;
 
 const HEALTHY: Step = Step::Healthy { min_healthy: NonZeroU32::MIN };

@@ -10,8 +10,8 @@ use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Registry;
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
-use dnsrouter::policy::Health;
 use dnsrouter::random::Random;
+use dnsrouter::verdicts::Health;
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsCode;
 
@@ -208,7 +208,7 @@ impl Server {
         let loaded = loaded.unwrap_or_else(|error| panic!("{}", error.report()));
         let registry = Registry::default();
         let worker = Worker::with_random(registry.worker(), Random::from_seed(1));
-        let plan = Published::new(loaded.inputs(Generation(1)), Health::new([]));
+        let plan = Published::new(loaded.inputs(Generation(1)), Health::default());
         Server { plan, registry, worker }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
-use dnsrouter::policy::Health;
+use dnsrouter::verdicts::Health;
 
 const CONFIG: &str = r#"
 [node]
@@ -28,7 +28,7 @@ pub(crate) static PLAN: LazyLock<Arc<Published>> = LazyLock::new(|| {
         format!("$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\nlarge TXT {text}\n");
     std::fs::write(folder.path().join("zone"), zone).unwrap();
     let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
-    Arc::new(Published::new(loaded.inputs(Generation(1)), Health::new([])))
+    Arc::new(Published::new(loaded.inputs(Generation(1)), Health::default()))
 });
 
 /// A query with this id for `label`.test-net.io.

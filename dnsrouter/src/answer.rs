@@ -36,8 +36,10 @@ use crate::plan::Snapshot;
 use crate::random::Random;
 
 use services::Chosen;
+use turns::Turns;
 
 mod services;
+mod turns;
 
 /// The UDP payload we announce and never exceed: fits every path without fragments (RFC 9715).
 pub const PAYLOAD: u16 = 1232;
@@ -85,6 +87,7 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct Worker {
     random: Random,
+    turns: Turns,
     counters: Arc<Counters>,
     /// Whether what it answers was counted before, when it was deferred.
     deferred: bool,
@@ -98,7 +101,7 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        Self { random, counters, deferred: false }
+        Self { random, turns: Turns::default(), counters, deferred: false }
     }
 
     /// A worker for what others have deferred, and counted.

@@ -15,7 +15,7 @@
 //! place, for every client in the world. The scope of the special block, a leaf of the address
 //! table like any other, is both true (every address in it gets this answer) and harmless.
 //!
-//! A weighted draw is as binding as a place: wherever a scope goes out with the answer, it is made
+//! A draw is as binding as a place: wherever a scope goes out with the answer, it is made
 //! from a prefix and the time, so that a second query from inside the scope is answered alike. Only
 //! who asks for itself gets a fresh one.
 
@@ -24,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use geo::{Hit, ScopeCap, Source};
 
 use crate::plan::Geo;
-use crate::policy::{Client, Policy, subnet_draw};
+use crate::policy::{Client, Policy, prefix_stick, subnet_draw};
 use crate::service::Form;
 
 /// Who is asking, looked up.
@@ -47,6 +47,15 @@ enum Basis {
     Block { scope: u8 },
 }
 
+/// What decides for a resolver that asks for itself: nobody else is promised its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Own {
+    /// A new random number for each query.
+    pub draw: u64,
+    /// A count of the queries for what is asked.
+    pub turn: u64,
+}
+
 impl Asker {
     /// Looks up who a query is asked for. `subnet` is the option's address and SOURCE length.
     pub fn of_query(geo: &Geo, resolver: IpAddr, subnet: Option<(IpAddr, u8)>) -> Self {
@@ -65,20 +74,24 @@ impl Asker {
         Self { address, hit, basis }
     }
 
-    /// As a service's route sees it. `fresh` is a new random number for each query and `now` the
-    /// time in seconds, of which draws for subnets use the slot of one TTL: an answer for a subnet
-    /// must be the same for every address inside its scope, for as long as it may be cached. In a
-    /// special block that is the draw of the resolver's own prefix.
-    pub fn client<'a>(&self, geo: &'a Geo, policy: &Policy, now: u64, fresh: u64) -> Client<'a> {
+    /// As a service's route sees it. `own` is for who asks for itself, and `now` the time in
+    /// seconds, of which draws for subnets use the slot of one TTL: an answer for a subnet must be
+    /// the same for every address inside its scope, for as long as it may be cached. In a special
+    /// block that is the draw of the resolver's own prefix.
+    pub fn client<'a>(&self, geo: &'a Geo, policy: &Policy, now: u64, own: Own) -> Client<'a> {
         let cap = cap_of(geo.cap, self.address);
-        let draw = match self.basis {
-            Basis::Resolver => fresh,
+        let prefix = truncate(self.address, cap);
+        let stick = prefix_stick(policy.key(), prefix);
+        let Own { draw, turn } = match self.basis {
+            Basis::Resolver => own,
             Basis::Subnet | Basis::Block { .. } => {
                 let slot = now / u64::from(policy.ttl().max(1));
-                subnet_draw(policy.key(), truncate(self.address, cap), slot)
+                let draw = subnet_draw(policy.key(), prefix, slot);
+                Own { draw, turn: stick.wrapping_add(slot) }
             }
         };
-        Client { order: geo.ranking.order(self.hit.place), leaf: self.hit.scope, cap, draw }
+        let order = geo.ranking.order(self.hit.place);
+        Client { order, leaf: self.hit.scope, cap, draw, stick, turn }
     }
 
     /// The scope to return with an answer of this policy.

@@ -25,6 +25,7 @@ use crate::updates::Permission;
 pub mod guard;
 mod listen;
 mod raw;
+mod route;
 mod service;
 mod update;
 

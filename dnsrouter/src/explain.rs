@@ -10,7 +10,7 @@ use dns::zone::ServiceId;
 use geo::{Country, Kilometres, Point, Source};
 use ipnet::IpNet;
 
-use crate::client::{Asker, truncate};
+use crate::client::{Asker, Own, truncate};
 use crate::plan::{self, Snapshot};
 use crate::policy::{Candidate, Choice, Observer, Policy, Record};
 use crate::service::{Form, Step};
@@ -137,9 +137,9 @@ struct Recorder<'a> {
 }
 
 impl Observer for Recorder<'_> {
-    fn step(&mut self, step: Step, before: &[Candidate], after: &[Candidate]) {
+    fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]) {
         let candidates = self.view.considered(step, before, after, self.fail_open);
-        self.seen.push(Seen { step, candidates });
+        self.seen.push(Seen { step: step.clone(), candidates });
     }
 
     fn restart(&mut self) {
@@ -152,7 +152,8 @@ impl View<'_> {
     fn decide(&self, asker: &Asker, now: u64) -> Decision {
         let geo = &self.snapshot.inputs.geo;
         let health = &self.snapshot.health;
-        let client = asker.client(geo, self.policy, now, 0);
+        // Of a resolver that asks for itself, one draw of many.
+        let client = asker.client(geo, self.policy, now, Own { draw: 0, turn: 0 });
         let mut recorder = Recorder { view: self, seen: Vec::new(), fail_open: false };
         let choice = self.policy.choose(self.form, &client, health, &mut recorder);
         Decision {
@@ -171,7 +172,7 @@ impl View<'_> {
 
     fn considered(
         &self,
-        step: Step,
+        step: &Step,
         before: &[Candidate],
         after: &[Candidate],
         fail_open: bool,
@@ -187,8 +188,15 @@ impl View<'_> {
                 let distance = self.from.map(|from| from.distance(&location.point));
                 let weight = self.policy.weight(candidate.endpoint);
                 let health = self.health(candidate.endpoint);
+                let endpoint = Facts {
+                    rank: rank + 1,
+                    distance,
+                    weight,
+                    tier: self.policy.tier(step, candidate.endpoint),
+                    health: &health,
+                };
                 Considered {
-                    reason: reason(step, kept, fail_open, rank, distance, weight, &health),
+                    reason: reason(step, kept, fail_open, &endpoint),
                     region: location.region.clone(),
                     records: records.iter().map(Record::to_string).collect(),
                     kept,
@@ -217,25 +225,33 @@ impl View<'_> {
     }
 }
 
-fn reason(
-    step: Step,
-    kept: bool,
-    fail_open: bool,
+/// What is known of a candidate when a step has looked at it.
+struct Facts<'a> {
+    /// From 1 on.
     rank: usize,
     distance: Option<Kilometres>,
     weight: u32,
-    health: &str,
-) -> String {
-    let place = rank + 1;
+    tier: Option<u8>,
+    health: &'a str,
+}
+
+fn reason(step: &Step, kept: bool, fail_open: bool, endpoint: &Facts<'_>) -> String {
+    let Facts { rank, distance, weight, tier, health } = *endpoint;
     match step {
         Step::Healthy { .. } if fail_open => format!("{health}, but too few are up: fail open"),
         Step::Healthy { .. } => health.to_owned(),
-        Step::Nearest => match distance {
-            Some(Kilometres(km)) => format!("{place}. at {km:.0} km"),
-            None => format!("{place}. as written: the client's place is unknown"),
+        Step::Failover(_) => match tier {
+            Some(tier) => format!("{rank}. in tier {tier}"),
+            None => format!("{rank}. in no tier"),
         },
-        Step::Weighted => format!("{place}. in a draw by weight, its own {weight}"),
-        Step::Take(n) if kept => format!("{place}. of {n}"),
+        Step::Nearest => match distance {
+            Some(Kilometres(km)) => format!("{rank}. at {km:.0} km"),
+            None => format!("{rank}. as written: the client's place is unknown"),
+        },
+        Step::Weighted => format!("{rank}. in a draw by weight, its own {weight}"),
+        Step::RoundRobin => format!("{rank}. of the turn"),
+        Step::Sticky => format!("{rank}. in the client's own draw by weight, its own {weight}"),
+        Step::Take(n) if kept => format!("{rank}. of {n}"),
         Step::Take(n) => format!("beyond the first {n}"),
     }
 }

@@ -32,15 +32,29 @@
 //! | the client's place | the leaf of the address table that holds it |
 //! | a draw per client | the cap (default /24 and /48) |
 
-use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 
-use arrayvec::ArrayVec;
 use dns::rr::Rtype;
 
-use crate::service::{self, Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
+use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
 use crate::verdicts::{Health, TargetId};
+
+use hash::fold;
+use pick::Weighed;
+use scope::Depends;
+use stage::{Act, Stage};
+
+pub use hash::{mix, prefix_stick, subnet_draw};
+pub use order::{Candidate, Candidates};
+pub use record::Record;
+
+mod hash;
+mod order;
+mod pick;
+mod rank;
+mod record;
+mod scope;
+mod stage;
 
 /// Locations that one node ranks: the size of a table on the stack, and of a byte.
 pub const MAX_LOCATIONS: usize = 128;
@@ -48,7 +62,7 @@ pub const MAX_LOCATIONS: usize = 128;
 /// A service's route, compiled against the locations and targets of a plan.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    steps: Box<[Step]>,
+    stages: Box<[Stage]>,
     endpoints: Box<[Compiled]>,
     depends: [Depends; FORMS],
     bindings: Box<[Binding]>,
@@ -69,52 +83,6 @@ struct Compiled {
 /// What an endpoint can be given out as.
 const FORMS: usize = Form::ALL.len();
 
-/// One record of an endpoint, ready to be written.
-#[derive(Debug, Clone)]
-pub struct Record {
-    data: Data,
-    /// Whose state is its health; none: never probed, always up.
-    pub target: Option<TargetId>,
-}
-
-#[derive(Debug, Clone)]
-enum Data {
-    V4([u8; 4]),
-    V6([u8; 16]),
-    Other { rdata: Box<[u8]>, text: Box<str> },
-}
-
-impl Record {
-    fn address(ip: IpAddr, target: Option<TargetId>) -> Self {
-        let data = match ip {
-            IpAddr::V4(v4) => Data::V4(v4.octets()),
-            IpAddr::V6(v6) => Data::V6(v6.octets()),
-        };
-        Self { data, target }
-    }
-
-    /// Its RDATA, names uncompressed.
-    pub fn rdata(&self) -> &[u8] {
-        match &self.data {
-            Data::V4(octets) => octets,
-            Data::V6(octets) => octets,
-            Data::Other { rdata, .. } => rdata,
-        }
-    }
-
-    fn is_usable(&self, health: &Health) -> bool {
-        self.target.is_none_or(|target| health.state(target).is_usable())
-    }
-}
-
-/// What of a client an answer can depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Depends {
-    Nothing,
-    Place,
-    Address,
-}
-
 /// The client as a route sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
@@ -127,19 +95,11 @@ pub struct Client<'a> {
     /// What a draw is made from: equal for every address inside the scope when the answer is for a
     /// client subnet, fresh for each query when it is for the one who asks.
     pub draw: u64,
+    /// What a client sticks to: of its prefix alone, also of one who asks for itself.
+    pub stick: u64,
+    /// Whose turn it is: of the prefix and the time for a client subnet, else a count.
+    pub turn: u64,
 }
-
-/// One endpoint under consideration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// Index into the service's endpoints.
-    pub endpoint: u8,
-    /// Its group; lower is better, equal is undecided.
-    pub group: u8,
-}
-
-/// The candidates of one choice: a weak order, best group first.
-pub type Candidates = ArrayVec<Candidate, MAX_ENDPOINTS>;
 
 /// What a route chose. Turn it into records with [`Policy::records`].
 #[derive(Debug, Clone)]
@@ -155,27 +115,16 @@ pub struct Choice {
 /// Looks over the shoulder of a choice; `explain` records, the query path passes `()`.
 pub trait Observer {
     /// `step` made `after` out of `before`.
-    fn step(&mut self, step: Step, before: &[Candidate], after: &[Candidate]);
+    fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]);
     /// What was seen does not count: the walk begins again with everything up.
     fn restart(&mut self);
 }
 
 impl Observer for () {
     #[inline]
-    fn step(&mut self, _: Step, _: &[Candidate], _: &[Candidate]) {}
+    fn step(&mut self, _: &Step, _: &[Candidate], _: &[Candidate]) {}
     #[inline]
     fn restart(&mut self) {}
-}
-
-/// In presentation form.
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.data {
-            Data::V4(octets) => IpAddr::from(*octets).fmt(f),
-            Data::V6(octets) => IpAddr::from(*octets).fmt(f),
-            Data::Other { text, .. } => f.write_str(text),
-        }
-    }
 }
 
 impl Policy {
@@ -194,23 +143,18 @@ impl Policy {
             .endpoints
             .iter()
             .map(|endpoint| Compiled {
-                records: Form::ALL.map(|form| compile(endpoint, form, &mut target)),
+                records: Form::ALL.map(|form| record::compile(endpoint, form, &mut target)),
                 location: location(&endpoint.region),
                 weight: endpoint.weight,
                 id: endpoint_id(endpoint),
             })
             .collect();
-        let mut steps = service.route.clone();
-        if !steps.iter().any(|step| matches!(step, Step::Take(_)))
-            && let Some(last) = steps.iter().rposition(|step| step.orders())
-        {
-            steps.insert(last + 1, Step::Take(NonZeroU32::MIN));
-        }
-        let depends = Form::ALL.map(|form| depends(&steps, &endpoints, form));
+        let stages = stage::compile(service);
+        let depends = Form::ALL.map(|form| scope::depends(&stages, &endpoints, form));
         Self {
             depends,
             bindings: service.bindings.clone().into(),
-            steps: steps.into(),
+            stages,
             endpoints,
             ttl: u32::try_from(service.ttl.as_secs()).unwrap_or(i32::MAX as u32),
             key: fold(service.name.lower().iter().copied()),
@@ -247,23 +191,37 @@ impl Policy {
     ) -> Option<Choice> {
         let mut candidates = self.all(form);
         let mut only_usable = false;
-        for step in &self.steps {
+        for Stage { step, act } in &self.stages {
             let before = candidates.clone();
-            match (*step, verdicts) {
-                (Step::Healthy { min_healthy }, Some(health)) => {
-                    let needed = (min_healthy.get() as usize).min(candidates.len());
+            match (act, verdicts) {
+                (Act::Healthy { min_healthy }, Some(health)) => {
+                    let needed = (*min_healthy).min(candidates.len());
                     candidates.retain(|c| self.endpoint(c).is_usable(form, health));
                     if candidates.len() < needed {
                         return None;
                     }
                     only_usable = true;
                 }
-                (Step::Healthy { .. }, None) => {}
-                (Step::Nearest, _) => self.rank_nearest(client.order, &mut candidates),
-                (Step::Weighted, _) => self.pick_weighted(client.draw, &mut candidates),
-                (Step::Take(n), _) => candidates.truncate(n.get() as usize),
+                (Act::Healthy { .. }, None) => {}
+                (Act::Failover { tiers }, _) => {
+                    order::rank_by(&mut candidates, |c| tiers[c.endpoint as usize]);
+                }
+                (Act::Nearest, _) => {
+                    let location = |c: &Candidate| self.endpoint(c).location;
+                    rank::nearest(&mut candidates, client.order, location);
+                }
+                (Act::Weighted { cut }, _) => {
+                    pick::weighted(&mut candidates, client.draw, *cut, |c| self.weigh(c));
+                }
+                (Act::Sticky, _) => {
+                    pick::weighted(&mut candidates, client.stick, 0, |c| self.weigh(c));
+                }
+                (Act::RoundRobin, _) => {
+                    pick::round_robin(&mut candidates, client.turn, |c| self.weigh(c));
+                }
+                (Act::Take(n), _) => candidates.truncate(*n),
             }
-            observer.step(*step, &before, &candidates);
+            observer.step(step, &before, &candidates);
         }
         Some(Choice { candidates, only_usable, fail_open: false })
     }
@@ -343,9 +301,19 @@ impl Policy {
         self.endpoints[endpoint as usize].weight
     }
 
+    /// The tier that `failover` gives an endpoint, from 1 on; none: it is in none.
+    pub fn tier(&self, step: &Step, endpoint: u8) -> Option<u8> {
+        self.stages.iter().find(|stage| stage.step == *step)?.tier(endpoint)
+    }
+
     /// The steps as compiled, the implied cut included.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.stages.iter().map(|stage| &stage.step)
+    }
+
+    /// Whether anybody has a turn, which is to be counted.
+    pub fn takes_turns(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage.act, Act::RoundRobin))
     }
 
     /// How many endpoints of a form are usable, and how many there are.
@@ -363,8 +331,8 @@ impl Policy {
 
     /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in any form.
     pub fn fails_open(&self, health: &Health) -> bool {
-        let needed = self.steps.iter().filter_map(|step| match step {
-            Step::Healthy { min_healthy } => Some(min_healthy.get() as usize),
+        let needed = self.stages.iter().filter_map(|stage| match stage.act {
+            Act::Healthy { min_healthy } => Some(min_healthy),
             _ => None,
         });
         needed.max().is_some_and(|needed| {
@@ -387,27 +355,9 @@ impl Policy {
         &self.endpoints[candidate.endpoint as usize]
     }
 
-    fn rank_nearest(&self, order: &[u8], candidates: &mut Candidates) {
-        let mut position = [u8::MAX; MAX_LOCATIONS];
-        for (rank, location) in (0_u8..).zip(order) {
-            position[*location as usize] = rank;
-        }
-        let rank = |candidate: &Candidate| position[self.endpoint(candidate).location as usize];
-        candidates.sort_unstable_by_key(|c| (c.group, rank(c), c.endpoint));
-        regroup(candidates, |a, b| a.group == b.group && rank(a) == rank(b));
-    }
-
-    fn pick_weighted(&self, draw: u64, candidates: &mut Candidates) {
-        let weight = |c: &Candidate| self.endpoint(c).weight;
-        let score = |c: &Candidate| weighted_score(draw, self.endpoint(c).id, weight(c));
-        candidates.sort_unstable_by(|a, b| {
-            let last_resort = |c: &Candidate| weight(c) == 0;
-            (last_resort(a), a.group)
-                .cmp(&(last_resort(b), b.group))
-                .then_with(|| score(b).total_cmp(&score(a)))
-                .then_with(|| a.endpoint.cmp(&b.endpoint))
-        });
-        regroup(candidates, |_, _| false);
+    fn weigh(&self, candidate: &Candidate) -> Weighed {
+        let Compiled { id, weight, .. } = *self.endpoint(candidate);
+        Weighed { id, weight }
     }
 }
 
@@ -421,92 +371,6 @@ impl Compiled {
     }
 }
 
-/// Numbers the groups of a sorted list anew; neighbours that are not `same` begin a new group.
-fn regroup(candidates: &mut Candidates, same: impl Fn(&Candidate, &Candidate) -> bool) {
-    let mut group = 0;
-    let mut previous: Option<Candidate> = None;
-    for candidate in candidates {
-        let original = *candidate;
-        if previous.is_some_and(|previous| !same(&previous, &original)) {
-            group += 1;
-        }
-        previous = Some(original);
-        candidate.group = group;
-    }
-}
-
-/// The score of one endpoint in a weighted draw; the highest comes first.
-///
-/// `ln(u) / w` with `u` uniform in (0, 1) makes each endpoint come first with probability
-/// w / Σw, and the rest follow as in a draw without replacement (Efraimidis & Spirakis 2006,
-/// "Weighted random sampling with a reservoir"). With `u` a hash of client and endpoint it is also
-/// weighted rendezvous hashing: a change of one endpoint moves only its own share.
-fn weighted_score(draw: u64, endpoint: u64, weight: u32) -> f64 {
-    let bits = mix(draw ^ endpoint);
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let uniform = ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    uniform.ln() / f64::from(weight.max(1))
-}
-
-/// What the answers of a form can depend on: the finest of what its steps look at.
-fn depends(steps: &[Step], endpoints: &[Compiled], form: Form) -> Depends {
-    let having: Vec<_> = endpoints.iter().filter(|e| !e.of(form).is_empty()).collect();
-    let location_twice = (1..having.len())
-        .any(|i| having[..i].iter().any(|other| other.location == having[i].location));
-    let mut split_by_location = false;
-    let mut depends = Depends::Nothing;
-    for step in steps {
-        match step {
-            Step::Nearest if having.iter().any(|e| e.location != having[0].location) => {
-                split_by_location = true;
-                depends = depends.max(Depends::Place);
-            }
-            // A draw decides something only where a group can hold two.
-            Step::Weighted if having.len() > 1 && (!split_by_location || location_twice) => {
-                depends = Depends::Address;
-            }
-            _ => {}
-        }
-    }
-    depends
-}
-
-/// The draw of a client subnet: equal inside a prefix, new in each time slot.
-pub fn subnet_draw(policy_key: u64, prefix: IpAddr, slot: u64) -> u64 {
-    let bits = match prefix {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are mixed in")]
-    let (high, low) = ((bits >> 64) as u64, bits as u64);
-    mix(mix(mix(policy_key ^ slot).wrapping_add(high)).wrapping_add(low))
-}
-
-fn compile(
-    endpoint: &Endpoint,
-    form: Form,
-    target: &mut impl FnMut(&Target) -> TargetId,
-) -> Box<[Record]> {
-    let mut addresses = |v4: bool| -> Box<[Record]> {
-        let of_family = endpoint.addresses.iter().filter(|ip| ip.is_ipv4() == v4);
-        of_family
-            .map(|ip| Record::address(*ip, endpoint.target_of(*ip).map(|t| target(&t))))
-            .collect()
-    };
-    match form {
-        Form::A => addresses(true),
-        Form::Aaaa => addresses(false),
-        _ => {
-            let of_form = endpoint.records.iter().filter(|record| record.form == form);
-            let record = |record: &service::Record| Record {
-                data: Data::Other { rdata: record.rdata.clone(), text: record.text.clone().into() },
-                target: endpoint.target().map(|t| target(&t)),
-            };
-            of_form.map(record).collect()
-        }
-    }
-}
-
 fn endpoint_id(endpoint: &Endpoint) -> u64 {
     let addresses = endpoint.addresses.iter().flat_map(|ip| match ip {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
@@ -514,18 +378,6 @@ fn endpoint_id(endpoint: &Endpoint) -> u64 {
     });
     let records = endpoint.records.iter().flat_map(|record| record.rdata.iter().copied());
     fold(endpoint.region.bytes().chain(addresses).chain(records))
-}
-
-fn fold(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0x9e37_79b9_7f4a_7c15, |state, byte| mix(state ^ u64::from(byte)))
-}
-
-/// A bijective mixer of 64 bits (the finaliser of SplitMix64, Steele et al. 2014).
-pub fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

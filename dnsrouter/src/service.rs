@@ -5,11 +5,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use dns::name::Name;
 use dns::rr::Rtype;
+
+pub use step::{Step, Tiers};
+
+mod step;
 
 /// Endpoints of one service. A candidate set is a stack array of this size, so that choosing
 /// allocates nothing; a service that needs more is two services.
@@ -126,42 +129,6 @@ impl Service {
     }
 }
 
-/// One step of a route; `design: steps of a route` says what each does to the candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Filters: keeps endpoints with a usable address, unless fewer than `min_healthy` would be
-    /// left; then it keeps all (fail open).
-    Healthy {
-        /// Endpoints that must be left for the filter to apply.
-        min_healthy: NonZeroU32,
-    },
-    /// Ranks: by great-circle distance from the client's place, nearest first.
-    Nearest,
-    /// Picks: a random order in which an endpoint comes first in proportion to its weight.
-    Weighted,
-    /// Cuts: keeps the first so many endpoints.
-    Take(NonZeroU32),
-}
-
-impl Step {
-    /// Whether a cut to one endpoint is implied after it when the route has no `take`.
-    pub fn orders(self) -> bool {
-        matches!(self, Self::Nearest | Self::Weighted)
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Healthy { min_healthy: NonZeroU32::MIN } => f.write_str("healthy"),
-            Self::Healthy { min_healthy } => write!(f, "healthy (min_healthy {min_healthy})"),
-            Self::Nearest => f.write_str("nearest"),
-            Self::Weighted => f.write_str("weighted"),
-            Self::Take(n) => write!(f, "take {n}"),
-        }
-    }
-}
-
 /// One place where the service runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -173,6 +140,8 @@ pub struct Endpoint {
     pub records: Vec<Record>,
     /// Share among endpoints that a pick chooses from; 0: only when nothing else is left.
     pub weight: u32,
+    /// For `failover`: a lower one is better.
+    pub tier: u8,
     /// Requests per second, for load-aware steps.
     pub capacity: Option<u64>,
     /// Its GeoPing, one per way to reach it; none: never probed, always up.
@@ -257,6 +226,7 @@ mod tests {
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
             records: Vec::new(),
             weight: 1,
+            tier: 1,
             capacity: None,
             pings: pings.iter().map(|(h, p)| Ping { host: (*h).into(), port: *p }).collect(),
         }

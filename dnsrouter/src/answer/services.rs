@@ -9,7 +9,7 @@ use dns::wire::{Owner, Section, Writer};
 use dns::zone::ServiceId;
 
 use crate::binding;
-use crate::client::Asker;
+use crate::client::{Asker, Own};
 use crate::counters::Event;
 use crate::explain::Reason;
 use crate::plan::Snapshot;
@@ -132,7 +132,10 @@ impl<'a, 'w> Chosen<'a, 'w> {
     fn choose(&mut self, policy: &'a Policy, form: Form, draw: u64) -> Choice {
         let Snapshot { inputs, health } = self.asked.snapshot;
         let asker = *self.asker.get_or_insert_with(|| self.asked.asker());
-        let client = asker.client(&inputs.geo, policy, self.asked.unix_seconds(), draw);
+        let turns = &mut self.worker.turns;
+        let turn = if policy.takes_turns() { turns.next(policy.key(), form) } else { 0 };
+        let own = Own { draw, turn };
+        let client = asker.client(&inputs.geo, policy, self.asked.unix_seconds(), own);
         let choice = policy.choose(form, &client, health, &mut ());
         if choice.fail_open {
             self.worker.counters.count(Event::FailOpen);

@@ -7,6 +7,8 @@ use daemon::config::{Log, Node, Spanned, Tls};
 use daemon::places::{Geo, Region};
 use serde::Deserialize;
 
+pub(super) mod route;
+
 /// `dnsrouter.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -271,7 +273,7 @@ pub(super) struct Service {
     /// Seconds.
     pub(super) ttl: Option<Spanned<u32>>,
     /// The chain.
-    pub(super) route: Option<Spanned<Vec<Spanned<toml::Value>>>>,
+    pub(super) route: Option<Spanned<Vec<Spanned<route::Step>>>>,
     /// An HTTPS record as in a master file; address hints are added.
     pub(super) https: Option<Spanned<String>>,
     /// An SVCB record as in a master file; address hints are added.
@@ -302,6 +304,8 @@ pub(super) struct Endpoint {
     pub(super) txt: Vec<Spanned<String>>,
     /// Share in a weighted pick. Default 100.
     pub(super) weight: Option<u32>,
+    /// For the step `failover`: lower is better. Default 1.
+    pub(super) tier: Option<Spanned<u32>>,
     /// Requests per second.
     pub(super) capacity: Option<u64>,
     /// URL of its GeoPing, or several; none: always up.

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,15 +12,15 @@ use dns::rr::Rtype;
 use super::{Checker, MAX_TTL, raw};
 use crate::binding::{IPV4HINT, IPV6HINT};
 use crate::service::{
-    Alias, Binding, Endpoint, Form, MAX_BINDING, MAX_ENDPOINTS, MAX_RECORDS, MAX_STEPS, Ping,
-    Record, Service, Step,
+    Alias, Binding, Endpoint, Form, MAX_BINDING, MAX_ENDPOINTS, MAX_RECORDS, Ping, Record, Service,
+    Step,
 };
 
 /// Endpoints share among them at most this: weights are ratios, not identifiers.
 const MAX_WEIGHT: u32 = 1_000_000;
 
-const STEPS: &str = "the steps are \"healthy\", \"nearest\", \"weighted\", { take = 2 }, \
-                     { healthy = { min_healthy = 2 } }";
+/// Tiers are few; a large number is a typo.
+const MAX_TIER: u32 = 100;
 
 impl Checker<'_> {
     /// Everything with endpoints of its own.
@@ -42,13 +41,7 @@ impl Checker<'_> {
         }
         let span = route.span();
         let route = self.route(route);
-        let cut = route.iter().position(|step| matches!(step, Step::Take(_)));
-        if cut.is_some_and(|cut| route[cut..].iter().any(|s| matches!(s, Step::Healthy { .. }))) {
-            self.warnings.push(format!(
-                "service {name}: \"healthy\" after a cut sees only what the cut left; a client \
-                 whose share of it is down is answered with it all the same (fail open)"
-            ));
-        }
+        self.consider(&name, &route);
         if raw.endpoint.is_empty() {
             let help = Some("add [[service.endpoint]] with region and addresses");
             self.error(raw.name.span(), "a service without endpoints has no answer", help);
@@ -141,8 +134,14 @@ impl Checker<'_> {
         if weight > MAX_WEIGHT {
             self.error(raw.region.span(), format!("a weight is at most {MAX_WEIGHT}"), None);
         }
+        let tier = raw.tier.as_ref().map_or(1, |tier| {
+            if !(1..=MAX_TIER).contains(tier.get_ref()) {
+                self.error(tier.span(), format!("a tier is from 1 to {MAX_TIER}"), None);
+            }
+            u8::try_from(*tier.get_ref()).unwrap_or(u8::MAX)
+        });
         let pings = raw.ping.as_ref().map(|ping| self.pings(ping)).unwrap_or_default();
-        Endpoint { region, addresses, records, weight, capacity: raw.capacity, pings }
+        Endpoint { region, addresses, records, weight, tier, capacity: raw.capacity, pings }
     }
 
     fn addresses(
@@ -280,20 +279,6 @@ impl Checker<'_> {
         }
         pings
     }
-
-    fn route(&mut self, raw: &Spanned<Vec<Spanned<toml::Value>>>) -> Vec<Step> {
-        if raw.get_ref().len() > MAX_STEPS {
-            self.error(raw.span(), format!("a route has at most {MAX_STEPS} steps"), None);
-        }
-        let mut steps = Vec::with_capacity(raw.get_ref().len());
-        for step in raw.get_ref() {
-            match parse_step(step.get_ref()) {
-                Ok(step) => steps.push(step),
-                Err(message) => self.error(step.span(), message, Some(STEPS)),
-            }
-        }
-        steps
-    }
 }
 
 /// One string of a TXT record.
@@ -313,42 +298,6 @@ fn has_hints(mut parameters: &[u8]) -> bool {
         parameters = rest.get(length..).unwrap_or_default();
     }
     false
-}
-
-fn parse_step(value: &toml::Value) -> Result<Step, String> {
-    let healthy = |min_healthy| Step::Healthy { min_healthy };
-    match value {
-        toml::Value::String(word) => match word.as_str() {
-            "healthy" => Ok(healthy(NonZeroU32::MIN)),
-            "nearest" => Ok(Step::Nearest),
-            "weighted" => Ok(Step::Weighted),
-            "take" => Err("take needs a number".to_owned()),
-            later @ ("fence" | "latency" | "failover" | "round-robin" | "sticky" | "fair"
-            | "load") => Err(format!("the step {later:?} is not in this version")),
-            other => Err(format!("{other:?} is no step")),
-        },
-        toml::Value::Table(table) if table.len() == 1 => {
-            let (name, parameters) = table.iter().next().expect("its length is 1");
-            match (name.as_str(), parameters) {
-                ("take", n) => Ok(Step::Take(count(n).ok_or("take needs a number from 1 on")?)),
-                ("healthy", toml::Value::Table(parameters)) => {
-                    if let Some(other) = parameters.keys().find(|key| *key != "min_healthy") {
-                        return Err(format!("healthy has no parameter {other:?}"));
-                    }
-                    let Some(least) = parameters.get("min_healthy") else {
-                        return Ok(healthy(NonZeroU32::MIN));
-                    };
-                    Ok(healthy(count(least).ok_or("min_healthy is a number from 1 on")?))
-                }
-                (other, _) => Err(format!("{other:?} is no step with parameters")),
-            }
-        }
-        _ => Err("a step is a word, or a table with one key".to_owned()),
-    }
-}
-
-fn count(value: &toml::Value) -> Option<NonZeroU32> {
-    NonZeroU32::new(u32::try_from(value.as_integer()?).ok()?)
 }
 
 /// `https://host[:port]`, nothing behind it.

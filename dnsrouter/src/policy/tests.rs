@@ -1,12 +1,13 @@
 //! What each step does, and that no combination of them empties an answer.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::health::State;
-use crate::service::Endpoint;
+use crate::service::{self, Endpoint, Tiers};
 
 const HEALTHY: Step = Step::Healthy { min_healthy: NonZeroU32::MIN };
 
@@ -23,6 +24,7 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
             .collect(),
         records: Vec::new(),
         weight: *weight,
+        tier: location + 1,
         capacity: None,
         pings: vec![service::Ping { host: format!("10.0.0.{i}"), port: 1 }],
     });
@@ -44,7 +46,7 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
 }
 
 fn client(order: &[u8], draw: u64) -> Client<'_> {
-    Client { order, leaf: 20, cap: 24, draw }
+    Client { order, leaf: 20, cap: 24, draw, stick: draw, turn: draw }
 }
 
 fn states(up: &[bool]) -> Health {
@@ -163,6 +165,7 @@ fn families_are_chosen_separately() {
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
             records: Vec::new(),
             weight: 1,
+            tier: 1,
             capacity: None,
             pings: vec![],
         });
@@ -200,11 +203,112 @@ fn the_scope_is_as_fine_as_what_the_steps_look_at() {
     assert_eq!(scope(&[Step::Weighted], &[(0, 1), (1, 1)]), 24);
 }
 
+#[test]
+fn failover_leaves_a_tier_only_when_it_is_dead() {
+    let regions = |tiers: &[&[&str]]| {
+        let tiers = tiers.iter().map(|t| t.iter().map(|r| (*r).to_owned()).collect()).collect();
+        Step::Failover(Tiers::OfRegions(tiers))
+    };
+    let endpoints = [(0, 1), (1, 1), (2, 1)];
+    let get = |step: &Step, up: [bool; 3]| {
+        let policy = policy(&[HEALTHY, step.clone()], &endpoints, false);
+        answer(&policy, &client(&[2, 1, 0], 0), &states(&up))
+    };
+    let own = Step::Failover(Tiers::OfEndpoints);
+    assert_eq!(get(&own, [true; 3]), [0]);
+    assert_eq!(get(&own, [false, true, true]), [1]);
+    assert_eq!(get(&own, [false, false, true]), [2]);
+    let listed = regions(&[&["r2"], &["r1"]]);
+    assert_eq!(get(&listed, [true; 3]), [2]);
+    assert_eq!(get(&listed, [true, true, false]), [1]);
+    assert_eq!(get(&listed, [true, false, false]), [0], "what is not listed comes last");
+    // Within a tier the next step decides.
+    let policy =
+        policy(&[HEALTHY, regions(&[&["r0", "r1"], &["r2"]]), Step::Nearest], &endpoints, false);
+    assert_eq!(answer(&policy, &client(&[2, 1, 0], 0), &states(&[true; 3])), [1]);
+}
+
+#[test]
+fn round_robin_gives_each_its_turn() {
+    let policy = policy(&[HEALTHY, Step::RoundRobin], &[(0, 1), (0, 9), (0, 0), (0, 1)], false);
+    let turns = |up: [bool; 4]| -> Vec<u8> {
+        (0..4).flat_map(|turn| answer(&policy, &client(&[0], turn), &states(&up))).collect()
+    };
+    assert_eq!(turns([true; 4]), [0, 1, 3, 0], "weights do not count, but 0 is a last resort");
+    assert_eq!(turns([true, false, true, true]), [0, 3, 0, 3]);
+    assert_eq!(turns([false, false, true, false]), [2; 4]);
+}
+
+#[test]
+fn sticky_does_not_know_the_time() {
+    let policy = policy(&[HEALTHY, Step::Sticky], &[(0, 1); 12], false);
+    let all = states(&[true; 12]);
+    let one_less = {
+        let mut up = [true; 12];
+        up[3] = false;
+        states(&up)
+    };
+    let mut moved = 0;
+    for stick in 0..10_000 {
+        let at = |draw| Client { draw, turn: draw, ..client(&[0], mix(stick)) };
+        let before = answer(&policy, &at(1), &all);
+        assert_eq!(answer(&policy, &at(2), &all), before);
+        let after = answer(&policy, &at(1), &one_less);
+        assert!(before == [3] || before == after, "only the lost endpoint's clients move");
+        moved += usize::from(before != after);
+    }
+    assert!((734..=933).contains(&moved), "{moved}: a twelfth, plus or minus 1 %");
+}
+
+#[test]
+fn several_are_included_in_proportion_to_their_weights() {
+    const DRAWS: u32 = 100_000;
+    // Per case: weights, how many are taken, and how many of 12 answers each is in.
+    for (weights, n, expected) in [
+        (&[1_u32, 2, 3][..], 2, &[4.0, 8.0, 12.0][..]),
+        (&[3, 1, 1, 1], 2, &[12.0, 4.0, 4.0, 4.0]),
+        (&[1, 1, 1, 1], 3, &[9.0, 9.0, 9.0, 9.0]),
+        (&[100, 2, 1, 1], 2, &[12.0, 6.0, 3.0, 3.0]),
+        (&[0, 5, 0], 2, &[6.0, 12.0, 6.0]),
+    ] {
+        let endpoints: Vec<_> = weights.iter().map(|weight| (0, *weight)).collect();
+        let policy = policy(&[Step::Weighted, take(n)], &endpoints, false);
+        let mut hits = vec![0_u32; weights.len()];
+        for draw in 0..DRAWS {
+            let picked = answer(&policy, &client(&[0], mix(draw.into())), &Health::default());
+            assert_eq!(picked.len(), n as usize);
+            picked.iter().for_each(|endpoint| hits[*endpoint as usize] += 1);
+        }
+        for (hit, expected) in hits.iter().zip(expected) {
+            let share = expected / 12.0;
+            // Five standard deviations of a binomial distribution; none where it is certain.
+            let deviation = (f64::from(DRAWS) * share * (1.0 - share)).sqrt();
+            let off = (f64::from(*hit) - f64::from(DRAWS) * share).abs();
+            assert!(off <= 5.0 * deviation, "{weights:?} take {n}: {hits:?}, not {expected}/12");
+        }
+    }
+}
+
+#[test]
+fn a_cut_through_a_later_group_samples_that_group() {
+    let endpoints = [(0, 5), (1, 3), (1, 1), (1, 1), (1, 1)];
+    let policy = policy(&[Step::Nearest, Step::Weighted, take(3)], &endpoints, false);
+    for draw in 0..1000 {
+        let picked = answer(&policy, &client(&[0, 1], mix(draw)), &Health::default());
+        assert_eq!(picked[0], 0, "the nearest is first, and all of it");
+        assert!(picked.contains(&1), "two of 3, 1, 1, 1: the first is certain");
+    }
+}
+
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (1_u32..4).prop_map(|n| Step::Healthy { min_healthy: NonZeroU32::new(n).unwrap() }),
         Just(Step::Nearest),
         Just(Step::Weighted),
+        Just(Step::RoundRobin),
+        Just(Step::Sticky),
+        Just(Step::Failover(Tiers::OfEndpoints)),
+        Just(Step::Failover(Tiers::OfRegions(vec![vec!["r1".into(), "r3".into()]]))),
         (1_u32..4).prop_map(take),
     ]
 }

@@ -4,7 +4,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, context, dev, dig, doctor, explain, ping, pki, status, zone};
+use crate::commands::{
+    completions, context, dev, dig, doctor, drain, explain, force, overrides, ping, pki, status,
+    zone,
+};
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
 use crate::surroundings::Surroundings;
@@ -17,6 +20,7 @@ Examples:
   geoip dig geo.test-net.io --subnet 128.135.0.0/24
   geoip explain --client 128.135.0.1 geo.test-net.io
   geoip status                                   what the name servers see, and alarms
+  geoip drain europe-west3 --over 10m            clients go elsewhere, little by little
   geoip zone check test-net.io.zone              mistakes before a name server sees them
   geoip doctor test-net.io                       whether the world finds the zone
 
@@ -59,6 +63,11 @@ pub(crate) enum Command {
     Dig(dig::Args),
     Explain(explain::Args),
     Status(status::Args),
+    Drain(drain::Args),
+    Undrain(drain::UndrainArgs),
+    Force(force::Args),
+    Unforce(force::UnforceArgs),
+    Overrides(overrides::Args),
     Context(context::Args),
     Pki(pki::Args),
     Zone(zone::Args),

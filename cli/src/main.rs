@@ -6,6 +6,7 @@
 //! | flags that all commands share | `args` |
 //! | the DNS client | `dns` |
 //! | mutual TLS with the context's credentials | `rpc`, `contexts` |
+//! | asking every name server at once | `servers` |
 //! | exit codes, and how errors are worded | `exit` |
 //!
 //! ```text
@@ -23,7 +24,9 @@ mod endpoint;
 mod exit;
 mod output;
 mod rpc;
+mod servers;
 mod surroundings;
+mod times;
 mod whole_file;
 
 use std::process::ExitCode;
@@ -31,7 +34,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command, Invocation};
-use commands::{completions, context, dev, dig, doctor, explain, ping, pki, status, zone};
+use commands::{
+    completions, context, dev, dig, doctor, drain, explain, force, overrides, ping, pki, status,
+    zone,
+};
 use exit::Exit;
 use surroundings::Surroundings;
 
@@ -57,6 +63,11 @@ fn run(invocation: &Invocation, command: Command) -> anyhow::Result<Exit> {
         Command::Dig(args) => runtime.block_on(dig::run(invocation, args)),
         Command::Explain(args) => runtime.block_on(explain::run(invocation, args)),
         Command::Status(args) => runtime.block_on(status::run(invocation, args)),
+        Command::Drain(args) => runtime.block_on(drain::run(invocation, args)),
+        Command::Undrain(args) => runtime.block_on(drain::run_undrain(invocation, args)),
+        Command::Force(args) => runtime.block_on(force::run(invocation, args)),
+        Command::Unforce(args) => runtime.block_on(force::run_unforce(invocation, args)),
+        Command::Overrides(args) => runtime.block_on(overrides::run(invocation, args)),
         Command::Context(args) => context::run(invocation, args),
         Command::Pki(args) => pki::run(invocation, args),
         Command::Zone(args) => zone::run(invocation, args),

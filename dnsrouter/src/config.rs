@@ -18,10 +18,13 @@ use ipnet::IpNet;
 use pki::TrustDomain;
 
 use crate::health::Thresholds;
+use crate::history::Written;
+use crate::operators::Operators;
 use crate::policy::MAX_LOCATIONS;
 use crate::service::{Alias, Service};
 use crate::updates::Permission;
 
+mod control;
 pub mod guard;
 mod listen;
 mod raw;
@@ -62,6 +65,8 @@ pub struct Config {
     pub probe: Probe,
     /// Who may ask, how much, and who answers.
     pub guard: guard::Guard,
+    /// Who may change what counts.
+    pub operators: Operators,
     /// Zones and their files.
     pub zones: Vec<ZoneConfig>,
     /// Keys that sign messages.
@@ -144,6 +149,17 @@ impl Config {
         Self::check(loaded, file.parent().unwrap_or(Path::new("")))
     }
 
+    /// The same from what the history kept of one, which counted from `folder` then.
+    ///
+    /// # Errors
+    ///
+    /// What this version does not understand any more.
+    pub fn again(written: &Written, folder: &Path) -> Result<Self, ConfigError> {
+        let Written { text, environment, flags, .. } = written;
+        let loaded = daemon::config::parse("history", text, environment.iter().cloned(), flags)?;
+        Self::check(loaded, folder)
+    }
+
     /// Checks what was read. Relative paths count from `folder`, the configuration's own.
     ///
     /// # Errors
@@ -166,6 +182,7 @@ impl Config {
         checker.unbuilt(&raw);
         let listen = checker.listen(&raw.listen);
         let guard = checker.guard(&raw);
+        let operators = checker.operators(&raw.control);
         let probe = checker.probe(&raw.probe);
         let keys = checker.keys(&raw.key);
         let zones = checker.zones(&raw);
@@ -177,7 +194,8 @@ impl Config {
         let tls = tls.map(|(span, tls)| (tls, span));
         if raw.state.is_none() {
             checker.warnings.push(
-                "no [state] dir: verdicts are kept in memory only and lost with this process"
+                "no [state] dir: verdicts, drains and forces are kept in memory only and lost with this \
+                 process; there is no history"
                     .into(),
             );
         }
@@ -194,6 +212,7 @@ impl Config {
             geo,
             probe,
             guard,
+            operators,
             zones,
             keys,
             services,

@@ -15,7 +15,8 @@
 //! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
 //! | why | [`explain`] |
 //! | when a target is up or down | [`health`], [`monitor`] |
-//! | what people say against that | [`overrides`] |
+//! | what people say against that, and who may | [`overrides`], [`operators`] |
+//! | how it was then | [`history`] |
 //! | what is swapped in whole, and what is refused | [`plan`] |
 //! | what can be configured | [`config`], [`service`] |
 //!
@@ -29,10 +30,12 @@ pub mod counters;
 pub mod explain;
 pub mod guard;
 pub mod health;
+pub mod history;
 pub mod io;
 pub mod keyfile;
 pub mod monitor;
 pub mod mould;
+pub mod operators;
 pub mod overrides;
 pub mod plan;
 pub mod policy;

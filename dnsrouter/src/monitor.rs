@@ -70,6 +70,18 @@ pub struct Saved {
     pub since_unix_ms: u64,
 }
 
+impl Saved {
+    /// Of a target whose state began at `since`.
+    pub fn of(target: &Target, state: State, since: SystemTime) -> Self {
+        Self {
+            address: target.ping.to_string(),
+            region: target.region.clone(),
+            state,
+            since_unix_ms: unix_ms(since),
+        }
+    }
+}
+
 impl Monitor {
     /// Follows a new plan: keeps what is known of targets that stay, forgets those that went.
     /// A target that is new here begins with what `saved` says of it, else unknown.
@@ -178,18 +190,13 @@ impl Monitor {
         self.entries
             .iter()
             .filter(|(_, entry)| entry.machine.state() != State::Unknown)
-            .map(|(target, entry)| Saved {
-                address: target.ping.to_string(),
-                region: target.region.clone(),
-                state: entry.machine.state(),
-                since_unix_ms: unix_ms(entry.machine.since()),
-            })
+            .map(|(target, entry)| Saved::of(target, entry.machine.state(), entry.machine.since()))
             .collect()
     }
 }
 
 /// A label's value as it stands between quotes.
-fn escape(value: &str) -> String {
+pub(crate) fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

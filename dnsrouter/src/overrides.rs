@@ -27,7 +27,8 @@
 //! in which the share of clients that go elsewhere rises linearly from none to all; and *whole*. It
 //! never empties a name: it is a state as `down` is, and `healthy` fails open.
 //!
-//! Pure: [`Overrides`] is changed by whoever owns it, and [`subject`] finds what people mean.
+//! Pure: [`Overrides`] is changed by whoever owns it, [`bound::Bound`] tells a plan what follows at
+//! a moment, [`subject`] finds what people mean, and [`last`] what they may not mean.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+pub mod bound;
+pub mod last;
+mod metrics;
 pub mod subject;
 
 pub use subject::Subject;

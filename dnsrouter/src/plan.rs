@@ -26,6 +26,7 @@ use dns::zone::{ServiceId, Zones};
 use geo::{Point, Ranking, ScopeCap, Table};
 
 use crate::guard::Guard;
+use crate::history::Written;
 use crate::policy::Policy;
 use crate::service::Target;
 use crate::updates::Updates;
@@ -48,6 +49,8 @@ pub struct Inputs {
     pub geo: Arc<Geo>,
     /// Who may change which zone.
     pub updates: Arc<Updates>,
+    /// What services were compiled from, for the history.
+    pub written: Arc<Written>,
     /// Of zones, services and places: equal inputs give equal fingerprints on every node.
     pub fingerprint: u64,
     /// Who may ask, how much, and who answers: each node's own.

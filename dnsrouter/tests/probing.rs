@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use dnsrouter::health::{Outcome, State, Thresholds};
+use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Apply, Keeper, MAX_WAITING, Shared, keep_on_disk};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::io::state;
@@ -103,6 +104,8 @@ impl Running {
             thresholds: THRESHOLDS,
             reports: reported,
             inputs: given,
+            said: mpsc::channel(1).1,
+            recorder: Recorder::default(),
             targets,
             state: newest,
         };

@@ -18,6 +18,7 @@ use dnsrouter::answer::Transport;
 use dnsrouter::counters::Registry;
 use dnsrouter::io::deferred::{Deferred, Job};
 use dnsrouter::io::dynamic::{self, Store};
+use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Keeper, Shared};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::plan::Generation;
@@ -112,6 +113,8 @@ impl Node {
             thresholds: loaded.config.probe.thresholds,
             reports,
             inputs: given,
+            said: mpsc::channel(1).1,
+            recorder: Recorder::default(),
             targets: watch::channel(Arc::from([])).0,
             state: watch::channel(dnsrouter::io::state::State::default()).0,
         };

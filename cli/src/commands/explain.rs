@@ -1,7 +1,7 @@
 //! `geoip explain`: why a name server answers a client as it does.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
 use daemon::tls::Expect;
@@ -18,14 +18,19 @@ use crate::endpoint::HostPort;
 use crate::exit::{Exit, one_line, usage};
 use crate::output::{self, Format};
 use crate::rpc::{self, CredentialFlags, NoAnswer};
+use crate::times::{parse_time, shown, unix_ms};
 
 /// How long one name server may take: it computes what a query computes, so it needs little.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// And for another time: then it may have to read databases and compile a plan.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
 Examples:
   geoip explain --client 128.135.0.1 geo.test-net.io
   geoip explain --server 127.0.0.21:7443 --client 2001:db8::/48 geo.test-net.io --type AAAA
+  geoip explain --client 141.2.0.1 geo.test-net.io --at 2026-12-01T14:00Z
   geoip explain --client 141.2.0.1 geo.test-net.io --output json | jq '.decisions[].steps'";
 
 /// Show the whole decision for a client and a name, step by step
@@ -40,6 +45,10 @@ pub(crate) struct Args {
     /// Control endpoint of a dnsrouter [default: the context's, the first that answers]
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<HostPort>,
+    /// As it was then, in UTC, as 2026-12-01T14:00Z, from the history that name servers with a state
+    /// folder keep [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<SystemTime>,
     /// Explain only this record type [default: both]
     #[arg(long = "type", value_name = "TYPE", ignore_case = true)]
     record_type: Option<AddressType>,
@@ -76,10 +85,12 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
             Some(AddressType::A) => "A".to_owned(),
             Some(AddressType::Aaaa) => "AAAA".to_owned(),
         },
+        at_unix_ms: args.at.map_or(0, unix_ms),
     };
+    let patience = if args.at.is_some() { LONG_PATIENCE } else { PATIENCE };
     let mut last = anyhow::anyhow!("no server to ask");
     for server in servers {
-        match timeout(PATIENCE, ask(&server, &tls, request.clone())).await {
+        match timeout(patience, ask(&server, &tls, request.clone(), patience)).await {
             Ok(Ok(reply)) => {
                 output::print(&match invocation.format() {
                     Format::Text => text(&reply),
@@ -89,7 +100,7 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
             }
             Ok(Err(cause)) => last = anyhow::anyhow!("{server}: {cause}"),
             Err(_elapsed) => {
-                last = anyhow::anyhow!("{server}: {}", NoAnswer::timed_out(PATIENCE, None));
+                last = anyhow::anyhow!("{server}: {}", NoAnswer::timed_out(patience, None));
             }
         }
     }
@@ -108,25 +119,36 @@ async fn ask(
     server: &HostPort,
     tls: &std::sync::Arc<daemon::tls::Caller>,
     request: wire::ExplainRequest,
+    patience: Duration,
 ) -> Result<wire::ExplainReply, NoAnswer> {
     let expect = Expect::program(Program::Dnsrouter);
-    let channel = rpc::connect(server, tls, &expect, PATIENCE).await?;
+    let channel = rpc::connect(server, tls, &expect, patience).await?;
     let mut client = ControlClient::new(channel);
     match client.explain(request).await {
         Ok(reply) => Ok(reply.into_inner()),
-        Err(status) => Err(rpc::cause(&status, PATIENCE)),
+        Err(status) => Err(rpc::cause(&status, patience)),
     }
 }
 
 /// For people: who, where, then each decision as a table of steps.
 fn text(reply: &wire::ExplainReply) -> String {
+    let plan = match reply.generation {
+        0 => format!("the plan of {}", shown(reply.at_unix_ms)),
+        number => format!("plan {number}"),
+    };
     let mut out = format!(
-        "{} for {}, decided by {} (plan {})\n",
+        "{} for {}, decided by {} ({plan})\n",
         one_line(&reply.name),
         one_line(&reply.client),
         one_line(&reply.node),
-        reply.generation
     );
+    // Of the present there is nothing that is not known.
+    if !reply.notes.is_empty() {
+        let _ = writeln!(out, "as it was at {}", shown(reply.at_unix_ms));
+    }
+    for note in &reply.notes {
+        let _ = writeln!(out, "note: {}", one_line(note));
+    }
     let _ = writeln!(out, "place: {}", place(reply.place.as_ref()));
     for decision in &reply.decisions {
         out.push('\n');
@@ -216,6 +238,8 @@ struct Object<'a> {
     client: &'a str,
     node: &'a str,
     generation: u64,
+    at_unix_ms: u64,
+    notes: &'a [String],
     place: Option<PlaceObject<'a>>,
     decisions: Vec<DecisionObject<'a>>,
 }
@@ -265,6 +289,8 @@ fn object(reply: &wire::ExplainReply) -> Object<'_> {
         client: &reply.client,
         node: &reply.node,
         generation: reply.generation,
+        at_unix_ms: reply.at_unix_ms,
+        notes: &reply.notes,
         place: reply.place.as_ref().map(|place| PlaceObject {
             prefix: &place.prefix,
             source: &place.source,
@@ -353,6 +379,8 @@ mod tests {
             }],
             generation: 7,
             node: "ns1".into(),
+            at_unix_ms: 1_796_133_600_000,
+            notes: Vec::new(),
         }
     }
 
@@ -386,6 +414,15 @@ A: 127.0.0.11   ttl 60 s, scope /16
         assert!(text.contains("A: no address   ttl 60 s"), "{text}");
         assert!(text.contains("   fail-open: nothing healthy was left"), "{text}");
         assert!(text.ends_with("   a static name\n"), "{text}");
+    }
+
+    #[test]
+    fn another_time_is_said_with_what_is_not_known_of_it() {
+        let reply = wire::ExplainReply { generation: 0, notes: vec!["gone".into()], ..reply() };
+        assert!(text(&reply).starts_with(
+            "geo.test-net.io. for 128.135.0.1, decided by ns1 (the plan of 2026-12-01T14:00:00Z)\n\
+             as it was at 2026-12-01T14:00:00Z\nnote: gone\nplace:"
+        ));
     }
 
     #[test]

@@ -1,28 +1,17 @@
 //! `geoip status`: what every name server serves, sees and complains about.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use daemon::tls::{Caller, Expect};
-use pki::Program;
 use proto::dnsrouter::v1 as wire;
-use proto::dnsrouter::v1::control_client::ControlClient;
 use serde::Serialize;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use super::overrides;
 use crate::args::Invocation;
 use crate::endpoint::HostPort;
-use crate::exit::{Exit, one_line, usage};
+use crate::exit::{Exit, one_line};
 use crate::output::{self, Format};
-use crate::rpc::{self, CredentialFlags, NoAnswer};
-
-/// How long one name server may take; all are asked at once.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Name servers asked at once; an installation has a handful.
-const MAX_SERVERS: usize = 64;
+use crate::servers::{Said, ServerFlags};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,11 +25,8 @@ Exit codes: 0 all well, 1 alarms, 2 usage error, 3 a name server cannot be reach
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Control endpoint of a dnsrouter; may be repeated [default: the context's]
-    #[arg(long = "server", value_name = "HOST:PORT")]
-    servers: Vec<HostPort>,
     #[command(flatten)]
-    credentials: CredentialFlags,
+    servers: ServerFlags,
 }
 
 /// What one name server said, or why it said nothing.
@@ -50,52 +36,19 @@ struct Node {
 }
 
 pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<Exit> {
-    let context = invocation.context()?;
-    let servers = match args.servers.is_empty() {
-        true => context.servers.clone(),
-        false => args.servers,
-    };
-    if servers.is_empty() {
-        return usage("no server to ask: give --server HOST:PORT or choose a context");
-    }
-    if servers.len() > MAX_SERVERS {
-        return usage(format!("{} servers: at most {MAX_SERVERS} at once", servers.len()));
-    }
-    let tls = args.credentials.resolve(&context)?.load()?;
-    let nodes = ask_all(servers, &tls).await;
+    let servers = args.servers.resolve(invocation)?;
+    let said = servers
+        .ask_all(|mut control| async move { control.status(wire::StatusRequest {}).await })
+        .await;
+    let nodes: Vec<Node> = said
+        .into_iter()
+        .map(|Said { server, outcome }| Node { server, outcome: outcome.answer() })
+        .collect();
     output::print(&match invocation.format() {
         Format::Text => text(&nodes, SystemTime::now()),
         Format::Json => output::pretty(&nodes.iter().map(object).collect::<Vec<_>>())?,
     })?;
     Ok(exit(&nodes))
-}
-
-/// All at once; the result keeps the order of the servers.
-async fn ask_all(servers: Vec<HostPort>, tls: &Arc<Caller>) -> Vec<Node> {
-    let mut tasks = JoinSet::new();
-    for (index, server) in servers.into_iter().enumerate() {
-        let tls = tls.clone();
-        tasks.spawn(async move {
-            let outcome = match timeout(PATIENCE, ask(&server, &tls)).await {
-                Ok(outcome) => outcome.map_err(|cause| cause.to_string()),
-                Err(_elapsed) => Err(NoAnswer::timed_out(PATIENCE, None).to_string()),
-            };
-            (index, Node { server, outcome })
-        });
-    }
-    let mut nodes = tasks.join_all().await;
-    nodes.sort_by_key(|(index, _)| *index);
-    nodes.into_iter().map(|(_, node)| node).collect()
-}
-
-async fn ask(server: &HostPort, tls: &Arc<Caller>) -> Result<wire::StatusReply, NoAnswer> {
-    let expect = Expect::program(Program::Dnsrouter);
-    let channel = rpc::connect(server, tls, &expect, PATIENCE).await?;
-    let mut client = ControlClient::new(channel);
-    match client.status(wire::StatusRequest {}).await {
-        Ok(reply) => Ok(reply.into_inner()),
-        Err(status) => Err(rpc::cause(&status, PATIENCE)),
-    }
 }
 
 /// What cannot be seen is worse than what is seen to be wrong.
@@ -129,6 +82,16 @@ fn text(nodes: &[Node], now: SystemTime) -> String {
     if !services.is_empty() {
         let header = ["SERVED BY", "SERVICE", "HEALTHY", ""];
         let _ = write!(out, "\n{}", output::table(&header, services));
+    }
+    let said =
+        replies().flat_map(|reply| reply.overrides.iter().map(|one| (reply.node.as_str(), one)));
+    if let Some(table) = overrides::table(said, now) {
+        let _ = write!(out, "\n{table}");
+        for reply in replies().filter(|reply| !reply.overrides_kept && !reply.overrides.is_empty())
+        {
+            let node = one_line(&reply.node);
+            let _ = writeln!(out, "note {node}: no [state] dir: a restart forgets them");
+        }
     }
     let dynamic: Vec<_> = replies()
         .flat_map(|reply| reply.dynamic.iter().map(|zone| dynamic_row(&reply.node, zone)))
@@ -238,6 +201,8 @@ struct StatusObject<'a> {
     targets: Vec<TargetObject<'a>>,
     services: Vec<ServiceObject<'a>>,
     dynamic: Vec<DynamicObject<'a>>,
+    overrides: Vec<overrides::OverrideObject<'a>>,
+    overrides_kept: bool,
     alarms: &'a [String],
 }
 
@@ -303,6 +268,8 @@ fn status_object(reply: &wire::StatusReply) -> StatusObject<'_> {
             .iter()
             .map(|zone| DynamicObject { name: &zone.name, serial: zone.serial })
             .collect(),
+        overrides: reply.overrides.iter().map(overrides::object).collect(),
+        overrides_kept: reply.overrides_kept,
         alarms: &reply.alarms,
     }
 }

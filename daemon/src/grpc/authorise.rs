@@ -1,6 +1,7 @@
 //! Who may call what; asked before any handler.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,10 +22,24 @@ const HEALTH_METHODS: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List"];
 
 /// Who may call what. What is not allowed is denied.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Authorise {
     trust_domain: TrustDomain,
-    methods: BTreeMap<&'static str, fn(&Identity) -> bool>,
+    methods: BTreeMap<&'static str, Rule>,
+}
+
+/// Asked at each call, so that its answer may change with the configuration.
+type Rule = Arc<dyn Fn(&Identity) -> bool + Send + Sync>;
+
+impl fmt::Debug for Authorise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trust_domain, methods } = self;
+        let methods = methods.keys();
+        f.debug_struct("Authorise")
+            .field("trust_domain", trust_domain)
+            .field("methods", &methods)
+            .finish()
+    }
 }
 
 /// Why a call is denied.
@@ -44,8 +59,12 @@ impl Authorise {
 
     /// Lets whom `may` accepts call the method at `path`, such as `/geoping.v1.GeoPing/Status`.
     #[must_use]
-    pub fn allow(mut self, path: &'static str, may: fn(&Identity) -> bool) -> Self {
-        self.methods.insert(path, may);
+    pub fn allow(
+        mut self,
+        path: &'static str,
+        may: impl Fn(&Identity) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.methods.insert(path, Arc::new(may));
         self
     }
 

@@ -38,6 +38,9 @@ pub(super) struct Raw {
     /// Who may ask.
     #[serde(default)]
     pub(super) access: Access,
+    /// Who may change what counts.
+    #[serde(default)]
+    pub(super) control: Control,
     /// Other name servers; their shared verdicts are not built yet.
     pub(super) cluster: Option<Spanned<Cluster>>,
     /// The source of services beside this file; not built yet.
@@ -65,6 +68,14 @@ pub(super) struct Raw {
 pub(super) struct State {
     /// Made when it is not there; 0700.
     pub(super) dir: Spanned<PathBuf>,
+}
+
+/// `[control]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Control {
+    /// Identities that may drain and force. Default: "user/*", every person.
+    pub(super) operators: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// `[listen]`.

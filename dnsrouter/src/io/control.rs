@@ -4,6 +4,8 @@
 //! [`super::keeper`].
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use daemon::uptime::go_duration;
@@ -19,7 +21,12 @@ use crate::monitor::unix_ms;
 use crate::plan::Snapshot;
 use crate::service::Form;
 
+use super::history::Reader;
 use super::keeper::Shared;
+use super::overrides::Store;
+
+mod overrides;
+mod past;
 
 /// Answers for one node.
 pub struct Service {
@@ -31,6 +38,27 @@ pub struct Service {
     pub region: String,
     /// When this process started.
     pub started: Instant,
+    /// What people say against what is measured.
+    pub overrides: Arc<tokio::sync::Mutex<Store>>,
+    /// How it was; none: no history is kept.
+    pub past: Option<Past>,
+}
+
+/// What it takes to go back in time.
+#[derive(Clone)]
+pub struct Past {
+    reader: Reader,
+    /// What relative paths of the configuration count from.
+    folder: PathBuf,
+    /// One at a time: each compiles a plan.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Past {
+    /// From what is kept of a configuration in `folder`.
+    pub fn new(reader: Reader, folder: PathBuf) -> Self {
+        Self { reader, folder, turn: Arc::default() }
+    }
 }
 
 #[tonic::async_trait]
@@ -51,13 +79,16 @@ impl Control for Service {
             one = [parse_form(&asked.r#type)?];
             &one
         };
-        let snapshot = std::sync::Arc::clone(&self.shared.plan.load());
+        let (snapshot, at, notes) = match asked.at_unix_ms {
+            0 => (Arc::clone(&self.shared.plan.load()), SystemTime::now(), Vec::new()),
+            ms => self.as_it_was(overrides::time(ms)?).await?,
+        };
         let Some(policy) = explain::find(&snapshot, &name) else {
             return Err(Status::not_found(format!(
                 "{name} is no service here; what a zone file says of it is the same for everybody"
             )));
         };
-        let now = unix_ms(SystemTime::now()) / 1000;
+        let now = unix_ms(at) / 1000;
         let explained = explain::explain(&snapshot, policy, client, forms, now);
         let place = &explained.place;
         Ok(Response::new(wire::ExplainReply {
@@ -72,14 +103,46 @@ impl Control for Service {
             decisions: explained.decisions.into_iter().map(decision).collect(),
             generation: snapshot.inputs.generation.0,
             node: self.node.clone(),
+            at_unix_ms: unix_ms(at),
+            notes,
         }))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<wire::DrainRequest>,
+    ) -> Result<Response<wire::OverrideReply>, Status> {
+        self.take_drain(request).await
+    }
+
+    async fn force(
+        &self,
+        request: Request<wire::ForceRequest>,
+    ) -> Result<Response<wire::OverrideReply>, Status> {
+        self.take_force(request).await
+    }
+
+    async fn lift(
+        &self,
+        request: Request<wire::LiftRequest>,
+    ) -> Result<Response<wire::OverrideReply>, Status> {
+        self.take_lift(request).await
+    }
+
+    async fn overrides(
+        &self,
+        _: Request<wire::OverridesRequest>,
+    ) -> Result<Response<wire::OverridesReply>, Status> {
+        let (node, overrides) = (self.node.clone(), self.list());
+        let kept = self.overrides.lock().await.is_kept();
+        Ok(Response::new(wire::OverridesReply { node, overrides, kept }))
     }
 
     async fn status(
         &self,
         _: Request<wire::StatusRequest>,
     ) -> Result<Response<wire::StatusReply>, Status> {
-        let snapshot = std::sync::Arc::clone(&self.shared.plan.load());
+        let snapshot = Arc::clone(&self.shared.plan.load());
         let inputs = &snapshot.inputs;
         Ok(Response::new(wire::StatusReply {
             node: self.node.clone(),
@@ -95,6 +158,8 @@ impl Control for Service {
             names: inputs.zones.names().count() as u64,
             geo: inputs.geo.description.clone(),
             dynamic: dynamic_zones(&snapshot),
+            overrides: self.list(),
+            overrides_kept: self.overrides.lock().await.is_kept(),
         }))
     }
 }

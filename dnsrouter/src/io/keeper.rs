@@ -9,15 +9,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{State, Thresholds};
+use crate::history::Base;
 use crate::monitor::{Monitor, Report, Saved};
-use crate::plan::{Generation, Inputs, Published, Refused};
+use crate::operators::Operators;
+use crate::overrides::Overrides;
+use crate::overrides::bound::Bound;
+use crate::plan::{Generation, Inputs, Published, Refused, Services};
 use crate::service::Target;
+use crate::verdicts::Health;
 
+use super::history::Recorder;
+use super::overrides::Said;
 use super::state;
 
 /// Reports that may wait; more make the prober wait.
@@ -45,6 +53,8 @@ pub struct Shared {
     pub plan: Arc<Published>,
     monitor: Arc<Mutex<Monitor>>,
     alarms: Arc<Mutex<Alarms>>,
+    overrides: Arc<ArcSwap<Bound>>,
+    operators: Arc<ArcSwap<Operators>>,
 }
 
 /// What is wrong: derived anew from each plan, or raised and ended by somebody.
@@ -64,7 +74,41 @@ impl Shared {
             plan: Arc::new(Published::new(inputs, health)),
             monitor: Arc::new(Mutex::new(monitor)),
             alarms: Arc::default(),
+            overrides: Arc::default(),
+            operators: Arc::default(),
         }
+    }
+
+    /// Puts the overrides of the last run in force, before there is a keeper.
+    pub fn begin_with(&self, overrides: Arc<Overrides>, now: SystemTime) {
+        let inputs = self.plan.load().inputs.clone();
+        self.overrides.store(Arc::new(Bound::new(overrides, &inputs.services)));
+        let health = self.health(&inputs.services, now);
+        if let Err(refused) = self.plan.apply_health(inputs.generation, health) {
+            tracing::error!(%refused, "the overrides of the last run were not applied");
+        }
+    }
+
+    /// What people said, against the present plan.
+    pub fn overrides(&self) -> Arc<Bound> {
+        self.overrides.load_full()
+    }
+
+    /// Who may say so.
+    pub fn operators(&self) -> Arc<Operators> {
+        self.operators.load_full()
+    }
+
+    /// Changes who may.
+    pub fn set_operators(&self, operators: Operators) {
+        self.operators.store(Arc::new(operators));
+    }
+
+    /// What was measured of a plan's targets, and what people say against that.
+    fn health(&self, services: &Services, now: SystemTime) -> Health {
+        let mut health = self.monitor().health(&services.targets);
+        health.set_stances(Arc::new(self.overrides.load().stances(now)));
+        health
     }
 
     /// What is known of every target; hold it briefly.
@@ -72,9 +116,10 @@ impl Shared {
         self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of every target, in Prometheus' text form.
+    /// What is known of every target and said of anything, in Prometheus' text form.
     pub fn render(&self) -> String {
-        self.monitor().render()
+        let overrides = self.overrides.load().overrides().render(SystemTime::now());
+        self.monitor().render() + &overrides
     }
 
     /// What is wrong at the moment, in words.
@@ -113,6 +158,10 @@ pub struct Keeper {
     pub reports: mpsc::Receiver<(Target, Report)>,
     /// From the reloader.
     pub inputs: mpsc::Receiver<Apply>,
+    /// From people.
+    pub said: mpsc::Receiver<Said>,
+    /// To the history.
+    pub recorder: Recorder,
     /// To the prober.
     pub targets: watch::Sender<Arc<[Target]>>,
     /// To the disk.
@@ -130,6 +179,7 @@ impl Keeper {
             tokio::select! {
                 Some((target, report)) = self.reports.recv() => self.take_reports(&target, report),
                 Some(apply) = self.inputs.recv() => self.apply(apply),
+                Some(said) = self.said.recv() => self.take_said(said),
                 _ = tick.tick() => self.tick(),
                 () = stop.cancelled() => return,
             }
@@ -139,20 +189,36 @@ impl Keeper {
     fn tick(&mut self) {
         let held = self.shared.plan.collect();
         metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
+        let now = SystemTime::now();
+        self.recorder.tick(now, || everything(&self.shared));
+        let stances = self.shared.overrides.load().stances(now);
+        let mut changed = **self.shared.plan.load().health.stances() != stances;
         // Reports that wait are not missing.
-        if !self.reports.is_empty() {
-            return;
+        if self.reports.is_empty() {
+            let expired = self.shared.monitor().age(TICK, now);
+            for target in &expired {
+                tracing::warn!(
+                    target = %target.ping, region = target.region,
+                    "nobody reports on the target any more; it counts as unknown"
+                );
+                self.recorder.verdict(now, || Saved::of(target, State::Unknown, now));
+            }
+            changed |= !expired.is_empty();
         }
-        let expired = self.shared.monitor().age(TICK, SystemTime::now());
-        for target in &expired {
-            tracing::warn!(
-                target = %target.ping, region = target.region,
-                "nobody reports on the target any more; it counts as unknown"
-            );
-        }
-        if !expired.is_empty() {
+        if changed {
             self.publish_health();
         }
+    }
+
+    /// What people say now, in force when they are told so.
+    fn take_said(&mut self, said: Said) {
+        let Said { overrides, done } = said;
+        let services = Arc::clone(&self.shared.plan.load().inputs.services);
+        self.recorder.overrides(SystemTime::now(), overrides.iter());
+        self.shared.overrides.store(Arc::new(Bound::new(overrides, &services)));
+        self.publish_health();
+        // Whoever said it may have gone; it counts all the same.
+        let _ = done.send(());
     }
 
     /// One report and whatever else already waits: one change of many targets is one new plan.
@@ -177,6 +243,7 @@ impl Keeper {
             metrics::histogram!("dnsrouter_ping_seconds", "region" => region).record(rtt);
         }
         let Some(change) = transition else { return false };
+        self.recorder.verdict(now, || Saved::of(target, change.to, now));
         let (from, to) = (change.from.word(), change.to.word());
         if change.to == State::Up {
             tracing::info!(target = %target.ping, region = target.region, from, to, "target changed");
@@ -191,7 +258,7 @@ impl Keeper {
 
     fn publish_health(&self) {
         let inputs = self.shared.plan.load().inputs.clone();
-        let health = self.shared.monitor().health(&inputs.services.targets);
+        let health = self.shared.health(&inputs.services, SystemTime::now());
         if let Err(refused) = self.shared.plan.apply_health(inputs.generation, health) {
             // Only this task publishes, so this would be a defect; the old plan serves on.
             tracing::error!(%refused, "verdicts were not applied");
@@ -201,19 +268,22 @@ impl Keeper {
 
     fn apply(&mut self, apply: Apply) {
         let Apply { inputs, thresholds, done } = apply;
-        let targets = Arc::clone(&inputs.services);
+        let services = Arc::clone(&inputs.services);
         // Dominated inputs must not touch the monitor either: its targets are the plan's.
         let applied = self.shared.plan.load().inputs.generation;
         if inputs.generation <= applied {
             let _ = done.send(Err(Refused::Dominated { offered: inputs.generation, applied }));
             return;
         }
-        let health = {
-            let mut monitor = self.shared.monitor();
-            monitor.retarget(&targets.targets, &[], SystemTime::now());
-            monitor.health(&targets.targets)
-        };
+        let now = SystemTime::now();
+        self.shared.monitor().retarget(&services.targets, &[], now);
+        // Only this task binds, so those of the plan before cannot come back.
+        let said = Arc::clone(self.shared.overrides.load().overrides());
+        self.shared.overrides.store(Arc::new(Bound::new(said, &services)));
+        let health = self.shared.health(&services, now);
+        let written = Arc::clone(&inputs.written);
         let result = self.shared.plan.apply(inputs, health);
+        self.recorder.plan(now, &written, || everything(&self.shared));
         self.thresholds = thresholds;
         self.announce();
         // Whoever asked may have gone; the plan is applied all the same.
@@ -258,6 +328,16 @@ impl Keeper {
         }
         alarms.derived = now;
         alarms.measure();
+    }
+}
+
+/// For the history.
+fn everything(shared: &Shared) -> Base {
+    Base {
+        plan: Arc::clone(&shared.plan.load().inputs.written),
+        verdicts: shared.monitor().saved(),
+        overrides: shared.overrides.load().overrides().iter().cloned().collect(),
+        missed_since: None,
     }
 }
 

@@ -17,6 +17,7 @@ use geo::{Ranking, Table};
 
 use crate::config::Config;
 use crate::guard::Guard;
+use crate::history::Written;
 use crate::mould::{Frozen, Mould};
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::Policy;
@@ -44,6 +45,7 @@ pub struct Loaded {
     services: Arc<plan::Services>,
     geo: Arc<plan::Geo>,
     updates: Arc<Updates>,
+    written: Arc<Written>,
     fingerprint: u64,
     guard: Arc<Guard>,
     mould: Option<Mould>,
@@ -59,6 +61,7 @@ impl Loaded {
             services: Arc::clone(&self.services),
             geo: Arc::clone(&self.geo),
             updates: Arc::clone(&self.updates),
+            written: Arc::clone(&self.written),
             fingerprint: self.fingerprint,
             guard: Arc::clone(&self.guard),
         }
@@ -167,13 +170,14 @@ impl Loader {
             return Err(config.source.error(0..0, "no table of places, or no guard", None).into());
         };
         let services = Arc::new(compile(&config));
-        let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
-        let geo = plan::Geo {
-            ranking: Ranking::build(&table, &points),
-            cap: config.geo.cap,
-            table,
-            description,
-        };
+        let written = Written::new(
+            config.source.text(),
+            daemon::config::environment(),
+            flags,
+            table.fingerprint(),
+        );
+        let written = Arc::new(written);
+        let geo = places(&config, &services, table, description);
         let (zones, geo) = (Arc::new(zones), Arc::new(geo));
         let guard = Arc::new(guard);
         let permissions = config.zones.iter().filter_map(|zone| {
@@ -190,7 +194,18 @@ impl Loader {
         }
         // Without zones that can change, nobody needs every record a second time.
         let mould = if dynamic.is_empty() { None } else { Some(mould) };
-        Ok(Loaded { config, zones, services, geo, updates, fingerprint, guard, mould, dynamic })
+        Ok(Loaded {
+            config,
+            zones,
+            services,
+            geo,
+            updates,
+            written,
+            fingerprint,
+            guard,
+            mould,
+            dynamic,
+        })
     }
 
     /// What later loads take zones from that updates have changed, before their journals.
@@ -275,6 +290,38 @@ fn service_nodes(config: &Config) -> Vec<ServiceNode> {
 /// What an alias answers: where to connect, and nothing else.
 fn is_aliased(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::HTTPS | Rtype::SVCB)
+}
+
+/// The inputs of another time: services of what the history kept, in the zones of `present`.
+/// Takes as long as reading the databases when the places of then were others.
+///
+/// # Errors
+///
+/// What this version does not understand any more, or a database that is gone.
+pub fn again(written: &Written, folder: &Path, present: &Inputs) -> Result<Inputs, ConfigError> {
+    let config = Config::again(written, folder)?;
+    let geo = &present.geo;
+    let (table, description) = if geo.table.fingerprint() == written.geo {
+        (Arc::clone(&geo.table), geo.description.clone())
+    } else {
+        let (table, description) = config.geo.load(&config.source)?;
+        (Arc::new(table), description)
+    };
+    let services = Arc::new(compile(&config));
+    let geo = Arc::new(places(&config, &services, table, description));
+    Ok(Inputs { services, geo, written: Arc::new(written.clone()), ..present.clone() })
+}
+
+/// What is near, for the locations in use.
+fn places(
+    config: &Config,
+    services: &plan::Services,
+    table: Arc<Table>,
+    description: String,
+) -> plan::Geo {
+    let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
+    let ranking = Ranking::build(&table, &points);
+    plan::Geo { ranking, cap: config.geo.cap, table, description }
 }
 
 /// Services against the locations and targets they use.

@@ -176,6 +176,7 @@ impl Reloader {
         match published {
             Ok(()) => {
                 self.settings.send_replace(loaded.config.probe);
+                self.shared.set_operators(loaded.config.operators.clone());
                 metrics::counter!("dnsrouter_config_reloads_total", "result" => "applied")
                     .increment(1);
                 self.shared.clear_alarm(REJECTED);

@@ -30,8 +30,10 @@ use crate::plan::Generation;
 
 use super::deferred::{Deferred, Job};
 use super::dynamic::Store;
+use super::history::{self, Reader, Recorder};
 use super::keeper::{Apply, Keeper, MAX_WAITING, Shared};
 use super::load::{Loaded, Loader};
+use super::overrides::{self, Said};
 use super::probe::Prober;
 use super::reload::{Origin, Reloader};
 use super::sockets::{Passed, Sockets};
@@ -159,15 +161,23 @@ impl Node {
         let now = SystemTime::now();
         let config = &loaded.config;
         let shared = Shared::new(loaded.inputs(generation), &kept.verdicts, now);
+        shared.set_operators(config.operators.clone());
+        let (speaking, said) = mpsc::channel(1);
+        let overrides = overrides::Store::open(folder.clone(), speaking, shared.clone());
+        let overrides = Arc::new(tokio::sync::Mutex::new(overrides));
+        let (recorder, past) = node.history(folder.as_ref());
+        let configuration = origin.file.parent().unwrap_or(Path::new("")).to_owned();
+        let past = past.map(|reader| control::Past::new(reader, configuration));
         let (deferred, jobs) = Deferred::new();
         let (inputs, given) = mpsc::channel(1);
         let store = Store::new(loaded, inputs, shared.clone())?;
         let store = Arc::new(tokio::sync::Mutex::new(store));
         node.deferred(&shared, jobs, &store);
         node.dns(&sockets, config, &shared, &deferred, &connections, tcp_runtime.handle())?;
-        let reloading = Reloading { loader, origin, store, given };
+        let reloading = Reloading { loader, origin, store, given, said, recorder };
         node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), reloading)?;
-        node.control(&sockets, config, &shared, tls.as_ref())?;
+        node.overrides(&overrides);
+        node.control(&sockets, config, &shared, tls.as_ref(), (overrides, past))?;
         node.admin(&sockets, &shared, metrics)?;
         if let (Some(tls), Some((files, _))) = (tls, &config.tls) {
             node.renewal(tls, files.renew.clone());
@@ -203,6 +213,10 @@ struct Reloading {
     store: Arc<tokio::sync::Mutex<Store>>,
     /// Plans for the keeper.
     given: mpsc::Receiver<Apply>,
+    /// What people say, for the keeper.
+    said: mpsc::Receiver<Said>,
+    /// What the keeper says to the history.
+    recorder: Recorder,
 }
 
 /// Puts tasks under the supervisor.
@@ -293,7 +307,7 @@ impl Wiring {
         tls: Option<Arc<Tls>>,
         reloading: Reloading,
     ) -> Result<()> {
-        let Reloading { loader, origin, store, given } = reloading;
+        let Reloading { loader, origin, store, given, said, recorder } = reloading;
         let (reports, reported) = mpsc::channel(MAX_WAITING);
         let (targets, wanted) = watch::channel(Arc::from([]));
         let (settings, probe_settings) = watch::channel(loaded.config.probe);
@@ -303,6 +317,8 @@ impl Wiring {
             thresholds: loaded.config.probe.thresholds,
             reports: reported,
             inputs: given,
+            said,
+            recorder,
             targets,
             state: newest,
         };
@@ -345,12 +361,40 @@ impl Wiring {
         Ok(())
     }
 
+    /// None without a folder.
+    fn history(&mut self, folder: Option<&state::Folder>) -> (Recorder, Option<Reader>) {
+        let Some(folder) = folder else { return (Recorder::default(), None) };
+        let (recorder, writer, reader) = history::open(folder);
+        let writer = Arc::new(tokio::sync::Mutex::new(writer));
+        let stop = self.stop.clone();
+        self.supervisor.spawn("history", move || {
+            let (writer, stop) = (Arc::clone(&writer), stop.clone());
+            async move {
+                writer.lock().await.run(&stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        (recorder, Some(reader))
+    }
+
+    fn overrides(&mut self, store: &Arc<tokio::sync::Mutex<overrides::Store>>) {
+        let (store, stop) = (Arc::clone(store), self.stop.clone());
+        self.supervisor.spawn("overrides", move || {
+            let expiring = overrides::run(Arc::clone(&store), stop.clone());
+            async move {
+                expiring.await;
+                Ok::<_, Infallible>(())
+            }
+        });
+    }
+
     fn control(
         &mut self,
         sockets: &Sockets,
         config: &Config,
         shared: &Shared,
         tls: Option<&Arc<Tls>>,
+        (overrides, past): (Arc<tokio::sync::Mutex<overrides::Store>>, Option<control::Past>),
     ) -> Result<()> {
         let (Some(listener), Some(tls)) = (&sockets.control, tls) else { return Ok(()) };
         let listener = listener.try_clone()?;
@@ -363,6 +407,12 @@ impl Wiring {
                 node: name.clone(),
                 region: region.clone(),
                 started,
+                overrides: Arc::clone(&overrides),
+                past: past.clone(),
+            };
+            let operators = {
+                let shared = shared.clone();
+                move |who: &Identity| shared.operators().include(who)
             };
             let (listener, tls, stop) = (listener.try_clone(), Arc::clone(&tls), stop.clone());
             async move {
@@ -373,6 +423,10 @@ impl Wiring {
                 let authorise = Authorise::new(tls.trust_domain().clone())
                     .allow("/dnsrouter.v1.Control/Explain", is_person_or_name_server)
                     .allow("/dnsrouter.v1.Control/Status", is_person_or_name_server)
+                    .allow("/dnsrouter.v1.Control/Overrides", is_person_or_name_server)
+                    .allow("/dnsrouter.v1.Control/Drain", operators.clone())
+                    .allow("/dnsrouter.v1.Control/Force", operators.clone())
+                    .allow("/dnsrouter.v1.Control/Lift", operators)
                     .allow_health();
                 let listener = TcpListener::from_std(listener?)?;
                 let limits = Limits {

@@ -85,6 +85,16 @@ impl Folder {
         Ok(())
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the system says, as an error of this folder.
+    pub(super) fn error(&self, source: io::Error) -> StateError {
+        error(&self.0, source)
+    }
+
     /// What the last run left; nothing on the first.
     pub fn read(&self) -> State {
         let path = self.0.join(FILE);
@@ -113,21 +123,53 @@ impl Folder {
     ///
     /// Those of the system; the old file is then still whole.
     pub fn write(&self, state: &State) -> Result<(), StateError> {
-        self.try_write(state).map_err(|source| error(&self.0, source))
+        let octets = serde_json::to_vec(state).map_err(|source| self.error(source.into()))?;
+        self.replace(FILE, &octets)
     }
 
-    fn try_write(&self, state: &State) -> io::Result<()> {
-        let beside = self.0.join(format!("{FILE}.new"));
-        // Left over from a crash, or planted: a new file, never through a link.
+    /// Replaces a file of the folder; on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the old file is then still whole.
+    pub fn replace(&self, name: &str, octets: &[u8]) -> Result<(), StateError> {
+        let replace = || {
+            let beside = self.beside(name)?;
+            let mut file =
+                File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+            file.write_all(octets)?;
+            file.sync_all()?;
+            fs::rename(&beside, self.0.join(name))?;
+            File::open(&self.0)?.sync_all()
+        };
+        replace().map_err(|source| self.error(source))
+    }
+
+    /// Gives a file a second name, at which it stays when it is replaced; nothing if it is not
+    /// there. Of a crash the second name keeps the file before or this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; nothing changed.
+    pub fn keep_as(&self, name: &str, second: &str) -> Result<(), StateError> {
+        let keep = || {
+            let beside = self.beside(second)?;
+            match fs::hard_link(self.0.join(name), &beside) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                linked => linked.and_then(|()| fs::rename(&beside, self.0.join(second))),
+            }
+        };
+        keep().map_err(|source| self.error(source))
+    }
+
+    /// Where a new file is made before it gets its name. What is there was left over by a crash, or
+    /// planted: a new file, never through a link.
+    fn beside(&self, name: &str) -> io::Result<PathBuf> {
+        let beside = self.0.join(format!("{name}.new"));
         match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(beside),
         }
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(&serde_json::to_vec(state)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, self.0.join(FILE))?;
-        File::open(&self.0)?.sync_all()
     }
 
     fn put_aside(&self, reason: &str) -> State {

@@ -101,7 +101,7 @@ pub fn untouched<'a>(services: &'a Services, new: &Override) -> Vec<&'a Name> {
 }
 
 fn filters(policy: &Policy) -> bool {
-    policy.steps().iter().any(|step| matches!(step, Step::Healthy { .. }))
+    policy.steps().any(|step| matches!(step, Step::Healthy { .. }))
 }
 
 fn has_usable(policy: &Policy, id: ServiceId, form: Form, health: &Health) -> bool {

@@ -90,7 +90,7 @@ impl Asker {
                 Own { draw, turn: stick.wrapping_add(slot) }
             }
         };
-        let order = geo.ranking.order(self.hit.place);
+        let order = geo.lens.row(self.hit.place).order;
         Client { order, leaf: self.hit.scope, cap, draw, stick, turn }
     }
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use dns::name::Name;
 use dns::zone::{ServiceId, Zones};
-use geo::{Point, Ranking, ScopeCap, Table};
+use geo::{Lens, Point, ScopeCap, Table};
 
 use crate::guard::Guard;
 use crate::history::Written;
@@ -84,7 +84,7 @@ pub struct Geo {
     /// The prefix table.
     pub table: Arc<Table>,
     /// For the locations of the same inputs.
-    pub ranking: Ranking,
+    pub lens: Lens,
     /// The finest scopes.
     pub cap: ScopeCap,
     /// What the table was made from, for people.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::Point;
+use crate::{Continent, Point};
 
 /// A country or territory: two letters, as in ISO 3166-1 alpha-2.
 ///
@@ -29,7 +29,13 @@ impl Country {
     /// From the curated `countries.csv`, which says what stands for lands without people and
     /// for codes that are no single country.
     pub fn center(self) -> Option<Point> {
-        CENTERS[self.slot()]
+        Some(KNOWN[self.slot()]?.center)
+    }
+
+    /// The continent that it counts to, as GeoNames and MaxMind have it: all of Russia and Cyprus
+    /// to Europe, Turkey and the Caucasus to Asia, Egypt to Africa. None for unassigned codes.
+    pub fn continent(self) -> Option<Continent> {
+        Some(KNOWN[self.slot()]?.continent)
     }
 
     /// Both letters, upper case.
@@ -43,26 +49,35 @@ impl Country {
     }
 }
 
+/// What `countries.csv` says of one.
+#[derive(Clone, Copy)]
+struct Known {
+    continent: Continent,
+    center: Point,
+}
+
 /// A slot for any two letters: a lookup is one load.
-static CENTERS: LazyLock<[Option<Point>; 26 * 26]> = LazyLock::new(|| {
-    let mut centers = [None; 26 * 26];
-    for (country, center) in rows() {
-        centers[country.slot()] = Some(center);
+static KNOWN: LazyLock<[Option<Known>; 26 * 26]> = LazyLock::new(|| {
+    let mut known = [None; 26 * 26];
+    for (country, row) in rows() {
+        known[country.slot()] = Some(row);
     }
-    centers
+    known
 });
 
-/// The rows of `countries.csv`: code, name, latitude, longitude.
-fn rows() -> impl Iterator<Item = (Country, Point)> {
+/// The rows of `countries.csv`: code, name, continent, latitude, longitude.
+fn rows() -> impl Iterator<Item = (Country, Known)> {
     let lines = include_str!("countries.csv").lines().skip(1).filter(|line| !line.starts_with('#'));
     lines.map(|line| row(line).expect("countries.csv is part of the crate and tested"))
 }
 
-fn row(line: &str) -> Option<(Country, Point)> {
+fn row(line: &str) -> Option<(Country, Known)> {
     let mut fields = line.split(',');
     let country = fields.next()?.parse().ok()?;
-    let mut degrees = fields.skip(1).map(str::parse::<f64>);
-    Some((country, Point::new(degrees.next()?.ok()?, degrees.next()?.ok()?).ok()?))
+    let continent = fields.nth(1)?.parse().ok()?;
+    let mut degrees = fields.map(str::parse::<f64>);
+    let center = Point::new(degrees.next()?.ok()?, degrees.next()?.ok()?).ok()?;
+    Some((country, Known { continent, center }))
 }
 
 impl FromStr for Country {
@@ -144,6 +159,29 @@ mod tests {
             let apart = center(code).unwrap().distance(&published);
             assert!(apart.0 < 150.0, "{code}: {apart} apart");
         }
+    }
+
+    #[test]
+    fn borders_of_continents_are_as_databases_draw_them() {
+        let on = |code: &str| code.parse::<Country>().unwrap().continent();
+        for (code, continent) in [
+            ("RU", Continent::Europe),
+            ("CY", Continent::Europe),
+            ("TR", Continent::Asia),
+            ("GE", Continent::Asia),
+            ("KZ", Continent::Asia),
+            ("EG", Continent::Africa),
+            ("GL", Continent::NorthAmerica),
+            ("PA", Continent::NorthAmerica),
+            ("TT", Continent::NorthAmerica),
+            ("CO", Continent::SouthAmerica),
+            ("ID", Continent::Asia),
+            ("PG", Continent::Oceania),
+            ("AQ", Continent::Antarctica),
+        ] {
+            assert_eq!(on(code), Some(continent), "{code}");
+        }
+        assert_eq!(on("ZZ"), None);
     }
 
     #[test]

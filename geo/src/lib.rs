@@ -2,16 +2,17 @@
 //!
 //! The geography behind geo-aware answers, as pure functions over bytes and numbers: files are
 //! read by the caller. Databases and explicit networks are put into one frozen table; the table
-//! gives an address its place and the scope in which that place holds; a ranking gives the place
-//! its locations, nearest first.
+//! gives an address its place and the scope in which that place holds; a lens gives the place its
+//! locations, nearest first; a fence says which of them it may have.
 //!
 //! ```text
 //!  file's bytes ─▶ mmdb::load ────┐
-//!  compiled in ──▶ builtin::load ─┼─▶ TableBuilder ──freeze──▶ Table ───────▶ Ranking
-//!  networks ──────────────────────┘                              │               │
-//!                                     address ────────────────lookup           order
-//!                                                                ▼               ▼
-//!                                               Hit { place, scope, source } ─▶ [2, 0, 1]
+//!  compiled in ──▶ builtin::load ─┼─▶ TableBuilder ──freeze──▶ Table ──┬────▶ Lens ──┬──▶ Scopes
+//!  networks ──────────────────────┤                              │     └────▶ Fence ─┤       │
+//!  Lists of rules ────────────────┘                              │             │     │       │
+//!                                     address ────────────────lookup          row  allowed scope
+//!                                                                ▼             ▼     ▼       ▼
+//!                                               Hit { place, scope, source } [2, 0, 1] 0b101  /12
 //! ```
 //!
 //! | you have | you want | use |
@@ -24,7 +25,11 @@
 //! | networks of your own | them to win over all that | [`TableBuilder::network`] |
 //! | a query's client subnet | place and provable scope | [`Table::lookup_subnet`] |
 //! | only a packet's source | its place | [`Table::lookup_source`] |
-//! | a place | your locations by distance | [`Ranking::order`] |
+//! | a place | your locations by distance, biased, banded, preferred | [`Lens::row`] |
+//! | a place | which locations its clients may have | [`Fence::allowed`] |
+//! | an address | how widely an answer through those may be cached | [`Scopes::scope`] |
+//! | rules' `clients` | them as a table tells them apart | [`Selector`], [`Lists`], [`Who`] |
+//! | a table | all that is routed, with its places | [`Table::routed`] |
 //! | a list of networks | which of them an address is in | [`Networks::find`] |
 //!
 //! **The scope is the point.** An answer that depends on where the client is may be cached for a
@@ -35,7 +40,7 @@
 //! `address/scope` gets the same [`Hit`].
 //!
 //! ```
-//! use geo::{Place, Ranking, ScopeCap, TableBuilder, builtin, regions};
+//! use geo::{Lens, LensRule, Place, ScopeCap, TableBuilder, builtin, regions};
 //!
 //! let mut builder = TableBuilder::new(ScopeCap::default());
 //! builtin::load(&mut builder);
@@ -45,33 +50,51 @@
 //!
 //! let locations = ["us-central1", "europe-west3", "asia-southeast1"];
 //! let points: Vec<_> = locations.iter().filter_map(|name| regions::find(name)).map(|r| r.point).collect();
-//! let ranking = Ranking::build(&table, &points);
+//! let lens = Lens::build(&table, &points, &LensRule::default());
 //!
 //! let hit = table.lookup_subnet("192.0.2.77".parse()?);
 //! assert_eq!(hit.scope, 24);
-//! assert_eq!(locations[usize::from(ranking.order(hit.place)[0])], "asia-southeast1");
+//! assert_eq!(locations[usize::from(lens.row(hit.place).order[0])], "asia-southeast1");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod borders;
 pub mod builtin;
 mod column;
+mod continent;
 mod country;
+mod distances;
+mod fence;
 mod layer;
+mod lens;
+mod lists;
+mod marks;
 pub mod mmdb;
 mod networks;
 mod partition;
 mod place;
 mod point;
-mod ranking;
 pub mod regions;
 mod runs;
+mod scopes;
+mod selector;
 mod special;
 mod table;
+mod who;
+mod within;
 
+pub use continent::{Continent, ContinentError};
 pub use country::{Country, CountryError};
+pub use distances::Distances;
+pub use fence::{Fence, FenceRule};
 pub use layer::Layer;
+pub use lens::{Bias, BiasError, Lens, LensRule, MAX_LOCATIONS, Mask, Row};
+pub use lists::{ListId, ListSet, Lists, ListsError, MAX_LISTED, MAX_LISTS};
 pub use networks::{Networks, canonical};
 pub use place::{Place, PlaceId, Source};
 pub use point::{Kilometres, Point, PointError};
-pub use ranking::Ranking;
-pub use table::{Hit, ScopeCap, Table, TableBuilder, TableError};
+pub use scopes::Scopes;
+pub use selector::{Selector, SelectorError};
+pub use table::{Hit, Routed, ScopeCap, Table, TableBuilder, TableError};
+pub use who::{MAX_RULES, Who};
+pub use within::{Within, WithinError};

@@ -7,7 +7,7 @@
 //! | MaxMind and those who follow it | `country.iso_code`, else `registered_country.iso_code` | `location.latitude`, `location.longitude` |
 //! | flat, as DB-IP's and others' | `country_code`, else `country` | `latitude`, `longitude` |
 //!
-//! Any other is described by a [`Mapping`]. A record may lack any of it; what a record says
+//! Any other is described by a [`Mapping`]; files of autonomous systems are for [`load_asns`]. A record may lack any of it; what a record says
 //! beyond that is not looked at.
 //!
 //! Search trees come in two kinds. One of version 4 holds IPv4 addresses. One of version 6 holds
@@ -19,12 +19,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
-use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, Within, WithinOptions};
 use serde::Deserialize;
 
 use crate::{Layer, PlaceId, Source, TableBuilder};
 use record::Record;
 
+pub use asn::{LoadedAsns, load_asns};
+
+mod asn;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -114,6 +117,18 @@ pub enum MmdbError {
         /// The fields of its first records, as dotted paths.
         found: Vec<String>,
     },
+    /// Sound, but without numbers of autonomous systems.
+    #[error(
+        "no record of this {database_type:?} database has an autonomous system's number; its fields are {}: \
+         an ASN database has autonomous_system_number or asn",
+        if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+    )]
+    NoAsn {
+        /// What the file's maker calls it.
+        database_type: String,
+        /// The fields of its first records, as dotted paths.
+        found: Vec<String>,
+    },
     /// A mapping's path has an empty name in it.
     #[error("{0:?} is no path to a field: names joined by dots, such as location.latitude")]
     FieldPath(String),
@@ -128,15 +143,8 @@ pub fn load(
     mapping: &Mapping,
     into: &mut TableBuilder,
 ) -> Result<Loaded, MmdbError> {
-    let bytes = bytes.as_ref();
-    if bytes.len() > MAX_BYTES {
-        return Err(MmdbError::TooLarge(bytes.len()));
-    }
-    let reader = Reader::from_source(bytes)?;
+    let reader = open(bytes.as_ref())?;
     let metadata = reader.metadata();
-    if let Some(node) = tree::shared_node(bytes, metadata) {
-        return Err(MmdbError::NoTree(node));
-    }
     let mut walk = Walk::new(mapping);
     walk.networks(&reader)?;
     if walk.layer.is_empty() {
@@ -152,6 +160,29 @@ pub fn load(
     };
     into.database(walk.layer);
     Ok(loaded)
+}
+
+/// A reader of a file that can be walked.
+fn open(bytes: &[u8]) -> Result<Reader<&[u8]>, MmdbError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(MmdbError::TooLarge(bytes.len()));
+    }
+    let reader = Reader::from_source(bytes)?;
+    match tree::shared_node(bytes, reader.metadata()) {
+        Some(node) => Err(MmdbError::NoTree(node)),
+        None => Ok(reader),
+    }
+}
+
+/// All networks of a file, each once.
+fn networks<'r>(reader: &'r Reader<&[u8]>) -> Result<Within<'r, &'r [u8]>, MmdbError> {
+    let mut options = WithinOptions::default();
+    if !has_v4_subtree(reader)? {
+        // Without that subtree nothing can be its alias, but the reader would still take
+        // whatever leads to the same record as `::` does for one.
+        options = options.include_aliased_networks();
+    }
+    Ok(reader.networks(options)?)
 }
 
 /// One pass over a file.
@@ -174,13 +205,7 @@ impl Walk<'_> {
     }
 
     fn networks(&mut self, reader: &Reader<&[u8]>) -> Result<(), MmdbError> {
-        let mut options = WithinOptions::default();
-        if !has_v4_subtree(reader)? {
-            // Without that subtree nothing can be its alias, but the reader would still take
-            // whatever leads to the same record as `::` does for one.
-            options = options.include_aliased_networks();
-        }
-        for network in reader.networks(options)? {
+        for network in networks(reader)? {
             let network = network?;
             let Some(place) = self.place(&network)? else { continue };
             let prefix = network.network()?;

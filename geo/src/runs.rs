@@ -9,7 +9,7 @@
 //!
 //! high       |       none       |  N  |  none           overlay: what high has, else low
 //! low        |  A  |    B    |        A        |  none
-//! both       |  A  |    B    | A|  N  |    A   |  none
+//! both       |  A  |    B    | A|  N  |    A   |  none      (one case of zip)
 //!
 //! blocks     |.......|.......|.......|.......|          collapse: one value per block of the
 //! collapsed  |   A   |   B   |   N   |   A   |          cap's size, the one that covers most
@@ -75,7 +75,7 @@ macro_rules! key {
 key!(u32, u64, u128);
 
 /// A place and its source in 32 bits: what a run, and later a lookup, yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Value(u32);
 
 impl Value {
@@ -146,6 +146,14 @@ impl<K: Key> Runs<K> {
         runs
     }
 
+    /// From the first addresses of stretches, in order, the first of them zero; neighbours may be
+    /// of one value.
+    pub(crate) fn ascending(stretches: impl Iterator<Item = (K, Value)>) -> Runs<K> {
+        let mut runs = Runs::empty(0);
+        stretches.for_each(|(start, value)| runs.push(start, value));
+        runs
+    }
+
     /// What `self` knows, and where it knows nothing, what `low` knows.
     pub(crate) fn overlay(self, low: Runs<K>) -> Runs<K> {
         if low.knows_nothing() {
@@ -154,22 +162,26 @@ impl<K: Key> Runs<K> {
         if self.knows_nothing() {
             return low;
         }
-        let (high, low) = (self.0, low.0);
-        let mut both = Runs::empty(high.len() + low.len());
-        let (mut h, mut l) = (0, 0);
+        self.zip(low, |high, low| if high == Value::NONE { low } else { high })
+    }
+
+    /// What `f` makes of both values of each address.
+    pub(crate) fn zip(self, other: Runs<K>, mut f: impl FnMut(Value, Value) -> Value) -> Runs<K> {
+        let (a, b) = (self.0, other.0);
+        let mut both = Runs::empty(a.len() + b.len());
+        let (mut i, mut j) = (0, 0);
         let mut at = K::ZERO;
         loop {
-            let top = high[h].value;
-            both.push(at, if top == Value::NONE { low[l].value } else { top });
-            let next_high = high.get(h + 1).map(|run| run.start);
-            let next_low = low.get(l + 1).map(|run| run.start);
-            at = match (next_high, next_low) {
+            both.push(at, f(a[i].value, b[j].value));
+            let next_a = a.get(i + 1).map(|run| run.start);
+            let next_b = b.get(j + 1).map(|run| run.start);
+            at = match (next_a, next_b) {
                 (Some(a), Some(b)) => a.min(b),
                 (Some(only), None) | (None, Some(only)) => only,
                 (None, None) => return both,
             };
-            h += usize::from(next_high == Some(at));
-            l += usize::from(next_low == Some(at));
+            i += usize::from(next_a == Some(at));
+            j += usize::from(next_b == Some(at));
         }
     }
 
@@ -247,6 +259,11 @@ impl<K: Key> Runs<K> {
     /// No prefix covers anything.
     pub(crate) fn knows_nothing(&self) -> bool {
         matches!(self.0[..], [Run { value: Value::NONE, .. }])
+    }
+
+    /// Gives back memory that merged neighbours no longer need.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
     }
 
     fn empty(capacity: usize) -> Runs<K> {

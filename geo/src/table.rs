@@ -6,22 +6,24 @@
 //! ```text
 //! Layer (mmdb file) ─┐
 //! Layer (mmdb file) ─┼─▶ TableBuilder ──freeze──▶ Table ──lookup──▶ Hit { place, scope, source }
-//! special blocks ────┤
-//! networks (config) ─┘
+//! special blocks ────┤                                                    │
+//! networks (config) ─┤                                    Place, and the ListSet that it is in
+//! Lists (of rules) ──┘
 //! ```
 
-use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use siphasher::sip::SipHasher24;
 
-use crate::layer::Layer;
 use crate::partition::Partition;
-use crate::runs::{Key, Leaf, Runs, Value};
-use crate::{Country, Place, PlaceId, Source, special};
+use crate::runs::{Runs, Value};
+use crate::{Country, ListSet, Lists, Place, PlaceId, Source};
 
+pub use builder::TableBuilder;
+
+mod builder;
 #[cfg(test)]
 mod tests;
 
@@ -76,109 +78,13 @@ pub enum TableError {
     SameNetwork(IpNet),
 }
 
-/// Collects databases and networks, then freezes them into a [`Table`].
-#[derive(Debug)]
-pub struct TableBuilder {
-    cap: ScopeCap,
-    databases: Vec<Layer>,
-    special: Layer,
-    networks: BTreeMap<IpNet, Place>,
-}
-
-impl TableBuilder {
-    /// An empty builder: frozen as it is, its table tells only special blocks from the rest.
-    pub fn new(cap: ScopeCap) -> TableBuilder {
-        TableBuilder::with_special(cap, &special::BLOCKS)
-    }
-
-    /// With other blocks than the special ones, for tests of all else.
-    pub(crate) fn with_special(cap: ScopeCap, blocks: &[IpNet]) -> TableBuilder {
-        let special = special::layer(blocks);
-        TableBuilder { cap, databases: Vec::new(), special, networks: BTreeMap::new() }
-    }
-
-    /// Adds a database behind those added before: it counts only where none of them has data.
-    pub fn database(&mut self, layer: Layer) {
-        self.databases.push(layer);
-    }
-
-    /// Places a network explicitly; its host bits are ignored.
-    ///
-    /// Networks win over every database and over the special blocks, the longest prefix wins
-    /// among networks, and the order of the calls means nothing. One that is finer than the cap
-    /// serves only queries without a client subnet, see [`Table::lookup_source`].
-    pub fn network(&mut self, prefix: IpNet, place: Place) -> Result<(), TableError> {
-        let prefix = prefix.trunc();
-        if self.networks.contains_key(&prefix) {
-            return Err(TableError::SameNetwork(prefix));
-        }
-        self.networks.insert(prefix, place);
-        Ok(())
-    }
-
-    /// Resolves precedence and publishes the result.
-    ///
-    /// Each block of the cap's size gets one place: the one that covers most of its known
-    /// addresses. Nothing known is no place, and nowhere is none, so any outvotes them; a block
-    /// with special addresses and none that is known is special.
-    pub fn freeze(self) -> Table {
-        let TableBuilder { cap, databases, special, networks: explicit } = self;
-        let mut networks = Layer::new(Source::Network);
-        explicit.into_iter().for_each(|(prefix, place)| networks.insert(prefix, place));
-
-        let mut others: Vec<_> = std::iter::once(special).chain(databases).collect();
-        let places = canonical(others.iter().chain([&networks]));
-        others.iter_mut().chain([&mut networks]).for_each(|layer| layer.renumber(&places));
-
-        let (coarse_v4, fine_v4) = split(networks.v4, cap.v4);
-        let (coarse_v6, fine_v6) = split(networks.v6, cap.v6);
-        let (v4, v6): (Vec<_>, Vec<_>) = others.into_iter().map(Layer::into_leaves).unzip();
-        // One family after the other: the runs of a city database take hundreds of megabytes.
-        let v4 = Partition::new(&resolve(coarse_v4, v4, cap.v4).map(key_v4), cap.v4);
-        // The cap is at most 64, so the lower half of each start is zero.
-        let v6 = Partition::new(&resolve(coarse_v6, v6, cap.v6).map(|k| (k >> 64) as u64), cap.v6);
-        let mut table = Table {
-            cap,
-            places,
-            v4,
-            v6,
-            fine_v4: Runs::flatten(fine_v4),
-            fine_v6: Runs::flatten(fine_v6),
-            leaves: 0,
-            fingerprint: 0,
-        };
-        table.drop_unused_places();
-        table.leaves = table.leaves().count();
-        table.fingerprint = table.hash_content();
-        table
-    }
-}
-
-/// All places once, in the order of their content: equal inputs get equal numbers in whatever
-/// order they came. The unknown place sorts first.
-fn canonical<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Place> {
-    let mut places = vec![Place::UNKNOWN];
-    layers.for_each(|layer| places.extend_from_slice(layer.places()));
-    places.sort_unstable();
-    places.dedup();
-    places
-}
-
-/// Separates the prefixes up to the cap from the finer ones.
-fn split<K: Key>(leaves: Vec<Leaf<K>>, cap: u8) -> (Vec<Leaf<K>>, Vec<Leaf<K>>) {
-    leaves.into_iter().partition(|leaf| leaf.len <= cap)
-}
-
-/// Networks over the others in their order, cut to the cap.
-fn resolve<K: Key>(networks: Vec<Leaf<K>>, others: Vec<Vec<Leaf<K>>>, cap: u8) -> Runs<K> {
-    others
-        .into_iter()
-        .fold(Runs::flatten(networks), |runs, other| runs.overlay(Runs::flatten(other)))
-        .collapse(cap)
-}
-
-fn key_v4(address: u32) -> u64 {
+pub(crate) fn key_v4(address: u32) -> u64 {
     u64::from(address) << 32
+}
+
+/// Without the lower half, which is beyond every cap.
+pub(crate) fn key_v6(address: u128) -> u64 {
+    (address >> 64) as u64
 }
 
 /// Where an address is, and for which addresses around it the same holds.
@@ -198,6 +104,20 @@ impl Hit {
     }
 }
 
+/// A leaf of which something is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The leaf.
+    pub prefix: IpNet,
+    /// Where it is.
+    pub place: PlaceId,
+    /// Who says so.
+    pub source: Source,
+    /// How many blocks of the cap's size it holds: at the usual cap, /24s and /48s. That is what a
+    /// leaf weighs in a mean over all of them.
+    pub blocks: u64,
+}
+
 /// The frozen table. Lookups take no lock and allocate nothing.
 ///
 /// Conceptually a trie of disjoint leaves that covers both address families without a gap;
@@ -207,6 +127,9 @@ impl Hit {
 pub struct Table {
     cap: ScopeCap,
     places: Vec<Place>,
+    lists: Lists,
+    /// By place; empty if there are no lists.
+    listed: Vec<ListSet>,
     v4: Partition,
     v6: Partition,
     /// Explicit networks finer than the cap, for queries without a subnet.
@@ -225,7 +148,7 @@ impl Table {
     pub fn lookup_subnet(&self, address: IpAddr) -> Hit {
         Hit::new(match address {
             IpAddr::V4(v4) => self.v4.lookup(key_v4(v4.into())),
-            IpAddr::V6(v6) => self.v6.lookup((u128::from(v6) >> 64) as u64),
+            IpAddr::V6(v6) => self.v6.lookup(key_v6(v6.into())),
         })
     }
 
@@ -257,9 +180,25 @@ impl Table {
         &self.places[id.index()]
     }
 
-    /// All places that a lookup can yield, by number; the first is [`Place::UNKNOWN`].
+    /// All places that a lookup can yield, by number; the first is [`Place::UNKNOWN`]. A place of
+    /// which some addresses are in other lists than the rest is here more than once.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The numbers of all places.
+    pub fn place_ids(&self) -> impl ExactSizeIterator<Item = PlaceId> + use<> {
+        (0..self.places.len() as u32).map(PlaceId)
+    }
+
+    /// The lists that the addresses of a place are in.
+    pub fn lists_of(&self, id: PlaceId) -> ListSet {
+        self.listed.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// The lists that the table tells apart.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     /// The finest scopes that [`Table::lookup_subnet`] yields.
@@ -274,7 +213,7 @@ impl Table {
 
     /// Whether no lookup finds a place.
     pub fn is_empty(&self) -> bool {
-        self.places.len() == 1
+        self.places.iter().all(Place::is_unknown)
     }
 
     /// The leaves that [`Table::lookup_subnet`] sees, in order, IPv4 first. They are disjoint
@@ -290,10 +229,30 @@ impl Table {
         v4.chain(v6).map(|(prefix, value): (IpNet, Value)| (prefix, value.place(), value.source()))
     }
 
-    /// The memory that the table holds, in bytes.
+    /// The leaves of which something is known, from a network or a database: as good as all that
+    /// is routed. In order, IPv4 first.
+    pub fn routed(&self) -> impl Iterator<Item = Routed> + '_ {
+        let routed = self.leaves().filter(|(_, _, source)| {
+            matches!(source, Source::Network | Source::Database | Source::BuiltIn)
+        });
+        routed.map(|(prefix, place, source)| {
+            let cap = if prefix.addr().is_ipv4() { self.cap.v4 } else { self.cap.v6 };
+            let bits = u32::from(cap.saturating_sub(prefix.prefix_len()));
+            let blocks = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
+            Routed { prefix, place, source, blocks }
+        })
+    }
+
+    /// The frozen leaves of IPv4 and IPv6.
+    pub(crate) fn partitions(&self) -> (&Partition, &Partition) {
+        (&self.v4, &self.v6)
+    }
+
+    /// The memory that the table holds, in bytes, without that of its lists' text.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Table>()
             + size_of_val(&*self.places)
+            + size_of_val(&*self.listed)
             + self.v4.memory_bytes()
             + self.v6.memory_bytes()
             + size_of_val(self.fine_v4.as_slice())
@@ -305,27 +264,6 @@ impl Table {
     /// against forgery.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
-    }
-
-    /// Forgets places that were covered, or outvoted in every block, and numbers the rest anew.
-    fn drop_unused_places(&mut self) {
-        let mut used = vec![false; self.places.len()];
-        used[PlaceId::UNKNOWN.index()] = true;
-        self.each_value(|value| {
-            used[value.place().index()] = true;
-            value
-        });
-        let mut numbers = Vec::with_capacity(used.len());
-        let mut kept = Vec::new();
-        for (place, used) in self.places.iter().zip(used) {
-            numbers.push(PlaceId(kept.len() as u32));
-            if used {
-                kept.push(*place);
-            }
-        }
-        kept.shrink_to_fit();
-        self.places = kept;
-        self.each_value(|value| Value::new(numbers[value.place().index()], value.source()));
     }
 
     fn each_value(&mut self, mut f: impl FnMut(Value) -> Value) {
@@ -346,6 +284,7 @@ impl Table {
             hasher.write(&lat.to_bits().to_le_bytes());
             hasher.write(&lon.to_bits().to_le_bytes());
         }
+        self.listed.iter().for_each(|lists| hasher.write_u64(lists.bits()));
         self.v4.hash(&mut hasher);
         self.v6.hash(&mut hasher);
         self.fine_v4.hash(&mut hasher);

@@ -13,7 +13,7 @@ use daemon::places::Places;
 use dns::name::Name;
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, Zones};
-use geo::{Ranking, Table};
+use geo::{Lens, LensRule, Table};
 
 use crate::config::Config;
 use crate::guard::Guard;
@@ -320,8 +320,8 @@ fn places(
     description: String,
 ) -> plan::Geo {
     let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
-    let ranking = Ranking::build(&table, &points);
-    plan::Geo { ranking, cap: config.geo.cap, table, description }
+    let lens = Lens::build(&table, &points, &LensRule::default());
+    plan::Geo { lens, cap: config.geo.cap, table, description }
 }
 
 /// Services against the locations and targets they use.

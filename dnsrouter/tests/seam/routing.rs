@@ -10,7 +10,7 @@ use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
 use dnsrouter::random::Random;
 use dnsrouter::verdicts::Health;
-use geo::{Layer, Place, Ranking, ScopeCap, Source, TableBuilder};
+use geo::{Layer, Lens, LensRule, Place, ScopeCap, Source, TableBuilder};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use proptest::prelude::*;
@@ -297,8 +297,8 @@ fn sparse(published: &Published, cap: ScopeCap) -> Published {
     let table = Arc::new(builder.freeze());
     let mut inputs = published.load().inputs.clone();
     let points: Vec<_> = inputs.services.locations.iter().map(|place| place.point).collect();
-    let ranking = Ranking::build(&table, &points);
-    inputs.geo = Arc::new(Geo { table, ranking, cap, description: String::new() });
+    let lens = Lens::build(&table, &points, &LensRule::default());
+    inputs.geo = Arc::new(Geo { table, lens, cap, description: String::new() });
     Published::new(inputs, Health::default())
 }
 

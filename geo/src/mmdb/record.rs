@@ -16,6 +16,8 @@ const COUNTRY: &[&[&str]] = &[
     &["country"],
 ];
 const LATITUDE: &[&[&str]] = &[&["location", "latitude"], &["latitude"]];
+const ASN: &[&[&str]] =
+    &[&["autonomous_system_number"], &["traits", "autonomous_system_number"], &["asn"]];
 const LONGITUDE: &[&[&str]] = &[&["location", "longitude"], &["longitude"]];
 
 /// Coordinates are rounded to a hundredth of a degree, at most 0.8 km off: no database knows
@@ -31,6 +33,8 @@ pub(super) enum Record<'a> {
     Map(Vec<(&'a str, Record<'a>)>),
     Text(&'a str),
     Number(f64),
+    /// An unsigned integer: no coordinate.
+    Whole(u64),
     /// Of no use here.
     #[default]
     Other,
@@ -51,6 +55,18 @@ impl<'a> Record<'a> {
             .filter(|&degrees| degrees != (0.0, 0.0))
             .and_then(|(lat, lon)| Point::new(round(lat), round(lon)).ok());
         Place { country, point }
+    }
+
+    /// The number of the autonomous system that the record names.
+    pub(super) fn asn(&self) -> Option<u32> {
+        self.first(&None, ASN, |field| match *field {
+            Record::Whole(number) => number.try_into().ok(),
+            Record::Text(text) => {
+                let digits = text.strip_prefix("AS").unwrap_or(text);
+                digits.parse().ok()
+            }
+            _ => None,
+        })
     }
 
     /// Adds the dotted paths of the record's fields, as long as there are few.
@@ -155,8 +171,8 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Record::Number(number.into()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Record<'de>, E> {
-        Ok(Record::Other)
+    fn visit_u64<E>(self, number: u64) -> Result<Record<'de>, E> {
+        Ok(Record::Whole(number))
     }
 
     fn visit_u128<E>(self, _: u128) -> Result<Record<'de>, E> {

@@ -234,7 +234,7 @@ proptest! {
         }
         let bytes = file.finish();
         let reader = Reader::from_source(&bytes[..]).unwrap();
-        let mut builder = TableBuilder::with_special(ScopeCap::new(32, 64).unwrap(), &[]);
+        let mut builder = TableBuilder::new(ScopeCap::new(32, 64).unwrap()).special(&[]);
         load(bytes.clone(), &Mapping::default(), &mut builder).unwrap();
         let table = builder.freeze();
         let has_v4 = has_v4_subtree(&reader).unwrap();

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Layer, Point};
+use crate::{Layer, Point, special};
 
 #[test]
 fn networks_win_over_databases_and_cut_them() {
@@ -47,7 +47,7 @@ fn equal_neighbours_are_one_leaf() {
         ("10.128.0.0/10", "US"),
         ("10.192.0.0/10", "US"),
     ];
-    let mut builder = TableBuilder::with_special(ScopeCap::default(), &[]);
+    let mut builder = TableBuilder::new(ScopeCap::default()).special(&[]);
     builder.database(database(&quarters));
     let table = builder.freeze();
     assert_eq!(found(&table, "10.77.0.1"), ("US".into(), 8, Source::Database));
@@ -164,7 +164,7 @@ fn below_the_cap_what_is_known_outvotes_special_blocks() {
 
 #[test]
 fn without_any_leaf_there_is_one_per_family() {
-    let table = TableBuilder::with_special(ScopeCap::default(), &[]).freeze();
+    let table = TableBuilder::new(ScopeCap::default()).special(&[]).freeze();
     let leaves: Vec<_> = table.leaves().collect();
     let none = |prefix: &str| (net(prefix), PlaceId::UNKNOWN, Source::None);
     assert_eq!(leaves, [none("0.0.0.0/0"), none("::/0")]);
@@ -281,7 +281,7 @@ type Seen = (String, Source);
 
 impl World {
     fn table(&self) -> Table {
-        let mut builder = TableBuilder::with_special(self.cap, &self.special);
+        let mut builder = TableBuilder::new(self.cap).special(&self.special);
         for leaves in &self.databases {
             builder.database(database(leaves));
         }

@@ -25,7 +25,7 @@ mod walk;
 use crate::name::{MAX_NAME, NameRef};
 use crate::rr::{RRset, Rcode, Rtype, Ttl};
 use crate::wire::{Fit, Owner, Section, Writer};
-use crate::zone::{Node, NodeId, ServiceId, ZoneId, Zones};
+use crate::zone::{Node, NodeId, ServiceId, Table, ZoneId};
 use arrayvec::ArrayVec;
 
 /// Most names visited for one question: the question's and those that CNAMEs and DNAMEs lead to.
@@ -36,7 +36,7 @@ pub const MAX_CHAIN: usize = 11;
 /// Each step adds a DNAME and a CNAME at most.
 const MAX_ANSWERS: usize = 2 * MAX_CHAIN;
 
-/// The answer to one question; see [`Zones::resolve`].
+/// The answer to one question; see [`Zones::resolve`](crate::zone::Zones::resolve).
 pub struct Resolution<'z> {
     rcode: Rcode,
     authoritative: bool,
@@ -78,7 +78,7 @@ const LAST_BIT: usize = u64::BITS as usize - 1;
 
 #[derive(Clone, Copy)]
 struct Additional<'z> {
-    zones: &'z Zones,
+    table: &'z Table,
     nodes: &'z [NodeId],
     /// So many of them must come along (RFC 9471).
     needed: usize,
@@ -199,13 +199,13 @@ impl<'z> Resolution<'z> {
     /// addresses depends on the client: leave them out or give the scope accordingly.
     pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {
         self.additional.into_iter().flat_map(|additional| {
-            let Additional { zones, nodes, needed, hidden, referral } = additional;
+            let Additional { table, nodes, needed, hidden, referral } = additional;
             let is_hidden = move |i: usize| hidden >> i.min(LAST_BIT) & 1 != 0;
             let seen = nodes.iter().enumerate().filter(move |(i, _)| !is_hidden(*i));
             seen.flat_map(move |(i, &node)| {
                 let section = if i < needed { Section::Glue } else { Section::Additional };
-                let node = zones.node(node);
-                addresses(zones, node)
+                let node = table.node(node);
+                addresses(table, node)
                     .filter(move |entry| !(referral && matches!(entry.data, Data::Service { .. })))
                     .map(move |entry| (section, entry))
             })
@@ -284,13 +284,13 @@ impl Default for Resolution<'_> {
 }
 
 /// The address RRsets of a node.
-fn addresses<'z>(zones: &'z Zones, node: &'z Node) -> impl Iterator<Item = Entry<'z>> {
+fn addresses<'z>(table: &'z Table, node: &'z Node) -> impl Iterator<Item = Entry<'z>> {
     [Rtype::A, Rtype::AAAA].into_iter().filter_map(move |rtype| {
-        let slot = zones.slot(node, rtype)?;
+        let slot = table.slot(node, rtype)?;
         let data = match slot.service {
             Some(service) => Data::Service { service, rtype },
-            None => Data::Static(zones.rrset(slot)),
+            None => Data::Static(table.rrset(slot)),
         };
-        Some(Entry { owner: Owner::Name(zones.name(node)), data })
+        Some(Entry { owner: Owner::Name(table.name(node)), data })
     })
 }

@@ -32,7 +32,9 @@ mod error;
 mod freeze;
 mod identity;
 mod lint;
+mod part;
 mod table;
+mod zones;
 
 pub use data::{MAX_NOTICES, Position, Record, ZoneData};
 pub use edit::Edit;
@@ -40,5 +42,6 @@ pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
 pub use freeze::{ServiceId, ServiceNode};
 pub(crate) use identity::same_data;
 pub use lint::{Doubt, Lint, MAX_LINTS, lint};
-pub(crate) use table::{Kind, Node, NodeId, Slot};
-pub use table::{Zone, ZoneId, Zones};
+pub use table::ZoneId;
+pub(crate) use table::{Kind, Node, NodeId, Slot, Table};
+pub use zones::{Zone, Zones};

@@ -1,22 +1,23 @@
-//! What the frozen zones are made from, kept where updates can change a zone: then everything is
-//! frozen again.
+//! What frozen zones are changed by: the records of those that updates may change, kept where one
+//! of them can be frozen anew, and what stays as it is.
 //!
-//! A node without such zones keeps none of this: it would hold every record twice.
+//! Of the other zones nothing but their frozen form is kept. Each zone that can change has a table
+//! of its own ([`Zones::freeze_apart`]), so a change costs what its zone is large.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dns::name::Name;
+use dns::name::{LowerName, Name};
 use dns::rr::Rtype;
 use dns::zone::{ServiceNode, ZoneData, ZoneError, Zones};
 
 /// Zones, services, and what makes them a plan.
 #[derive(Clone)]
 pub struct Mould {
-    zones: Vec<Arc<ZoneData>>,
-    places: Arc<HashMap<Name, usize>>,
+    frozen: Arc<Zones>,
+    /// Those that can change.
+    zones: HashMap<Name, Arc<ZoneData>>,
     services: Arc<Services>,
-    hash_key: [u64; 2],
     rest: u64,
 }
 
@@ -25,38 +26,51 @@ struct Services {
     types: HashMap<Name, Vec<Rtype>>,
 }
 
-/// What came out.
-pub struct Frozen {
-    /// The zones, with services among them.
-    pub zones: Zones,
-    /// Of everything that people wrote and updates changed.
-    pub fingerprint: u64,
+/// A changed zone, frozen with what was there.
+pub struct Next {
+    zone: Arc<ZoneData>,
+    frozen: Arc<Zones>,
 }
 
 impl Mould {
-    /// `rest` is the fingerprint of the other inputs; see [`Zones::freeze`] for the key.
+    /// Freezes everything; zones that `can_change` says apart from the others. `rest` is the
+    /// fingerprint of the other inputs; see [`Zones::freeze`] for the key.
+    ///
+    /// # Errors
+    ///
+    /// What goes wrong between zones and services.
     pub fn new(
         zones: Vec<Arc<ZoneData>>,
+        can_change: impl Fn(&Name) -> bool,
         nodes: Vec<ServiceNode>,
         hash_key: [u64; 2],
         rest: u64,
-    ) -> Self {
-        let places = zones.iter().enumerate().map(|(at, zone)| (zone.apex().clone(), at));
-        let types = nodes.iter().map(|node| (node.name.clone(), node.types.clone()));
-        let (places, types) = (Arc::new(places.collect()), types.collect());
-        Self { zones, places, services: Arc::new(Services { nodes, types }), hash_key, rest }
+    ) -> Result<Self, Vec<ZoneError>> {
+        let all = zones.iter().map(|zone| &**zone);
+        let frozen = Arc::new(Zones::freeze_apart(all, &nodes, hash_key, &can_change)?);
+        let zones = zones.into_iter().filter(|zone| can_change(zone.apex()));
+        let zones = zones.map(|zone| (zone.apex().clone(), zone)).collect();
+        let types = nodes.iter().map(|node| (node.name.clone(), node.types.clone())).collect();
+        Ok(Self { frozen, zones, services: Arc::new(Services { nodes, types }), rest })
     }
 
-    /// The zone with this apex.
+    /// All zones, with services among them.
+    pub fn frozen(&self) -> &Arc<Zones> {
+        &self.frozen
+    }
+
+    /// Of everything that people wrote and updates changed.
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = siphasher::sip::SipHasher13::new();
+        hasher.write_u64(self.frozen.fingerprint());
+        hasher.write_u64(self.rest);
+        hasher.finish()
+    }
+
+    /// The zone with this apex, if it can change.
     pub fn zone(&self, apex: &Name) -> Option<&Arc<ZoneData>> {
-        self.places.get(apex).map(|&at| &self.zones[at])
-    }
-
-    /// Puts a zone in the place of the one with its apex; without one there it does nothing.
-    pub fn put(&mut self, zone: Arc<ZoneData>) {
-        if let Some(&at) = self.places.get(zone.apex()) {
-            self.zones[at] = zone;
-        }
+        self.zones.get(apex)
     }
 
     /// The types that a service answers at this name; none without one.
@@ -68,7 +82,7 @@ impl Mould {
     pub fn below(&self, zone: &Name, name: &Name) -> Option<Name> {
         let mut at = Some(name.clone());
         while let Some(name) = at.filter(|name| name != zone) {
-            if self.places.contains_key(&name) {
+            if self.frozen.zone_at(&LowerName::from(&name)).is_some() {
                 return Some(name);
             }
             at = name.parent();
@@ -76,18 +90,20 @@ impl Mould {
         None
     }
 
-    /// Freezes everything.
+    /// Freezes another content of a zone that can change; [`take`](Self::take) makes it this
+    /// mould's.
     ///
     /// # Errors
     ///
-    /// What goes wrong between zones and services.
-    pub fn freeze(&self) -> Result<Frozen, Vec<ZoneError>> {
-        use std::hash::Hasher;
-        let zones = self.zones.iter().map(|zone| &**zone);
-        let zones = Zones::freeze(zones, &self.services.nodes, self.hash_key)?;
-        let mut hasher = siphasher::sip::SipHasher13::new();
-        hasher.write_u64(zones.fingerprint());
-        hasher.write_u64(self.rest);
-        Ok(Frozen { zones, fingerprint: hasher.finish() })
+    /// What goes wrong between the zone and services, or that it cannot change.
+    pub fn next(&self, zone: Arc<ZoneData>) -> Result<Next, Vec<ZoneError>> {
+        let frozen = Arc::new(self.frozen.refreeze(&zone, &self.services.nodes)?);
+        Ok(Next { zone, frozen })
+    }
+
+    /// Goes on from what [`next`](Self::next) made of this.
+    pub fn take(&mut self, next: Next) {
+        self.frozen = next.frozen;
+        self.zones.insert(next.zone.apex().clone(), next.zone);
     }
 }

@@ -16,7 +16,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         exact: bool,
     ) -> (&'z Node, bool) {
         let past = mutated!(WildcardPastEncloser) && !exact;
-        let lacks_type = self.zones.slot(node, self.qtype).is_none();
+        let lacks_type = self.table.slot(node, self.qtype).is_none();
         let existing = mutated!(WildcardForExistingName) && exact && lacks_type;
         if node.kind != Kind::Data || !(past || existing) {
             return (node, exact);
@@ -25,8 +25,8 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         let mut above = LowerName::new();
         for depth in ancestors {
             above.read(NameRef::from_checked(name.suffix(depth)));
-            let ancestor = self.zones.node(self.zones.seek(&above).0);
-            if ancestor.kind == Kind::Data && self.zones.wildcard(ancestor).is_some() {
+            let ancestor = self.table.node(self.table.seek(&above).0);
+            if ancestor.kind == Kind::Data && self.table.wildcard(ancestor).is_some() {
                 return (ancestor, false);
             }
         }

@@ -6,7 +6,7 @@ use super::{
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype, Ttl};
 use crate::wire::Owner;
-use crate::zone::{Kind, Node, NodeId, Slot, Zone, ZoneId, Zones};
+use crate::zone::{Kind, Node, NodeId, Slot, Table, Zone, ZoneId, Zones};
 
 /// What one name of the chain led to.
 enum Step<'z> {
@@ -35,22 +35,24 @@ impl Zones {
         out: &mut Resolution<'z>,
     ) {
         out.clear();
-        let walk = Walk { zones: self, may_see, qtype, out };
-        walk.run(name);
+        let (table, node, depth) = self.seek(name);
+        let walk = Walk { zones: self, table, may_see, qtype, out };
+        walk.run(name, node, depth);
     }
 }
 
 pub(super) struct Walk<'z, 'o, F> {
-    pub(super) zones: &'z Zones,
+    zones: &'z Zones,
+    /// Where the present name was found.
+    pub(super) table: &'z Table,
     may_see: F,
     pub(super) qtype: Rtype,
     out: &'o mut Resolution<'z>,
 }
 
 impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
-    fn run(mut self, name: &LowerName) {
-        let (node, depth) = self.zones.seek(name);
-        let found = self.zones.node(node);
+    fn run(mut self, name: &LowerName, node: NodeId, depth: usize) {
+        let found = self.table.node(node);
         if found.kind == Kind::Outer {
             return;
         }
@@ -81,8 +83,9 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             if self.was_visited(question, &name) && !mutated!(CnameLoopGoesOn) {
                 return;
             }
-            let (node, depth) = self.zones.seek(&name);
-            let found = self.zones.node(node);
+            let (table, node, depth) = self.zones.seek(&name);
+            self.table = table;
+            let found = table.node(node);
             if found.kind == Kind::Outer || !self.is_visible(&name, node, depth) {
                 return;
             }
@@ -100,7 +103,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// Whether the client may see what stands at the node: its zone, or for DS at an apex the parent,
     /// whose data that is.
     fn is_visible(&self, name: &LowerName, id: NodeId, depth: usize) -> bool {
-        let zone = self.zones.zone(self.zones.node(id).zone);
+        let zone = self.zones.zone(self.table.node(id).zone);
         let of_parent = self.qtype == Rtype::DS && depth == name.label_count() && zone.is_apex(id);
         (self.may_see)(zone.id())
             || of_parent && zone.parent().is_some_and(|(parent, _)| (self.may_see)(parent.id()))
@@ -123,8 +126,8 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// One name. `node` stands at it if it has `depth` labels, else at its closest encloser.
     #[inline]
     fn step(&mut self, name: &LowerName, owner: OwnerAt<'z>, id: NodeId, depth: usize) -> Step<'z> {
-        let zones = self.zones;
-        let node = zones.node(id);
+        let (zones, table) = (self.zones, self.table);
+        let node = table.node(id);
         let exact = depth == name.label_count();
         #[cfg(feature = "mutations")]
         let (node, exact) = self.misled(name, node, depth, exact);
@@ -142,9 +145,9 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             }
             Kind::Data if exact => self.at(node, owner),
             Kind::Data if node.has_dname => self.redirect(name, owner, node, depth),
-            Kind::Data => match zones.wildcard(node) {
+            Kind::Data => match table.wildcard(node) {
                 Some(wildcard) if mutated!(WildcardKeepsItsName) => {
-                    self.at(wildcard, OwnerAt::Frozen(zones.name(wildcard)))
+                    self.at(wildcard, OwnerAt::Frozen(table.name(wildcard)))
                 }
                 Some(wildcard) => {
                     let step = self.at(wildcard, owner);
@@ -160,32 +163,32 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             },
             // DS belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
             Kind::Cut if exact && !mutated!(DsIsReferred) && self.qtype == Rtype::DS => {
-                match zones.slot(node, Rtype::DS) {
+                match table.slot(node, Rtype::DS) {
                     Some(slot) => self.push(owner, slot),
                     None => self.negative(zones.zone(node.zone)),
                 }
             }
             Kind::BelowCut if exact && mutated!(BelowCutIsServed) => self.at(node, owner),
-            Kind::Cut | Kind::BelowCut => self.refer(zones.node(node.link)),
+            Kind::Cut | Kind::BelowCut => self.refer(table.node(node.link)),
             Kind::BelowDname => {
-                let dname = zones.node(node.link);
-                let depth = zones.name(dname).labels().count();
+                let dname = table.node(node.link);
+                let depth = table.name(dname).labels().count();
                 self.redirect(name, owner, dname, depth)
             }
-            Kind::Outer => Step::Done,
+            Kind::Outer | Kind::Elsewhere => Step::Done,
         }
     }
 
     /// The name exists, or a wildcard stands in for it.
     fn at(&mut self, node: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
-        let zones = self.zones;
+        let (zones, table) = (self.zones, self.table);
         if self.qtype == Rtype::ANY && mutated!(AnyIsEverything) {
-            for slot in zones.slots(node) {
+            for slot in table.slots(node) {
                 self.push(owner, slot);
             }
             return Step::Done;
         }
-        if mutated!(EmptyNonTerminalIsNxdomain) && zones.slots(node).is_empty() {
+        if mutated!(EmptyNonTerminalIsNxdomain) && table.slots(node).is_empty() {
             self.out.rcode = Rcode::NXDOMAIN;
         }
         if self.qtype == Rtype::ANY {
@@ -194,13 +197,13 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
                 None => self.negative(zones.zone(node.zone)),
             };
         }
-        if let Some(slot) = zones.slot(node, self.qtype) {
+        if let Some(slot) = table.slot(node, self.qtype) {
             return self.push(owner, slot);
         }
         if !node.has_cname {
             return self.negative(zones.zone(node.zone));
         }
-        let Some(slot) = zones.slot(node, Rtype::CNAME) else { return Step::Done };
+        let Some(slot) = table.slot(node, Rtype::CNAME) else { return Step::Done };
         self.push(owner, slot);
         if slot.service.is_some() {
             // Where it leads is the caller's to choose, and to resolve.
@@ -209,7 +212,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         if mutated!(CnameNotFollowed) {
             return Step::Done;
         }
-        let target = zones.rrset(slot).rdatas().next();
+        let target = table.rrset(slot).rdatas().next();
         target.map_or(Step::Done, |target| {
             Step::Follow(OwnerAt::Frozen(NameRef::from_checked(target)))
         })
@@ -218,10 +221,10 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// ANY gets one RRset (RFC 8482 §4.1): the CNAME, else the smallest in octets, else what a
     /// service makes. Real data stays cacheable under its own type, unlike a made-up HINFO.
     fn smallest(&self, node: &'z Node) -> Option<&'z Slot> {
-        let slots = self.zones.slots(node);
+        let slots = self.table.slots(node);
         let size = |slot: &&Slot| {
             let is_cname = slot.rtype == Rtype::CNAME;
-            (!is_cname, slot.service.is_some(), self.zones.rrset(slot).data_len(), slot.rtype)
+            (!is_cname, slot.service.is_some(), self.table.rrset(slot).data_len(), slot.rtype)
         };
         slots.iter().min_by_key(size)
     }
@@ -229,13 +232,13 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     fn push(&mut self, owner: OwnerAt<'z>, slot: &'z Slot) -> Step<'z> {
         let data = match slot.service {
             Some(service) => DataAt::Service(service, slot.rtype),
-            None => DataAt::Static(self.zones.rrset(slot)),
+            None => DataAt::Static(self.table.rrset(slot)),
         };
         self.add(owner, data);
-        let (nodes, _) = self.zones.extras(slot);
+        let (nodes, _) = self.table.extras(slot);
         if !nodes.is_empty() && self.qtype != Rtype::ANY {
-            let (zones, hidden) = (self.zones, self.hidden(nodes));
-            let more = Additional { zones, nodes, needed: 0, hidden, referral: false };
+            let (table, hidden) = (self.table, self.hidden(nodes));
+            let more = Additional { table, nodes, needed: 0, hidden, referral: false };
             self.out.additional = Some(more);
         }
         Step::Done
@@ -254,19 +257,19 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     }
 
     fn refer(&mut self, cut: &'z Node) -> Step<'z> {
-        let zones = self.zones;
-        let Some(slot) = zones.slot(cut, Rtype::NS) else { return Step::Done };
-        self.out.authority = Some((zones.name(cut), zones.rrset(slot)));
+        let table = self.table;
+        let Some(slot) = table.slot(cut, Rtype::NS) else { return Step::Done };
+        self.out.authority = Some((table.name(cut), table.rrset(slot)));
         let (nodes, needed) =
-            if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { zones.extras(slot) };
+            if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { table.extras(slot) };
         let hidden = self.hidden(nodes);
-        self.out.additional = Some(Additional { zones, nodes, needed, hidden, referral: true });
+        self.out.additional = Some(Additional { table, nodes, needed, hidden, referral: true });
         Step::Done
     }
 
     /// Which of some addresses lie in zones that may not be seen, as bits from the lowest.
     fn hidden(&self, nodes: &[NodeId]) -> u64 {
-        let hidden = |node: &NodeId| !(self.may_see)(self.zones.node(*node).zone);
+        let hidden = |node: &NodeId| !(self.may_see)(self.table.node(*node).zone);
         let hidden = nodes.iter().enumerate().filter(|(_, node)| hidden(node));
         hidden.fold(0, |all, (i, _)| all | 1 << i.min(LAST_BIT))
     }
@@ -276,7 +279,10 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     fn ds_of_apex(&mut self, apex: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
         let zone = self.zones.zone(apex.zone);
         match zone.parent().filter(|(parent, _)| (self.may_see)(parent.id())) {
-            Some((_, Some(ds))) => self.push(owner, ds),
+            Some((parent, Some(ds))) => {
+                self.table = parent.table();
+                self.push(owner, ds)
+            }
             Some((parent, None)) => self.negative(parent),
             None => self.negative(zone),
         }
@@ -291,10 +297,10 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         dname: &'z Node,
         depth: usize,
     ) -> Step<'z> {
-        let zones = self.zones;
-        let Some(slot) = zones.slot(dname, Rtype::DNAME) else { return Step::Done };
-        let rrset = zones.rrset(slot);
-        let at = zones.name(dname);
+        let table = self.table;
+        let Some(slot) = table.slot(dname, Rtype::DNAME) else { return Step::Done };
+        let rrset = table.rrset(slot);
+        let at = table.name(dname);
         let known = self.out.answers.iter().any(|stored| {
             matches!(stored.data, DataAt::Static(set) if set == rrset)
                 && matches!(stored.owner, OwnerAt::Frozen(owner) if owner == at)

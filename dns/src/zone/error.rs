@@ -94,8 +94,11 @@ pub enum ZoneFault {
     /// Two zones with one apex.
     #[error("the zone is given twice")]
     DuplicateZone,
+    /// A zone that shares its table with others is to be frozen anew by itself.
+    #[error("the zone is not frozen apart from the others")]
+    NotApart,
     /// More data than offsets of 32 bits reach.
-    #[error("the zones together hold more than 4 GiB of data")]
+    #[error("zones that are frozen together hold more than 4 GiB of data")]
     TooBig,
     /// A service outside of every zone.
     #[error("the service is not inside any of the zones")]

@@ -1,20 +1,20 @@
-//! From checked zones and services to the frozen table.
+//! From checked zones and services to frozen tables: what goes into which.
 //!
 //! ```text
-//!  1 gather   every name with data goes to its most specific zone    BTreeMap, canonical order
-//!  2 fill     names between them, and up to the root, become nodes
-//!  3 walk     top down: which zone, what kind (data, cut, below cut, below DNAME, outside)
-//!  4 emit     names, slots and data into flat arrays; the hash index
-//!  5 link     targets of NS, MX, SRV, SVCB, HTTPS to the nodes that hold their addresses
+//!   zones ────┐            ┌─▶ the main part    ─▶ Part::freeze ─▶ Table ─┐
+//!             ├─ divide ───┼─▶ a zone by itself ─▶ Part::freeze ─▶ Table ─┼─▶ Zones
+//!   services ─┘            └─▶ …                                          ┘
 //! ```
 
-use super::emit::Emit;
+use super::ZoneData;
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
-use super::table::{Kind, Node, NodeId, Slot, ZoneEntry, ZoneId, Zones};
-use super::{Record, ZoneData};
-use crate::name::{Name, NameRef};
-use crate::rr::{Rtype, Ttl};
-use std::collections::{BTreeMap, HashMap};
+use super::part::Part;
+use super::table::{Kind, Parent, ZoneId};
+use super::zones::Zones;
+use crate::name::{LowerName, Name};
+use crate::rr::Rtype;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Number of a service, given by the caller and handed back by resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,10 +31,6 @@ pub struct ServiceNode {
     pub types: Vec<Rtype>,
 }
 
-/// Optional addresses remembered per RRset: more would not fit a reply anyway, nor the bits that
-/// hide some of them ([`crate::resolve`]).
-const MAX_OPTIONAL: usize = 32;
-
 impl Zones {
     /// Freezes `zones` and `services` into one table. `hash_key` keys the table's hash, so that
     /// nobody can choose names that collide; equal inputs give equal answers under any key.
@@ -47,337 +43,150 @@ impl Zones {
         services: &'a [ServiceNode],
         hash_key: [u64; 2],
     ) -> Result<Zones, Vec<ZoneError>> {
-        let mut draft = Draft::default();
-        draft.gather(zones.into_iter().collect());
-        for service in services {
-            draft.service(service);
+        Zones::freeze_apart(zones, services, hash_key, |_| false)
+    }
+
+    /// [`freeze`](Self::freeze), with a table of its own for each zone that `is_apart` says:
+    /// [`refreeze`](Self::refreeze) will change it without a look at the others. All answers are
+    /// the same but for additional addresses in another table, which do not come along.
+    ///
+    /// # Errors
+    /// As [`freeze`](Self::freeze).
+    pub fn freeze_apart<'a>(
+        zones: impl IntoIterator<Item = &'a ZoneData>,
+        services: &'a [ServiceNode],
+        hash_key: [u64; 2],
+        is_apart: impl Fn(&Name) -> bool,
+    ) -> Result<Zones, Vec<ZoneError>> {
+        let mut zones: Vec<&ZoneData> = zones.into_iter().collect();
+        zones.sort_by_cached_key(|zone| zone.apex().as_name().canonical_key());
+        let twice = zones.windows(2).filter(|pair| pair[0].apex() == pair[1].apex());
+        let twice = twice.map(|pair| ZoneError::of(pair[1].apex(), ZoneFault::DuplicateZone));
+        let mut errors: Vec<_> = twice.chain(services.iter().flat_map(types)).collect();
+        let parts = divide(zones, services, is_apart);
+        let mut tables = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part.freeze(hash_key) {
+                Ok(table) => tables.push(Arc::new(table)),
+                Err(found) => errors.extend(found),
+            }
         }
-        draft.fill();
-        let walked = draft.walk();
-        if !draft.errors.is_empty() {
-            draft.errors.truncate(MAX_ERRORS);
-            return Err(draft.errors);
+        if !errors.is_empty() {
+            errors.truncate(MAX_ERRORS);
+            return Err(errors);
         }
-        draft
-            .emit(&walked, hash_key)
-            .ok_or_else(|| vec![ZoneError::of(&Name::root(), ZoneFault::TooBig)])
+        let apart = tables.split_off(1).into();
+        Ok(Zones { main: tables.remove(0), apart })
+    }
+
+    /// The same with another content of one zone that was frozen apart, and with the services that
+    /// stand in it; all other tables are shared. `services` may name all services: those elsewhere
+    /// are left alone.
+    ///
+    /// # Errors
+    /// Services that collide with the zone or each other; a zone that was not frozen apart.
+    pub fn refreeze(
+        &self,
+        zone: &ZoneData,
+        services: &[ServiceNode],
+    ) -> Result<Zones, Vec<ZoneError>> {
+        let found = self.zone_at(&LowerName::from(zone.apex()));
+        let place = found.and_then(|zone| zone.id().index().checked_sub(self.main.zones.len()));
+        let Some(place) = place else {
+            return Err(vec![ZoneError::of(zone.apex(), ZoneFault::NotApart)]);
+        };
+        let before = &self.apart[place];
+        let below: Vec<(Name, ZoneId)> = before
+            .markers
+            .iter()
+            .map(|&marker| before.node(marker))
+            .map(|node| (before.name(node).to_name(), node.zone))
+            .collect();
+        let is_here = |service: &&ServiceNode| {
+            let (node, _) = before.seek(&LowerName::from(&service.name));
+            !matches!(before.node(node).kind, Kind::Outer | Kind::Elsewhere)
+        };
+        let part = Part {
+            zones: vec![zone],
+            first: before.first,
+            markers: below.iter().map(|(name, zone)| (name, *zone)).collect(),
+            services: services.iter().filter(is_here).collect(),
+            above: match before.zones[0].parent {
+                Parent::Elsewhere(above) => Some(above),
+                Parent::None | Parent::Here(..) => None,
+            },
+        };
+        let mut next = self.clone();
+        next.apart[place] = Arc::new(part.freeze(before.hash_key)?);
+        Ok(next)
     }
 }
 
-/// Everything by name, before it is frozen.
-#[derive(Default)]
-struct Draft<'a> {
-    /// In canonical order of their apexes.
+/// The main part, and one for each zone that is apart, in the order of their numbers. `zones` are
+/// in canonical order.
+fn divide<'a>(
     zones: Vec<&'a ZoneData>,
-    by_apex: HashMap<&'a Name, usize>,
-    /// By canonical key, so that a parent's key is a prefix of its children's.
-    nodes: BTreeMap<Vec<u8>, DraftNode<'a>>,
-    /// DS records that a parent zone of ours holds for a zone of ours, by zone.
-    parent_ds: HashMap<usize, &'a [Record]>,
-    errors: Vec<ZoneError>,
-}
-
-struct DraftNode<'a> {
-    name: Name,
-    /// The zone that has its apex here.
-    apex_of: Option<usize>,
-    sets: Vec<&'a [Record]>,
-    service: Option<&'a ServiceNode>,
-}
-
-/// What the walk found out about a node.
-struct Walked {
-    kind: Kind,
-    /// The zone; for [`Kind::Outer`] meaningless.
-    zone: usize,
-    /// The delegation or DNAME that hides the node, or the node itself at a delegation.
-    link: usize,
-    /// For an apex: the zone of ours that has the name above it.
-    parent_zone: Option<usize>,
-    /// Whether a DNAME hides what is below.
-    has_dname: bool,
-}
-
-impl<'a> Draft<'a> {
-    fn gather(&mut self, mut zones: Vec<&'a ZoneData>) {
-        zones.sort_by_key(|zone| zone.apex());
-        for pair in zones.windows(2) {
-            if pair[0].apex() == pair[1].apex() {
-                self.errors.push(ZoneError::of(pair[1].apex(), ZoneFault::DuplicateZone));
-            }
-        }
-        self.by_apex = zones.iter().enumerate().map(|(i, zone)| (zone.apex(), i)).collect();
-        for (i, &zone) in zones.iter().enumerate() {
-            // In canonical order a zone below this one would come next.
-            let nested =
-                zones.get(i + 1).is_some_and(|next| next.apex().is_subdomain_of(zone.apex()));
-            let same_set = |a: &Record, b: &Record| a.rtype == b.rtype && a.owner == b.owner;
-            for set in zone.records().chunk_by(same_set) {
-                let home = if nested { self.home(&set[0].owner) } else { i };
-                if home == i {
-                    self.node(&set[0].owner).sets.push(set);
-                } else if set[0].rtype == Rtype::DS && set[0].owner == *zones[home].apex() {
-                    self.parent_ds.insert(home, set);
-                }
-            }
-        }
-        for (i, zone) in zones.iter().enumerate() {
-            self.node(zone.apex()).apex_of = Some(i);
-        }
-        self.zones = zones;
-    }
-
-    fn node(&mut self, name: &Name) -> &mut DraftNode<'a> {
-        let key = name.as_name().canonical_key();
-        self.nodes.entry(key).or_insert_with(|| DraftNode::empty(name.clone()))
-    }
-
-    /// The zone with the longest apex at or above `name`, which is inside at least one.
-    fn home(&self, name: &Name) -> usize {
-        let mut at = Some(name.clone());
-        while let Some(ancestor) = at {
-            if let Some(&zone) = self.by_apex.get(&ancestor) {
-                return zone;
-            }
-            at = ancestor.parent();
-        }
-        unreachable!("a checked record is inside its zone")
-    }
-
-    fn service(&mut self, service: &'a ServiceNode) {
-        let name = &service.name;
-        if service.types.is_empty() {
-            self.errors.push(ZoneError::of(name, ZoneFault::ServiceWithoutTypes));
-        }
-        for &rtype in &service.types {
-            let structural = matches!(rtype, Rtype::NS | Rtype::SOA | Rtype::DNAME | Rtype::DS);
-            if structural || rtype.is_meta() {
-                self.errors.push(ZoneError::of(name, ZoneFault::ServiceType(rtype)));
-            }
-        }
-        let mut faults = Vec::new();
-        let cname = service.types.contains(&Rtype::CNAME);
-        if cname && let Some(&other) = service.types.iter().find(|&&t| t != Rtype::CNAME) {
-            faults.push(ZoneFault::CnameServiceBeside(other));
-        }
-        let node = self.node(name);
-        if node.service.replace(service).is_some() {
-            faults.push(ZoneFault::DuplicateService);
-        }
-        for set in &node.sets {
-            if set[0].rtype == Rtype::CNAME {
-                faults.push(ZoneFault::ServiceAtCname);
-            } else if cname {
-                faults.push(ZoneFault::CnameServiceBeside(set[0].rtype));
-            } else if service.types.contains(&set[0].rtype) {
-                faults.push(ZoneFault::ServiceBesideStatic(set[0].rtype));
-            }
-        }
-        self.errors.extend(faults.into_iter().map(|fault| ZoneError::of(name, fault)));
-    }
-
-    /// Adds every ancestor of every name, up to the root.
-    fn fill(&mut self) {
-        // By key: siblings lack the same ancestors.
-        let mut missing: HashMap<&[u8], NameRef<'_>> = HashMap::new();
-        for (key, node) in &self.nodes {
-            let mut key = &key[..];
-            let mut above = node.name.as_name();
-            while let (Some(parent_key), Some(parent)) = (parent_key(key), above.parent())
-                && !self.nodes.contains_key(parent_key)
-                && !missing.contains_key(parent_key)
-            {
-                missing.insert(parent_key, parent);
-                (key, above) = (parent_key, parent);
-            }
-        }
-        let missing: Vec<Name> = missing.into_values().map(NameRef::to_name).collect();
-        for name in missing {
-            self.node(&name);
-        }
-        self.node(&Name::root());
-    }
-
-    /// Decides the kind of every node. In canonical order a node's parent is the last one seen
-    /// that is shorter, so a stack of ancestors suffices.
-    fn walk(&mut self) -> Vec<Walked> {
-        let mut walked: Vec<Walked> = Vec::with_capacity(self.nodes.len());
-        let mut stack: Vec<usize> = Vec::new();
-        let names: Vec<&Name> = self.nodes.values().map(|node| &node.name).collect();
-        let mut errors = Vec::new();
-        for (id, node) in self.nodes.values().enumerate() {
-            let name = names[id];
-            stack.truncate(name.label_count());
-            let parent = stack.last().map(|&parent| (parent, &walked[parent]));
-            let found = classify(id, node, parent);
-            if node.service.is_some() {
-                let fault = match found.kind {
-                    Kind::Data => None,
-                    Kind::Outer => Some(ZoneFault::ServiceOutsideZones),
-                    Kind::Cut | Kind::BelowCut => {
-                        Some(ZoneFault::ServiceBelowCut(names[found.link].clone()))
-                    }
-                    Kind::BelowDname => {
-                        Some(ZoneFault::ServiceBelowDname(names[found.link].clone()))
-                    }
-                };
-                errors.extend(fault.map(|fault| ZoneError::of(name, fault)));
-            }
-            walked.push(found);
-            stack.push(id);
-        }
-        self.errors.append(&mut errors);
-        walked
-    }
-
-    /// Lays everything out flat; `None` if offsets of 32 bits do not reach.
-    fn emit(&self, walked: &[Walked], hash_key: [u64; 2]) -> Option<Zones> {
-        let mut emit = Emit::new(hash_key, self.nodes.len());
-        for (node, found) in self.nodes.values().zip(walked) {
-            let name = &node.name;
-            let slots_at = emit.slots_at()?;
-            let mut slots = Vec::new();
-            for set in &node.sets {
-                slots.push(static_slot(&mut emit, set)?);
-            }
-            if let Some(service) = node.service {
-                let types = service.types.iter();
-                slots.extend(types.map(|&rtype| Slot::service(rtype, service.id)));
-            }
-            slots.sort_by_key(|slot| slot.rtype);
-            slots.dedup_by_key(|slot| slot.rtype);
-            let id = emit.node(
-                name,
-                Node {
-                    slots_at,
-                    slots: u16::try_from(slots.len()).ok()?,
-                    kind: found.kind,
-                    has_cname: slots.iter().any(|slot| slot.rtype == Rtype::CNAME),
-                    has_dname: node.has(Rtype::DNAME),
-                    zone: ZoneId(u32::try_from(found.zone).ok()?),
-                    link: NodeId(u32::try_from(found.link).ok()?),
-                    ..Node::default()
-                },
-                slots,
-            )?;
-            if name.is_wildcard() && found.kind == Kind::Data {
-                emit.wildcard(name.parent()?.lower(), id);
-            }
-        }
-        for (i, zone) in self.zones.iter().enumerate() {
-            let apex = emit.find(zone.apex().lower())?;
-            let parent = walked[apex.index()].parent_zone;
-            let parent_ds = match self.parent_ds.get(&i).filter(|_| parent.is_some()) {
-                Some(&set) => Some(static_slot(&mut emit, set)?),
-                None => None,
-            };
-            let soa = zone.soa();
-            emit.zone(ZoneEntry {
-                apex,
-                serial: soa.serial,
-                minimum: soa.minimum,
-                parent: parent.map(|parent| ZoneId(parent as u32)),
-                parent_ds,
-            });
-        }
-        self.link(&mut emit)?;
-        Some(emit.finish())
-    }
-
-    /// Finds the addresses that go along with NS, MX, SRV, SVCB and HTTPS records.
-    fn link(&self, emit: &mut Emit) -> Option<()> {
-        for (id, node) in self.nodes.values().enumerate() {
-            let (id, name) = (NodeId(u32::try_from(id).ok()?), &node.name);
-            for rtype in [Rtype::NS, Rtype::MX, Rtype::SRV, Rtype::SVCB, Rtype::HTTPS] {
-                let Some(set) = node.set(rtype) else { continue };
-                let referral = rtype == Rtype::NS && emit.kind(id) == Kind::Cut;
-                let (mut needed, mut optional) = (Vec::new(), Vec::new());
-                for record in set {
-                    let Some(target) = target(record) else { continue };
-                    let below = referral && target.is_subdomain_of(name.as_name());
-                    match emit.find_addresses(&target.to_name(), referral) {
-                        Some(node) if below => needed.push(node),
-                        // Several records may lead to one host.
-                        Some(node) if optional.contains(&node) => {}
-                        Some(node) if optional.len() < MAX_OPTIONAL => optional.push(node),
-                        _ => {}
-                    }
-                }
-                emit.extras(id, rtype, &needed, &optional)?;
-            }
-        }
-        Some(())
-    }
-}
-
-/// The host that a record leads to, if it says one.
-fn target(record: &Record) -> Option<NameRef<'_>> {
-    let skip = match record.rtype {
-        Rtype::NS => 0,
-        Rtype::MX | Rtype::SVCB | Rtype::HTTPS => 2,
-        Rtype::SRV => 6,
-        _ => return None,
+    services: &'a [ServiceNode],
+    is_apart: impl Fn(&Name) -> bool,
+) -> Vec<Part<'a>> {
+    let (apart, main): (Vec<_>, Vec<_>) = zones.into_iter().partition(|zone| is_apart(zone.apex()));
+    let first_apart = main.len();
+    let mut ids: HashMap<&[u8], usize> = HashMap::with_capacity(first_apart + apart.len());
+    ids.extend(main.iter().chain(&apart).enumerate().map(|(id, zone)| (zone.apex().lower(), id)));
+    // The part that holds a zone: 0 is the main one.
+    let part_of = |id: usize| (id + 1).saturating_sub(first_apart);
+    let number = |id: usize| ZoneId(u32::try_from(id).unwrap_or(u32::MAX));
+    // The zone with the longest apex that has at most `depth` labels of `name`.
+    let home = |name: &LowerName, depth: usize| {
+        (0..=depth).rev().find_map(|depth| ids.get(name.suffix(depth)).copied())
     };
-    let (fixed, rest) = record.rdata.split_at_checked(skip)?;
-    let target = NameRef::parse(rest).ok()?;
-    match record.rtype {
-        // RFC 9460 §2.5: the root stands for the owner, and with priority 0 for nothing. A
-        // wildcard's owner is whatever was asked for.
-        Rtype::SVCB | Rtype::HTTPS if target.is_root() => {
-            (*fixed != [0, 0] && !record.owner.is_wildcard()).then(|| record.owner.as_name())
+    let mut parts = vec![Part { zones: main, ..Part::default() }];
+    parts.extend(apart.iter().enumerate().map(|(place, &zone)| Part {
+        zones: vec![zone],
+        first: number(first_apart + place),
+        ..Part::default()
+    }));
+    if parts.len() == 1 {
+        parts[0].services.extend(services);
+        return parts;
+    }
+    let all = parts[0].zones.iter().chain(&apart).copied().enumerate();
+    for (id, zone) in all.collect::<Vec<_>>() {
+        let apex = LowerName::from(zone.apex());
+        let above = apex.label_count().checked_sub(1).and_then(|depth| home(&apex, depth));
+        let above = above.filter(|&above| part_of(above) != part_of(id));
+        let marker = (zone.apex(), number(id));
+        if part_of(id) != 0 {
+            parts[0].markers.push(marker);
+            parts[part_of(id)].above = above.map(number);
         }
-        _ => Some(target),
+        if let Some(above) = above.filter(|&above| part_of(above) != 0) {
+            parts[part_of(above)].markers.push(marker);
+        }
     }
+    for service in services {
+        let name = LowerName::from(&service.name);
+        let home = home(&name, name.label_count()).map_or(0, part_of);
+        parts[home].services.push(service);
+    }
+    parts
 }
 
-/// What a node is, by what is above it.
-fn classify(id: usize, node: &DraftNode<'_>, parent: Option<(usize, &Walked)>) -> Walked {
-    let has_dname = node.has(Rtype::DNAME);
-    if let Some(zone) = node.apex_of {
-        // Below a cut or a DNAME the zone above has nothing to say about this one.
-        let parent_zone = parent
-            .filter(|(_, parent)| parent.kind == Kind::Data && !parent.has_dname)
-            .map(|(_, parent)| parent.zone);
-        return Walked { kind: Kind::Data, zone, link: id, parent_zone, has_dname };
+/// What is wrong with a service wherever it stands.
+fn types(service: &ServiceNode) -> Vec<ZoneError> {
+    let mut faults = Vec::new();
+    if service.types.is_empty() {
+        faults.push(ZoneFault::ServiceWithoutTypes);
     }
-    let Some((parent_id, parent)) = parent else {
-        return Walked { kind: Kind::Outer, zone: 0, link: id, parent_zone: None, has_dname };
-    };
-    let (kind, link) = match parent.kind {
-        Kind::Outer => (Kind::Outer, id),
-        Kind::Cut | Kind::BelowCut => (Kind::BelowCut, parent.link),
-        Kind::BelowDname => (Kind::BelowDname, parent.link),
-        Kind::Data if parent.has_dname => (Kind::BelowDname, parent_id),
-        Kind::Data if node.has(Rtype::NS) => (Kind::Cut, id),
-        Kind::Data => (Kind::Data, id),
-    };
-    Walked { kind, zone: parent.zone, link, parent_zone: None, has_dname }
-}
-
-impl<'a> DraftNode<'a> {
-    fn empty(name: Name) -> Self {
-        DraftNode { name, apex_of: None, sets: Vec::new(), service: None }
+    for &rtype in &service.types {
+        let structural = matches!(rtype, Rtype::NS | Rtype::SOA | Rtype::DNAME | Rtype::DS);
+        if structural || rtype.is_meta() {
+            faults.push(ZoneFault::ServiceType(rtype));
+        }
     }
-
-    fn set(&self, rtype: Rtype) -> Option<&'a [Record]> {
-        self.sets.iter().copied().find(|set| set[0].rtype == rtype)
+    let cname = service.types.contains(&Rtype::CNAME);
+    if cname && let Some(&other) = service.types.iter().find(|&&t| t != Rtype::CNAME) {
+        faults.push(ZoneFault::CnameServiceBeside(other));
     }
-
-    fn has(&self, rtype: Rtype) -> bool {
-        self.set(rtype).is_some()
-    }
-}
-
-/// The key of the name above; none for the root.
-fn parent_key(key: &[u8]) -> Option<&[u8]> {
-    let label = key.strip_suffix(&[0])?;
-    let end = label.iter().rposition(|&octet| octet == 0).map_or(0, |at| at + 1);
-    Some(&key[..end])
-}
-
-fn static_slot(emit: &mut Emit, set: &[Record]) -> Option<Slot> {
-    let ttl = set.iter().map(|record| record.ttl).min().unwrap_or(Ttl::ZERO);
-    let (data_at, data_len) = emit.data(set.iter().map(|record| &*record.rdata))?;
-    let count = u16::try_from(set.len()).ok()?;
-    Some(Slot::fixed(set[0].rtype, ttl, count, data_at, data_len))
+    faults.into_iter().map(|fault| ZoneError::of(&service.name, fault)).collect()
 }

@@ -13,14 +13,20 @@ use crate::name::{LowerName, NameRef};
 use crate::rr::{RRset, Rtype, Ttl};
 use siphasher::sip::SipHasher13;
 
-/// All zones and services, frozen. Look-ups take `&self`, share no state and allocate nothing.
-pub struct Zones {
+/// Some of the zones, with the services in them, frozen; all of them, or those of one part of
+/// [`Zones`](super::Zones). Look-ups take `&self`, share no state and allocate nothing.
+pub(crate) struct Table {
     pub(super) hash_key: [u64; 2],
     /// A power of two of places, at most half of them taken.
     pub(super) index: Box<[Place]>,
     pub(super) nodes: Box<[Node]>,
     pub(super) slots: Box<[Slot]>,
+    /// In canonical order of their apexes.
     pub(super) zones: Box<[ZoneEntry]>,
+    /// The number of the first of them.
+    pub(super) first: ZoneId,
+    /// Where zones of other tables begin.
+    pub(super) markers: Box<[NodeId]>,
     pub(super) extras: Box<[NodeId]>,
     /// Each name in lower case, then as written.
     pub(super) names: Box<[u8]>,
@@ -30,12 +36,13 @@ pub struct Zones {
     pub(super) fingerprint: u64,
 }
 
-/// Number of a zone, in the canonical order of their apexes.
+/// Number of a zone: its place among [`Zones::zones`](super::Zones::zones). It stays when one of them
+/// is frozen anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZoneId(pub(super) u32);
 
 impl ZoneId {
-    /// Its place among [`Zones::zones`].
+    /// As a place in lists by number.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -65,6 +72,11 @@ pub(crate) enum Kind {
     BelowCut,
     /// Below the DNAME at `link`: only there because a zone of ours stands deeper.
     BelowDname,
+    /// In `zone`, which another table holds: its apex (a *marker*), or a name between there and a
+    /// zone of this table. A marker's `link` is the node above it if that belongs to a zone that
+    /// has a say here, which is the parent; its DS records stand at the marker. Else it is the
+    /// marker itself.
+    Elsewhere,
 }
 
 /// A name that exists.
@@ -125,10 +137,18 @@ pub(super) struct ZoneEntry {
     pub(super) apex: NodeId,
     pub(super) serial: u32,
     pub(super) minimum: Ttl,
-    /// The zone of ours that holds the delegation.
-    pub(super) parent: Option<ZoneId>,
-    /// The DS records that zone has for this one.
-    pub(super) parent_ds: Option<Slot>,
+    pub(super) parent: Parent,
+}
+
+/// The zone of ours that holds a zone's delegation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Parent {
+    /// There is none, or a delegation or a DNAME above hides that it is.
+    None,
+    /// A zone of the same table, with the DS records that it has.
+    Here(ZoneId, Option<Slot>),
+    /// The zone of ours above is in another table, whose marker knows.
+    Elsewhere(ZoneId),
 }
 
 #[derive(Clone, Copy, Default)]
@@ -138,49 +158,24 @@ pub(super) struct Place {
     pub(super) id: Option<NodePlusOne>,
 }
 
-impl Zones {
-    /// No zone: every name is refused.
-    pub fn empty() -> Self {
-        Zones::freeze([], &[], [0; 2]).unwrap_or_else(|_| unreachable!("nothing has no faults"))
+impl Table {
+    #[inline]
+    pub(super) fn entry(&self, zone: ZoneId) -> &ZoneEntry {
+        &self.zones[zone.index() - self.first.index()]
     }
 
-    /// The zones in the canonical order of their apexes.
-    pub fn zones(&self) -> impl ExactSizeIterator<Item = Zone<'_>> {
-        (0..self.zones.len()).map(|id| Zone { zones: self, id: ZoneId(id as u32) })
+    pub(super) fn names(&self) -> impl Iterator<Item = NameRef<'_>> {
+        let here = |node: &&Node| !matches!(node.kind, Kind::Outer | Kind::Elsewhere);
+        self.nodes.iter().filter(here).map(|node| self.name(node))
     }
 
-    /// One zone.
-    ///
-    /// # Panics
-    /// If `id` is of another, larger `Zones`.
-    pub fn zone(&self, id: ZoneId) -> Zone<'_> {
-        assert!(id.index() < self.zones.len(), "a zone of this snapshot");
-        Zone { zones: self, id }
-    }
-
-    /// The zone whose apex is exactly `name`.
-    pub fn zone_at(&self, name: &LowerName) -> Option<Zone<'_>> {
-        let node = self.node(self.find(name.wire())?);
-        let zone = (node.kind == Kind::Data).then(|| self.zone(node.zone))?;
-        (zone.apex().wire().eq_ignore_ascii_case(name.wire())).then_some(zone)
-    }
-
-    /// Every name that exists in the zones, empty non-terminals and glue too, in canonical order.
-    pub fn names(&self) -> impl Iterator<Item = NameRef<'_>> {
-        self.nodes.iter().filter(|node| node.kind != Kind::Outer).map(|node| self.name(node))
-    }
-
-    /// A number that is equal for equal zones and services, on every node and under any hash key.
-    pub fn fingerprint(&self) -> u64 {
-        self.fingerprint
-    }
-
-    /// Octets held.
-    pub fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.index)
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of_val(self)
+            + size_of_val(&*self.index)
             + size_of_val(&*self.nodes)
             + size_of_val(&*self.slots)
             + size_of_val(&*self.zones)
+            + size_of_val(&*self.markers)
             + size_of_val(&*self.extras)
             + self.names.len()
             + self.data.len()
@@ -219,7 +214,7 @@ impl Zones {
     }
 
     #[inline]
-    fn find(&self, lower: &[u8]) -> Option<NodeId> {
+    pub(super) fn find(&self, lower: &[u8]) -> Option<NodeId> {
         find(&self.index, hash(self.hash_key, lower), |id| {
             self.lower(&self.nodes[id.index()]) == lower
         })
@@ -274,70 +269,6 @@ impl Zones {
     #[inline]
     pub(crate) fn wildcard(&self, encloser: &Node) -> Option<&Node> {
         encloser.wildcard.map(|id| &self.nodes[id.get() as usize - 1])
-    }
-}
-
-impl std::fmt::Debug for Zones {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Zones({} zones, {} names)", self.zones.len(), self.nodes.len())
-    }
-}
-
-/// One zone of [`Zones`].
-#[derive(Clone, Copy)]
-pub struct Zone<'z> {
-    zones: &'z Zones,
-    id: ZoneId,
-}
-
-impl<'z> Zone<'z> {
-    fn entry(&self) -> &'z ZoneEntry {
-        &self.zones.zones[self.id.index()]
-    }
-
-    /// Its number.
-    pub fn id(&self) -> ZoneId {
-        self.id
-    }
-
-    /// Its name.
-    pub fn apex(&self) -> NameRef<'z> {
-        self.zones.name(self.zones.node(self.entry().apex))
-    }
-
-    /// The serial of its SOA.
-    pub fn serial(&self) -> u32 {
-        self.entry().serial
-    }
-
-    /// Its SOA with the TTL it has as an answer.
-    pub fn soa(&self) -> RRset<'z> {
-        let apex = self.zones.node(self.entry().apex);
-        let slot = self.zones.slot(apex, Rtype::SOA).expect("a checked zone has a SOA");
-        self.zones.rrset(slot)
-    }
-
-    /// Its SOA with the TTL it has in negative answers: min(SOA TTL, MINIMUM) (RFC 2308 §5).
-    pub fn negative_soa(&self) -> RRset<'z> {
-        let soa = self.soa();
-        soa.with_ttl(soa.ttl.min(self.entry().minimum))
-    }
-
-    /// Whether this is the apex's node.
-    pub(crate) fn is_apex(&self, node: NodeId) -> bool {
-        self.entry().apex == node
-    }
-
-    /// The zone of ours that delegates to this one, and the DS records it holds.
-    pub(crate) fn parent(&self) -> Option<(Zone<'z>, Option<&'z Slot>)> {
-        let entry = self.entry();
-        entry.parent.map(|parent| (self.zones.zone(parent), entry.parent_ds.as_ref()))
-    }
-}
-
-impl std::fmt::Debug for Zone<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Zone({} serial {})", self.apex(), self.serial())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a DNS implementer would check: rules by RFC section, and properties of anything at all.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod apart;
 mod examples;
 mod freeze;
 mod lint;

@@ -8,24 +8,24 @@ use dns::rr::{Rtype, Ttl};
 use dns::zone::{Record, ServiceId, ServiceNode, ZoneData, Zones};
 use proptest::prelude::*;
 
-/// The zones' apexes: one inside another, one more below that, one apart.
-const APEXES: [&str; 4] = ["z.", "a.z.", "b.a.b.z.", "y."];
+/// The zones' apexes: one inside another, one far below, one beside them, one inside the second.
+pub(crate) const APEXES: [&str; 5] = ["z.", "a.z.", "b.a.b.z.", "y.", "c.a.z."];
 
 /// A record or service before it is known whether it may stand there.
 #[derive(Clone, Debug)]
-enum Seed {
+pub(crate) enum Seed {
     Record { zone: usize, owner: String, rtype: Rtype, target: String },
     Service { owner: String },
 }
 
-fn any_owner() -> impl Strategy<Value = String> {
+pub(crate) fn any_owner() -> impl Strategy<Value = String> {
     let label = prop::sample::select(vec!["a", "b", "c", "*"]);
     (prop::collection::vec(label, 0..4), prop::sample::select(vec!["z.", "z.", "y."])).prop_map(
         |(labels, zone)| labels.iter().map(|label| format!("{label}.")).collect::<String>() + zone,
     )
 }
 
-fn any_seed() -> impl Strategy<Value = Seed> {
+pub(crate) fn any_seed() -> impl Strategy<Value = Seed> {
     let rtype = prop::sample::select(vec![
         Rtype::A,
         Rtype::A,
@@ -61,14 +61,14 @@ fn record(owner: &str, rtype: Rtype, target: &str) -> Record {
 }
 
 /// The zones and services that the seeds make; seeds that may not stand are left out.
-struct World {
-    zones: Vec<ZoneData>,
-    services: Vec<ServiceNode>,
-    frozen: Zones,
+pub(crate) struct World {
+    pub(crate) zones: Vec<ZoneData>,
+    pub(crate) services: Vec<ServiceNode>,
+    pub(crate) frozen: Zones,
 }
 
 impl World {
-    fn grow(seeds: &[Seed], count: usize) -> World {
+    pub(crate) fn grow(seeds: &[Seed], count: usize) -> World {
         let mut sets: Vec<Vec<Record>> = (APEXES[..count].iter())
             .map(|apex| vec![record(apex, Rtype::SOA, ""), record(apex, Rtype::NS, "ns.net.")])
             .collect();
@@ -101,6 +101,15 @@ impl World {
         let zones = build(&sets).unwrap();
         let frozen = Zones::freeze(&zones, &services, [9, 9]).unwrap();
         World { zones, services, frozen }
+    }
+
+    /// The apex of the zone that has `name`.
+    pub(crate) fn home(&self, name: &Name) -> Option<Name> {
+        let zones = self.zones.iter().map(ZoneData::apex);
+        zones
+            .filter(|apex| name.is_subdomain_of(apex))
+            .max_by_key(|apex| apex.label_count())
+            .cloned()
     }
 
     fn found(&self, question: &Name, qtype: Rtype) -> Vec<String> {
@@ -195,11 +204,7 @@ impl Model<'_> {
     }
 
     fn home(&self, name: &Name) -> Option<Name> {
-        let zones = self.world.zones.iter().map(ZoneData::apex);
-        zones
-            .filter(|apex| name.is_subdomain_of(apex))
-            .max_by_key(|apex| apex.label_count())
-            .cloned()
+        self.world.home(name)
     }
 
     /// Whether something of this zone, or another zone of ours, stands at or below `name`.

@@ -1,6 +1,6 @@
 //! Reads the configuration and every file it names, and compiles them: all or nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,15 +10,15 @@ use std::time::SystemTime;
 
 use daemon::config::{ConfigError, Problem};
 use daemon::places::Places;
-use dns::name::Name;
+use dns::name::{LowerName, Name};
 use dns::rr::Rtype;
-use dns::zone::{ServiceId, ServiceNode, Zones};
+use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
 use geo::{Lens, LensRule, Table};
 
 use crate::config::Config;
 use crate::guard::Guard;
 use crate::history::Written;
-use crate::mould::{Frozen, Mould};
+use crate::mould::Mould;
 use crate::plan::{self, Generation, Inputs, Location};
 use crate::policy::Policy;
 use crate::service::{Alias, Target};
@@ -82,12 +82,19 @@ impl Loaded {
     /// # Errors
     ///
     /// What goes wrong between them and the services; nothing changed.
-    pub fn recast(&mut self, mould: Mould) -> Result<(), ConfigError> {
-        let frozen = mould.freeze().map_err(|errors| ConfigError {
-            errors: errors.iter().map(|error| zones::problem(&self.config, error)).collect(),
-        })?;
-        self.zones = Arc::new(frozen.zones);
-        self.fingerprint = frozen.fingerprint;
+    pub fn recast(
+        &mut self,
+        zones: impl IntoIterator<Item = Arc<ZoneData>>,
+    ) -> Result<(), ConfigError> {
+        let Some(mut mould) = self.mould.clone() else { return Ok(()) };
+        for zone in zones {
+            let next = mould.next(zone).map_err(|errors| ConfigError {
+                errors: errors.iter().map(|error| zones::problem(&self.config, error)).collect(),
+            })?;
+            mould.take(next);
+        }
+        self.zones = Arc::clone(mould.frozen());
+        self.fingerprint = mould.fingerprint();
         self.mould = Some(mould);
         Ok(())
     }
@@ -158,11 +165,16 @@ impl Loader {
         let rest = fingerprint(&config, table.as_ref().map(|(table, _)| &**table));
         // With a zone missing, services in it would be reported as outside every zone.
         let nodes = if problems.is_empty() { service_nodes(&config) } else { Vec::new() };
-        let mould = Mould::new(zones, nodes, self.hash_key(), rest);
-        let Frozen { zones, fingerprint } = mould.freeze().unwrap_or_else(|errors| {
+        let changing: HashSet<&Name> = dynamic.iter().map(|about| &about.zone).collect();
+        let can_change = |zone: &Name| changing.contains(zone);
+        let mould = Mould::new(zones, can_change, nodes, self.hash_key(), rest);
+        let mould = mould.map_err(|errors| {
             problems.extend(errors.iter().map(|error| zones::problem(&config, error)));
-            Frozen { zones: Zones::empty(), fingerprint: 0 }
         });
+        let (zones, fingerprint) = match &mould {
+            Ok(mould) => (Arc::clone(mould.frozen()), mould.fingerprint()),
+            Err(()) => (Arc::new(Zones::empty()), 0),
+        };
         let guard = self.guard(&mut config, &zones, &mut problems);
         ConfigError::check(problems)?;
         // Without a table or a guard there was a problem.
@@ -178,22 +190,24 @@ impl Loader {
         );
         let written = Arc::new(written);
         let geo = places(&config, &services, table, description);
-        let (zones, geo) = (Arc::new(zones), Arc::new(geo));
-        let guard = Arc::new(guard);
+        let (geo, guard) = (Arc::new(geo), Arc::new(guard));
         let permissions = config.zones.iter().filter_map(|zone| {
             let permission = zone.update.as_ref()?;
             Some((zone.name.clone(), permission.clone()))
         });
         let updates = Arc::new(Updates::new(keys, permissions));
-        let names = zones.names().count();
-        if !dynamic.is_empty() && names > MANY_NAMES {
-            config.warnings.push(format!(
-                "{names} names: each update freezes all of them anew, which takes more than 0.1 s \
-                 from about {MANY_NAMES} on"
-            ));
+        for Dynamic { zone, .. } in &dynamic {
+            let frozen = zones.zone_at(&LowerName::from(zone));
+            let names = frozen.map_or(0, |zone| zone.frozen_names());
+            if names > MANY_NAMES {
+                config.warnings.push(format!(
+                    "zone {zone}: {names} names: each update freezes all of them anew, which takes \
+                     more than 0.1 s from about {MANY_NAMES} on"
+                ));
+            }
         }
-        // Without zones that can change, nobody needs every record a second time.
-        let mould = if dynamic.is_empty() { None } else { Some(mould) };
+        // Without zones that can change, nobody needs any record a second time.
+        let mould = mould.ok().filter(|_| !dynamic.is_empty());
         Ok(Loaded {
             config,
             zones,

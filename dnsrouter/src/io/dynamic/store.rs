@@ -1,7 +1,7 @@
 //! The owner of zones that updates change: it judges an update, keeps it, and makes the next plan.
 //!
 //! ```text
-//!   updates of one zone ─▶ judge each on a copy ─▶ freeze everything ─▶ journal ─▶ publish ─▶ results
+//!   updates of one zone ─▶ judge each on a copy ─▶ freeze the zone ──▶ journal ─▶ publish ─▶ results
 //!                              │ REFUSED, NXRRSET, …    │ REFUSED          │ SERVFAIL
 //!                              ▼                        ▼                  ▼
 //!                          nothing is changed, nothing is written
@@ -36,12 +36,11 @@ use super::replay::Replays;
 use crate::health::Thresholds;
 use crate::io::keeper::{Apply, Shared};
 use crate::io::load::{Loaded, outdated};
-use crate::mould::{Frozen, Mould};
+use crate::mould::Mould;
 use crate::plan::{Generation, Inputs, Refused};
 use crate::updates::{Denied, Permission};
 
-/// Records of one zone that updates may change. Each update freezes all zones anew: 100,000 names
-/// take some 0.2 s.
+/// Records of one zone that updates may change: each update freezes all its names anew.
 pub const MAX_RECORDS: usize = 200_000;
 /// Journals that are open at a time, each with up to three files.
 const MAX_OPEN: usize = 64;
@@ -170,20 +169,13 @@ impl Store {
     /// Nothing was changed.
     pub fn adopt(&mut self, loaded: &mut Loaded) -> Result<(), NotAdopted> {
         self.open_folder(loaded)?;
-        let Some(mut mould) = loaded.mould().cloned() else { return Ok(()) };
-        let mut stale = false;
-        let dynamic: BTreeSet<&Name> = loaded.dynamic().iter().map(|about| &about.zone).collect();
-        for (name, Kept { data, .. }) in self.kept() {
-            let read = mould.zone(&name);
-            if dynamic.contains(&name) && !read.is_some_and(|read| Arc::ptr_eq(read, &data)) {
-                mould.put(data);
-                stale = true;
-            }
-        }
-        if stale {
-            loaded.recast(mould).map_err(NotAdopted::Config)?;
-        }
-        Ok(())
+        let Some(mould) = loaded.mould() else { return Ok(()) };
+        let kept = self.kept().into_iter().map(|(name, kept)| (mould.zone(&name), kept.data));
+        let newer: Vec<_> = kept
+            .filter(|(read, data)| read.is_some_and(|read| !Arc::ptr_eq(read, data)))
+            .map(|(_, data)| data)
+            .collect();
+        loaded.recast(newer).map_err(NotAdopted::Config)
     }
 
     /// Publishes what was adopted, and goes on from it.
@@ -339,15 +331,14 @@ impl Store {
     /// The next plan, once the changes are on disk.
     fn make(&mut self, zone: &Name, data: ZoneData, edits: &[Edit]) -> Result<Inputs, NotMade> {
         let Some(mould) = &self.mould else { return Err(NotMade::Gone) };
-        let mut next = mould.clone();
-        next.put(Arc::new(data));
-        let Frozen { zones, fingerprint } = next.freeze().map_err(NotMade::Frozen)?;
+        let next = mould.next(Arc::new(data)).map_err(NotMade::Frozen)?;
         let kept = self.keep(zone, edits);
         self.tell(zone, kept.as_ref().err());
         kept?;
-        self.mould = Some(next);
-        self.inputs.zones = Arc::new(zones);
-        self.inputs.fingerprint = fingerprint;
+        let Some(mould) = &mut self.mould else { return Err(NotMade::Gone) };
+        mould.take(next);
+        self.inputs.zones = Arc::clone(mould.frozen());
+        self.inputs.fingerprint = mould.fingerprint();
         Ok(self.inputs.clone())
     }
 

@@ -1,0 +1,203 @@
+//! All zones: one table for most of them, and one for each that changes by itself.
+//!
+//! ```text
+//!            main                                        apart
+//!   ┌ . Outer                       ┐        ┌ . Outer                      ┐
+//!   │ example. Data, its zone       │        │ example. Outer               │
+//!   │ www.example.                  │   ┌───▶│ dyn.example. Data, its zone  │
+//!   │ dyn.example. Elsewhere ───────┼───┘    │ h.dyn.example.               │
+//!   └ www.x.dyn.example. a zone too ┘        └ www.x.dyn.example. Elsewhere ┘
+//! ```
+//!
+//! The main table knows where every zone begins: it is always asked first, and what it finds says
+//! whether one of the others has to be asked too, which never goes further. So what is in the main
+//! table costs nothing more, a name elsewhere one look-up more, and a zone that changes is frozen
+//! anew alone: every other table is shared with the snapshot before.
+//!
+//! A table knows nothing of the content of others. What a zone says of a zone below it (that it
+//! delegates it, and the DS records) stands in the parent's table, at the marker. Addresses go along
+//! with NS, MX, SRV, SVCB and HTTPS records when they stand in the same table; those that a referral
+//! needs always do, being the parent's own.
+
+use super::table::{Kind, NodeId, Parent, Slot, Table, ZoneEntry, ZoneId};
+use crate::name::{LowerName, NameRef};
+use crate::rr::{RRset, Rtype};
+use std::sync::Arc;
+
+/// All zones and services, frozen. Look-ups take `&self`, share no state and allocate nothing. A
+/// clone shares everything.
+#[derive(Clone)]
+pub struct Zones {
+    pub(super) main: Arc<Table>,
+    /// One zone each; they are numbered after those of the main table.
+    pub(super) apart: Box<[Arc<Table>]>,
+}
+
+impl Zones {
+    /// No zone: every name is refused.
+    pub fn empty() -> Self {
+        Zones::freeze([], &[], [0; 2]).unwrap_or_else(|_| unreachable!("nothing has no faults"))
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        std::iter::once(&*self.main).chain(self.apart.iter().map(|table| &**table))
+    }
+
+    fn count(&self) -> usize {
+        self.main.zones.len() + self.apart.len()
+    }
+
+    /// The zones by number: in canonical order of their apexes, those that are frozen apart after
+    /// the others.
+    pub fn zones(&self) -> impl ExactSizeIterator<Item = Zone<'_>> {
+        (0..self.count()).map(|id| self.zone(ZoneId(id as u32)))
+    }
+
+    /// One zone.
+    ///
+    /// # Panics
+    /// If `id` is of another, larger `Zones`.
+    #[inline]
+    pub fn zone(&self, id: ZoneId) -> Zone<'_> {
+        assert!(id.index() < self.count(), "a zone of this snapshot");
+        Zone { zones: self, id }
+    }
+
+    /// The zone whose apex is exactly `name`.
+    pub fn zone_at(&self, name: &LowerName) -> Option<Zone<'_>> {
+        let node = self.main.node(self.main.find(name.wire())?);
+        let zone =
+            matches!(node.kind, Kind::Data | Kind::Elsewhere).then(|| self.zone(node.zone))?;
+        (zone.apex().wire().eq_ignore_ascii_case(name.wire())).then_some(zone)
+    }
+
+    /// Every name that exists in the zones, empty non-terminals and glue too; in canonical order,
+    /// those of zones that are frozen apart after the others.
+    pub fn names(&self) -> impl Iterator<Item = NameRef<'_>> {
+        self.tables().flat_map(Table::names)
+    }
+
+    /// A number that is equal for equal zones and services, on every node, under any hash key and
+    /// whatever is frozen apart.
+    pub fn fingerprint(&self) -> u64 {
+        self.tables().map(|table| table.fingerprint).fold(0, u64::wrapping_add)
+    }
+
+    /// Octets held.
+    pub fn memory_bytes(&self) -> usize {
+        self.tables().map(Table::memory_bytes).sum()
+    }
+
+    /// Whether what is not frozen apart is the very same in both.
+    pub fn shares_main(&self, other: &Zones) -> bool {
+        Arc::ptr_eq(&self.main, &other.main)
+    }
+
+    /// The table of a zone.
+    #[inline]
+    pub(crate) fn table(&self, zone: ZoneId) -> &Table {
+        match zone.index().checked_sub(self.main.zones.len()) {
+            None => &self.main,
+            Some(place) => &self.apart[place],
+        }
+    }
+
+    /// The node at `name` or, if there is none, at its closest encloser, in the table that has it,
+    /// and how many labels it has; see [`Table::seek`].
+    #[inline]
+    pub(crate) fn seek(&self, name: &LowerName) -> (&Table, NodeId, usize) {
+        let (node, depth) = self.main.seek(name);
+        let found = self.main.node(node);
+        if found.kind != Kind::Elsewhere {
+            return (&self.main, node, depth);
+        }
+        let table = self.table(found.zone);
+        let (node, depth) = table.seek(name);
+        (table, node, depth)
+    }
+}
+
+impl std::fmt::Debug for Zones {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Zones({} zones, {} names)", self.count(), self.names().count())
+    }
+}
+
+/// One zone of [`Zones`].
+#[derive(Clone, Copy)]
+pub struct Zone<'z> {
+    zones: &'z Zones,
+    id: ZoneId,
+}
+
+impl<'z> Zone<'z> {
+    #[inline]
+    pub(crate) fn table(&self) -> &'z Table {
+        self.zones.table(self.id)
+    }
+
+    fn entry(&self) -> &'z ZoneEntry {
+        self.table().entry(self.id)
+    }
+
+    /// Its number.
+    pub fn id(&self) -> ZoneId {
+        self.id
+    }
+
+    /// Its name.
+    pub fn apex(&self) -> NameRef<'z> {
+        let table = self.table();
+        table.name(table.node(self.entry().apex))
+    }
+
+    /// The serial of its SOA.
+    pub fn serial(&self) -> u32 {
+        self.entry().serial
+    }
+
+    /// Names that exist in what is frozen together with it: its own, if it is frozen apart.
+    pub fn frozen_names(&self) -> usize {
+        self.table().names().count()
+    }
+
+    /// Its SOA with the TTL it has as an answer.
+    pub fn soa(&self) -> RRset<'z> {
+        let table = self.table();
+        let apex = table.node(self.entry().apex);
+        let slot = table.slot(apex, Rtype::SOA).expect("a checked zone has a SOA");
+        table.rrset(slot)
+    }
+
+    /// Its SOA with the TTL it has in negative answers: min(SOA TTL, MINIMUM) (RFC 2308 §5).
+    pub fn negative_soa(&self) -> RRset<'z> {
+        let soa = self.soa();
+        soa.with_ttl(soa.ttl.min(self.entry().minimum))
+    }
+
+    /// Whether this is the apex's node, in the zone's table.
+    pub(crate) fn is_apex(&self, node: NodeId) -> bool {
+        self.entry().apex == node
+    }
+
+    /// The zone of ours that delegates to this one, and the DS records it holds, in its table.
+    pub(crate) fn parent(&self) -> Option<(Zone<'z>, Option<&'z Slot>)> {
+        match &self.entry().parent {
+            Parent::None => None,
+            Parent::Here(parent, ds) => Some((self.zones.zone(*parent), ds.as_ref())),
+            Parent::Elsewhere(above) => {
+                let table = self.zones.table(*above);
+                let marker = table.find(LowerName::from(self.apex()).wire())?;
+                let node = table.node(marker);
+                let parent = (node.link != marker).then(|| table.node(node.link).zone)?;
+                Some((self.zones.zone(parent), table.slot(node, Rtype::DS)))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Zone<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Zone({} serial {})", self.apex(), self.serial())
+    }
+}

@@ -100,10 +100,16 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         }
     }
 
+    /// The zone of a node of the present table.
+    #[inline]
+    fn zone(&self, node: &Node) -> Zone<'z> {
+        Zone::of(self.zones, self.table, node.zone)
+    }
+
     /// Whether the client may see what stands at the node: its zone, or for DS at an apex the parent,
     /// whose data that is.
     fn is_visible(&self, name: &LowerName, id: NodeId, depth: usize) -> bool {
-        let zone = self.zones.zone(self.table.node(id).zone);
+        let zone = self.zone(self.table.node(id));
         let of_parent = self.qtype == Rtype::DS && depth == name.label_count() && zone.is_apex(id);
         (self.may_see)(zone.id())
             || of_parent && zone.parent().is_some_and(|(parent, _)| (self.may_see)(parent.id()))
@@ -126,7 +132,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// One name. `node` stands at it if it has `depth` labels, else at its closest encloser.
     #[inline]
     fn step(&mut self, name: &LowerName, owner: OwnerAt<'z>, id: NodeId, depth: usize) -> Step<'z> {
-        let (zones, table) = (self.zones, self.table);
+        let table = self.table;
         let node = table.node(id);
         let exact = depth == name.label_count();
         #[cfg(feature = "mutations")]
@@ -136,7 +142,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
                 if exact
                     && !mutated!(DsByTheChild)
                     && self.qtype == Rtype::DS
-                    && zones.zone(node.zone).is_apex(id) =>
+                    && self.zone(node).is_apex(id) =>
             {
                 self.ds_of_apex(node, owner)
             }
@@ -158,14 +164,14 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
                 }
                 None => {
                     self.out.rcode = Rcode::NXDOMAIN;
-                    self.negative(zones.zone(node.zone))
+                    self.negative(self.zone(node))
                 }
             },
             // DS belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
             Kind::Cut if exact && !mutated!(DsIsReferred) && self.qtype == Rtype::DS => {
                 match table.slot(node, Rtype::DS) {
                     Some(slot) => self.push(owner, slot),
-                    None => self.negative(zones.zone(node.zone)),
+                    None => self.negative(self.zone(node)),
                 }
             }
             Kind::BelowCut if exact && mutated!(BelowCutIsServed) => self.at(node, owner),
@@ -181,7 +187,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
 
     /// The name exists, or a wildcard stands in for it.
     fn at(&mut self, node: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
-        let (zones, table) = (self.zones, self.table);
+        let table = self.table;
         if self.qtype == Rtype::ANY && mutated!(AnyIsEverything) {
             for slot in table.slots(node) {
                 self.push(owner, slot);
@@ -194,14 +200,14 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         if self.qtype == Rtype::ANY {
             return match self.smallest(node) {
                 Some(slot) => self.push(owner, slot),
-                None => self.negative(zones.zone(node.zone)),
+                None => self.negative(self.zone(node)),
             };
         }
         if let Some(slot) = table.slot(node, self.qtype) {
             return self.push(owner, slot);
         }
         if !node.has_cname {
-            return self.negative(zones.zone(node.zone));
+            return self.negative(self.zone(node));
         }
         let Some(slot) = table.slot(node, Rtype::CNAME) else { return Step::Done };
         self.push(owner, slot);
@@ -277,7 +283,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     /// DS asked at an apex: the parent answers, if we serve it to this client; else we say that there is none on
     /// our side of the cut (RFC 4035 §3.1.4.1).
     fn ds_of_apex(&mut self, apex: &'z Node, owner: OwnerAt<'z>) -> Step<'z> {
-        let zone = self.zones.zone(apex.zone);
+        let zone = self.zone(apex);
         match zone.parent().filter(|(parent, _)| (self.may_see)(parent.id())) {
             Some((parent, Some(ds))) => {
                 self.table = parent.table();

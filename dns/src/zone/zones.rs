@@ -60,7 +60,7 @@ impl Zones {
     #[inline]
     pub fn zone(&self, id: ZoneId) -> Zone<'_> {
         assert!(id.index() < self.count(), "a zone of this snapshot");
-        Zone { zones: self, id }
+        Zone { zones: self, table: self.table(id), id }
     }
 
     /// The zone whose apex is exactly `name`.
@@ -107,11 +107,15 @@ impl Zones {
     #[inline]
     pub(crate) fn seek(&self, name: &LowerName) -> (&Table, NodeId, usize) {
         let (node, depth) = self.main.seek(name);
-        let found = self.main.node(node);
-        if found.kind != Kind::Elsewhere {
-            return (&self.main, node, depth);
+        match self.main.node(node) {
+            found if found.kind == Kind::Elsewhere => self.seek_elsewhere(name, found.zone),
+            _ => (&self.main, node, depth),
         }
-        let table = self.table(found.zone);
+    }
+
+    #[cold]
+    fn seek_elsewhere(&self, name: &LowerName, zone: ZoneId) -> (&Table, NodeId, usize) {
+        let table = self.table(zone);
         let (node, depth) = table.seek(name);
         (table, node, depth)
     }
@@ -127,17 +131,24 @@ impl std::fmt::Debug for Zones {
 #[derive(Clone, Copy)]
 pub struct Zone<'z> {
     zones: &'z Zones,
+    table: &'z Table,
     id: ZoneId,
 }
 
 impl<'z> Zone<'z> {
+    /// A zone of `table`.
     #[inline]
+    pub(crate) fn of(zones: &'z Zones, table: &'z Table, id: ZoneId) -> Self {
+        Zone { zones, table, id }
+    }
+
+    /// Where it is.
     pub(crate) fn table(&self) -> &'z Table {
-        self.zones.table(self.id)
+        self.table
     }
 
     fn entry(&self) -> &'z ZoneEntry {
-        self.table().entry(self.id)
+        self.table.entry(self.id)
     }
 
     /// Its number.
@@ -147,8 +158,7 @@ impl<'z> Zone<'z> {
 
     /// Its name.
     pub fn apex(&self) -> NameRef<'z> {
-        let table = self.table();
-        table.name(table.node(self.entry().apex))
+        self.table.name(self.table.node(self.entry().apex))
     }
 
     /// The serial of its SOA.
@@ -158,15 +168,14 @@ impl<'z> Zone<'z> {
 
     /// Names that exist in what is frozen together with it: its own, if it is frozen apart.
     pub fn frozen_names(&self) -> usize {
-        self.table().names().count()
+        self.table.names().count()
     }
 
     /// Its SOA with the TTL it has as an answer.
     pub fn soa(&self) -> RRset<'z> {
-        let table = self.table();
-        let apex = table.node(self.entry().apex);
-        let slot = table.slot(apex, Rtype::SOA).expect("a checked zone has a SOA");
-        table.rrset(slot)
+        let apex = self.table.node(self.entry().apex);
+        let slot = self.table.slot(apex, Rtype::SOA).expect("a checked zone has a SOA");
+        self.table.rrset(slot)
     }
 
     /// Its SOA with the TTL it has in negative answers: min(SOA TTL, MINIMUM) (RFC 2308 §5).
@@ -184,7 +193,7 @@ impl<'z> Zone<'z> {
     pub(crate) fn parent(&self) -> Option<(Zone<'z>, Option<&'z Slot>)> {
         match &self.entry().parent {
             Parent::None => None,
-            Parent::Here(parent, ds) => Some((self.zones.zone(*parent), ds.as_ref())),
+            Parent::Here(parent, ds) => Some((Zone { id: *parent, ..*self }, ds.as_ref())),
             Parent::Elsewhere(above) => {
                 let table = self.zones.table(*above);
                 let marker = table.find(LowerName::from(self.apex()).wire())?;

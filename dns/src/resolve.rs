@@ -194,7 +194,7 @@ impl<'z> Resolution<'z> {
     }
 
     /// Addresses that go along: glue of a referral, which must fit ([`Section::Glue`]), and
-    /// addresses of NS, MX, SRV, SVCB and HTTPS targets inside our zones, which need not. Services are among
+    /// addresses of NS, MX, SRV, SVCB and HTTPS targets in the same table of our zones, which need not. Services are among
     /// the latter but not in referrals. A reply whose additional section holds a service's
     /// addresses depends on the client: leave them out or give the scope accordingly.
     pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {

@@ -3,7 +3,7 @@
 
 use crate::model::{APEXES, World, any_owner, any_seed};
 use crate::resolve::{ask, freeze, service, show, zone};
-use dns::name::{LowerName, Name};
+use dns::name::{LowerName, Name, NameRef};
 use dns::resolve::Resolution;
 use dns::rr::Rtype;
 use dns::wire::Owner;
@@ -94,7 +94,7 @@ proptest! {
         for several in [&at_once, &one_by_one] {
             prop_assert_eq!(several.fingerprint(), world.frozen.fingerprint());
             let names = |zones: &Zones| {
-                let mut names: Vec<Name> = zones.names().map(|name| name.to_name()).collect();
+                let mut names: Vec<Name> = zones.names().map(NameRef::to_name).collect();
                 names.sort();
                 names
             };

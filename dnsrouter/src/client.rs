@@ -91,7 +91,8 @@ impl Asker {
             }
         };
         let order = geo.lens.row(self.hit.place).order;
-        Client { order, leaf: self.hit.scope, cap, draw, stick, turn }
+        let (address, is_subnet) = (self.address, self.basis == Basis::Subnet);
+        Client { order, leaf: self.hit.scope, cap, draw, stick, turn, address, is_subnet }
     }
 
     /// The scope to return with an answer of this policy.

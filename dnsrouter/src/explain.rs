@@ -12,9 +12,9 @@ use ipnet::IpNet;
 
 use crate::client::{Asker, Own, truncate};
 use crate::plan::{self, Snapshot};
-use crate::policy::{Candidate, Choice, Observer, Policy, Record};
+use crate::policy::{Candidate, Choice, Observer, Open, Policy, Record};
 use crate::service::{Form, Step};
-use crate::verdicts::Health;
+use crate::verdicts::{Health, Stance, WHOLE};
 
 /// Why a client gets what it gets.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,18 +133,18 @@ struct View<'a> {
 struct Recorder<'a> {
     view: &'a View<'a>,
     seen: Vec<Seen>,
-    fail_open: bool,
+    open: Option<Open>,
 }
 
 impl Observer for Recorder<'_> {
     fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]) {
-        let candidates = self.view.considered(step, before, after, self.fail_open);
+        let candidates = self.view.considered(step, before, after, self.open);
         self.seen.push(Seen { step: step.clone(), candidates });
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, open: Open) {
         self.seen.clear();
-        self.fail_open = true;
+        self.open = Some(open);
     }
 }
 
@@ -154,7 +154,7 @@ impl View<'_> {
         let health = &self.snapshot.health;
         // Of a resolver that asks for itself, one draw of many.
         let client = asker.client(geo, self.policy, now, Own { draw: 0, turn: 0 });
-        let mut recorder = Recorder { view: self, seen: Vec::new(), fail_open: false };
+        let mut recorder = Recorder { view: self, seen: Vec::new(), open: None };
         let choice = self.policy.choose(self.form, &client, health, &mut recorder);
         Decision {
             form: self.form,
@@ -175,7 +175,7 @@ impl View<'_> {
         step: &Step,
         before: &[Candidate],
         after: &[Candidate],
-        fail_open: bool,
+        open: Option<Open>,
     ) -> Vec<Considered> {
         let dropped = before.iter().filter(|b| !after.iter().any(|a| a.endpoint == b.endpoint));
         let kept = after.iter().map(|candidate| (candidate, true));
@@ -196,7 +196,7 @@ impl View<'_> {
                     health: &health,
                 };
                 Considered {
-                    reason: reason(step, kept, fail_open, &endpoint),
+                    reason: reason(step, kept, open, &endpoint),
                     region: location.region.clone(),
                     records: records.iter().map(Record::to_string).collect(),
                     kept,
@@ -210,6 +210,20 @@ impl View<'_> {
 
     /// One word when all records agree, else one per record.
     fn health(&self, endpoint: u8) -> String {
+        let measured = self.measured(endpoint);
+        match self.policy.stance(endpoint, &self.snapshot.health) {
+            Stance::Measured => measured,
+            Stance::ForcedUp => format!("forced up ({measured})"),
+            Stance::ForcedDown => format!("forced down ({measured})"),
+            Stance::Draining { gone: WHOLE } => format!("drained ({measured})"),
+            Stance::Draining { gone } => {
+                let percent = u32::from(gone) * 100 / u32::from(WHOLE);
+                format!("draining, {percent} % of clients gone ({measured})")
+            }
+        }
+    }
+
+    fn measured(&self, endpoint: u8) -> String {
         let verdicts: &Health = &self.snapshot.health;
         let records = self.policy.endpoint_records(self.form, endpoint);
         let word = |record: &Record| match record.target {
@@ -235,10 +249,15 @@ struct Facts<'a> {
     health: &'a str,
 }
 
-fn reason(step: &Step, kept: bool, fail_open: bool, endpoint: &Facts<'_>) -> String {
+fn reason(step: &Step, kept: bool, open: Option<Open>, endpoint: &Facts<'_>) -> String {
     let Facts { rank, distance, weight, tier, health } = *endpoint;
     match step {
-        Step::Healthy { .. } if fail_open => format!("{health}, but too few are up: fail open"),
+        Step::Healthy { .. } if open == Some(Open::All) => {
+            format!("{health}, but too few are up: fail open")
+        }
+        Step::Healthy { .. } if open.is_some() && kept => {
+            format!("{health}; too few are left, so drains do not count")
+        }
         Step::Healthy { .. } => health.to_owned(),
         Step::Failover(_) => match tier {
             Some(tier) => format!("{rank}. in tier {tier}"),

@@ -35,11 +35,13 @@
 use std::net::IpAddr;
 
 use dns::rr::Rtype;
+use dns::zone::ServiceId;
 
 use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
-use crate::verdicts::{Health, TargetId};
+use crate::verdicts::{Health, TargetId, WHOLE};
 
 use hash::fold;
+use leaving::Regard;
 use pick::Weighed;
 use scope::Depends;
 use stage::{Act, Stage};
@@ -49,6 +51,7 @@ pub use order::{Candidate, Candidates};
 pub use record::Record;
 
 mod hash;
+mod leaving;
 mod order;
 mod pick;
 mod rank;
@@ -62,6 +65,7 @@ pub const MAX_LOCATIONS: usize = 128;
 /// A service's route, compiled against the locations and targets of a plan.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    id: ServiceId,
     stages: Box<[Stage]>,
     endpoints: Box<[Compiled]>,
     depends: [Depends; FORMS],
@@ -97,6 +101,10 @@ pub struct Client<'a> {
     pub draw: u64,
     /// What a client sticks to: of its prefix alone, also of one who asks for itself.
     pub stick: u64,
+    /// Whose it is: what a drain goes by.
+    pub address: IpAddr,
+    /// Whether the answer is for all of a scope, not for `address` alone.
+    pub is_subnet: bool,
     /// Whose turn it is: of the prefix and the time for a client subnet, else a count.
     pub turn: u64,
 }
@@ -106,8 +114,8 @@ pub struct Client<'a> {
 pub struct Choice {
     /// The endpoints to answer with, best first.
     pub candidates: Candidates,
-    /// Addresses that are not usable are left out.
-    only_usable: bool,
+    /// Addresses that are not usable are left out; none: whatever they are.
+    regard: Option<Regard>,
     /// `healthy` would have left too little, so everything counts as up.
     pub fail_open: bool,
 }
@@ -116,25 +124,36 @@ pub struct Choice {
 pub trait Observer {
     /// `step` made `after` out of `before`.
     fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]);
-    /// What was seen does not count: the walk begins again with everything up.
-    fn restart(&mut self);
+    /// What was seen does not count: the walk begins again with more.
+    fn restart(&mut self, open: Open);
 }
 
 impl Observer for () {
     #[inline]
     fn step(&mut self, _: &Step, _: &[Candidate], _: &[Candidate]) {}
     #[inline]
-    fn restart(&mut self) {}
+    fn restart(&mut self, _: Open) {}
+}
+
+/// What is taken in again when too little would be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// What is being drained, as far as it is up.
+    Drained,
+    /// Everything, as if it were up.
+    All,
 }
 
 impl Policy {
-    /// Compiles a service; `location` and `target` give the plan's indices.
+    /// Compiles the service that a plan numbers `id`; `location` and `target` give the plan's
+    /// indices.
     ///
     /// # Panics
     ///
     /// When the service has more than [`MAX_ENDPOINTS`] endpoints, which validation refuses.
     pub fn compile(
         service: &Service,
+        id: ServiceId,
         mut location: impl FnMut(&str) -> u8,
         mut target: impl FnMut(&Target) -> TargetId,
     ) -> Self {
@@ -152,6 +171,7 @@ impl Policy {
         let stages = stage::compile(service);
         let depends = Form::ALL.map(|form| scope::depends(&stages, &endpoints, form));
         Self {
+            id,
             depends,
             bindings: service.bindings.clone().into(),
             stages,
@@ -172,12 +192,23 @@ impl Policy {
         health: &Health,
         observer: &mut impl Observer,
     ) -> Choice {
-        self.walk(form, client, Some(health), observer).unwrap_or_else(|| {
-            // Fail open: the very answer that would be given if everything were up.
-            observer.restart();
-            let open = self.walk(form, client, None, observer);
-            Choice { fail_open: true, ..open.expect("without verdicts no filter applies") }
-        })
+        let settled = health.stances().is_empty();
+        let hash = if settled { WHOLE } else { self.hash(form, client) };
+        let regard = Regard::All { hash };
+        if let Some(choice) = self.walk(form, client, Some((health, regard)), observer) {
+            return choice;
+        }
+        if !settled {
+            observer.restart(Open::Drained);
+            let open = self.walk(form, client, Some((health, Regard::NoDrains)), observer);
+            if let Some(choice) = open {
+                return Choice { fail_open: true, ..choice };
+            }
+        }
+        // Fail open: the very answer that would be given if everything were up.
+        observer.restart(Open::All);
+        let open = self.walk(form, client, None, observer);
+        Choice { fail_open: true, ..open.expect("without verdicts no filter applies") }
     }
 
     /// Applies every step; `None` when `healthy` would leave too little. Without verdicts
@@ -186,21 +217,21 @@ impl Policy {
         &self,
         form: Form,
         client: &Client<'_>,
-        verdicts: Option<&Health>,
+        verdicts: Option<(&Health, Regard)>,
         observer: &mut impl Observer,
     ) -> Option<Choice> {
         let mut candidates = self.all(form);
-        let mut only_usable = false;
+        let mut regarded = None;
         for Stage { step, act } in &self.stages {
             let before = candidates.clone();
             match (act, verdicts) {
-                (Act::Healthy { min_healthy }, Some(health)) => {
+                (Act::Healthy { min_healthy }, Some((health, regard))) => {
                     let needed = (*min_healthy).min(candidates.len());
-                    candidates.retain(|c| self.endpoint(c).is_usable(form, health));
+                    candidates.retain(|c| self.has_usable(c.endpoint, form, health, regard));
                     if candidates.len() < needed {
                         return None;
                     }
-                    only_usable = true;
+                    regarded = Some(regard);
                 }
                 (Act::Healthy { .. }, None) => {}
                 (Act::Failover { tiers }, _) => {
@@ -223,7 +254,7 @@ impl Policy {
             }
             observer.step(step, &before, &candidates);
         }
-        Some(Choice { candidates, only_usable, fail_open: false })
+        Some(Choice { candidates, regard: regarded, fail_open: false })
     }
 
     /// The records of a choice, in its order, each once (RFC 2181 §5); of host names only the first, since an RRset of two
@@ -237,8 +268,15 @@ impl Policy {
         let all = choice
             .candidates
             .iter()
-            .flat_map(move |candidate| self.endpoint(candidate).of(form))
-            .filter(move |record| !choice.only_usable || record.is_usable(health));
+            .flat_map(move |candidate| {
+                let of_form = self.endpoint(candidate).of(form).iter();
+                of_form.map(move |record| (candidate.endpoint, record))
+            })
+            .filter(move |(endpoint, record)| {
+                let usable = |regard| self.is_usable(*endpoint, record, health, regard);
+                choice.regard.is_none_or(usable)
+            })
+            .map(|(_, record)| record);
         // Regions may share a mail host; an address belongs to one endpoint.
         let shared = !matches!(form, Form::A | Form::Aaaa);
         let before = all.clone();
@@ -317,16 +355,21 @@ impl Policy {
     }
 
     /// How many endpoints of a form are usable, and how many there are.
+    ///
+    /// What a drain has not left to the last client is usable.
     pub fn usable(&self, form: Form, health: &Health) -> (usize, usize) {
-        let all = self.endpoints.iter().filter(|endpoint| !endpoint.of(form).is_empty());
-        let usable = all.clone().filter(|e| e.is_usable(form, health)).count();
+        let all = (0..self.endpoints()).filter(|e| !self.endpoint_records(form, *e).is_empty());
+        let last = Regard::All { hash: WHOLE };
+        let usable = all.clone().filter(|e| self.has_usable(*e, form, health, last)).count();
         (usable, all.count())
     }
 
     /// How many endpoints have a usable record of any form, and how many there are.
     pub fn endpoints_usable(&self, health: &Health) -> (usize, usize) {
-        let usable = |e: &&Compiled| Form::ALL.into_iter().any(|f| e.is_usable(f, health));
-        (self.endpoints.iter().filter(usable).count(), self.endpoints.len())
+        let last = Regard::All { hash: WHOLE };
+        let usable =
+            |e: &u8| Form::ALL.into_iter().any(|form| self.has_usable(*e, form, health, last));
+        ((0..self.endpoints()).filter(usable).count(), self.endpoints.len())
     }
 
     /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in any form.
@@ -364,10 +407,6 @@ impl Policy {
 impl Compiled {
     fn of(&self, form: Form) -> &[Record] {
         &self.records[form as usize]
-    }
-
-    fn is_usable(&self, form: Form, health: &Health) -> bool {
-        self.of(form).iter().any(|record| record.is_usable(health))
     }
 }
 

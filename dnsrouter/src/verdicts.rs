@@ -127,6 +127,11 @@ pub struct Stances {
 }
 
 impl Stances {
+    /// Whether everything is measured.
+    pub fn is_empty(&self) -> bool {
+        self.locations.is_empty() && self.endpoints.is_empty()
+    }
+
     /// Of one endpoint, which is at `location`.
     pub fn of(&self, service: ServiceId, endpoint: u8, location: u8) -> Stance {
         let own = self.endpoints.binary_search_by_key(&(service, endpoint), |(key, _)| *key);

@@ -350,14 +350,15 @@ fn compile(config: &Config) -> plan::Services {
         (0..).zip(&locations).map(|(i, location)| (location.region.as_str(), i)).collect();
     let mut targets: Vec<Target> = Vec::new();
     let mut ids: HashMap<Target, TargetId> = HashMap::new();
-    let services = config.services.iter().map(|(service, _)| {
+    let services = config.services.iter().enumerate().map(|(at, (service, _))| {
         let mut id = |target: &Target| {
             *ids.entry(target.clone()).or_insert_with(|| {
                 targets.push(target.clone());
                 TargetId(u32::try_from(targets.len() - 1).unwrap_or(u32::MAX))
             })
         };
-        (service.name.clone(), Policy::compile(service, |region| index[region], &mut id))
+        let number = ServiceId(u32::try_from(at).unwrap_or(u32::MAX));
+        (service.name.clone(), Policy::compile(service, number, |region| index[region], &mut id))
     });
     let services = services.collect();
     let aliases = config.aliases.iter().map(|(Alias { name, service }, _)| {

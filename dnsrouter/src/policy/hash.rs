@@ -25,7 +25,8 @@ pub(super) fn fold(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0x9e37_79b9_7f4a_7c15, |state, byte| mix(state ^ u64::from(byte)))
 }
 
-fn prefix_hash(salt: u64, prefix: IpAddr) -> u64 {
+/// Of a prefix alone; each use has a salt of its own.
+pub(super) fn prefix_hash(salt: u64, prefix: IpAddr) -> u64 {
     let bits = match prefix {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::service::{self, Endpoint, Form, Target};
-use crate::verdicts::{Health, TargetId};
+use crate::verdicts::TargetId;
 
 /// One record of an endpoint, ready to be written.
 #[derive(Debug, Clone)]
@@ -37,10 +37,6 @@ impl Record {
             Data::V6(octets) => octets,
             Data::Other { rdata, .. } => rdata,
         }
-    }
-
-    pub(super) fn is_usable(&self, health: &Health) -> bool {
-        self.target.is_none_or(|target| health.state(target).is_usable())
     }
 }
 

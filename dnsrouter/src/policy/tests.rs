@@ -1,6 +1,8 @@
 //! What each step does, and that no combination of them empties an answer.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,6 +10,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::health::State;
 use crate::service::{self, Endpoint, Tiers};
+use crate::verdicts::{Stance, Stances};
+
+const SERVICE: ServiceId = ServiceId(7);
 
 const HEALTHY: Step = Step::Healthy { min_healthy: NonZeroU32::MIN };
 
@@ -37,6 +42,7 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
     };
     Policy::compile(
         &service,
+        SERVICE,
         |region| region[1..].parse().unwrap(),
         |target| match target.ping.address().unwrap() {
             IpAddr::V4(v4) => TargetId(u32::from(v4.octets()[3])),
@@ -46,7 +52,8 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
 }
 
 fn client(order: &[u8], draw: u64) -> Client<'_> {
-    Client { order, leaf: 20, cap: 24, draw, stick: draw, turn: draw }
+    let address = Ipv4Addr::new(203, 0, 113, 7).into();
+    Client { order, leaf: 20, cap: 24, draw, stick: draw, turn: draw, address, is_subnet: true }
 }
 
 fn states(up: &[bool]) -> Health {
@@ -177,7 +184,7 @@ fn families_are_chosen_separately() {
         endpoints: nearest_without_v6,
         bindings: Vec::new(),
     };
-    let policy = Policy::compile(&service, |r| r[1..].parse().unwrap(), |_| TargetId(0));
+    let policy = Policy::compile(&service, SERVICE, |r| r[1..].parse().unwrap(), |_| TargetId(0));
     let client = client(&[1, 0], 0);
     let health = Health::default();
     let chosen = |form| {
@@ -358,4 +365,93 @@ proptest! {
         let got = answer(&policy, &client(&order, 0), &states(&up));
         prop_assert_eq!(got, vec![u8::try_from(expected.unwrap()).unwrap()]);
     }
+}
+
+/// With stances by location.
+fn said(health: &Health, locations: &[Stance]) -> Health {
+    let stances = Stances { locations: locations.into(), ..Stances::default() };
+    let mut health = health.clone();
+    health.set_stances(Arc::new(stances));
+    health
+}
+
+/// A client somewhere in 203.0.113.0/24 and beyond.
+fn somebody(number: u32) -> Client<'static> {
+    let address = Ipv4Addr::from_bits(0xcb00_7100 + number).into();
+    Client { address, ..client(&[0, 1, 2], 0) }
+}
+
+#[test]
+fn a_drain_takes_its_share_of_scopes_and_gives_none_back() {
+    let policy = policy(&[HEALTHY, Step::Nearest], &[(0, 1), (1, 1), (2, 1)], false);
+    let up = states(&[true; 3]);
+    // One per /20, which is the leaf of these clients.
+    let clients: Vec<_> = (0..2000).map(|number| somebody(number << 12)).collect();
+    let mut gone_before = vec![false; clients.len()];
+    for percent in 0..=100_u32 {
+        let gone = u16::try_from(u32::from(WHOLE) * percent / 100).unwrap();
+        let health = said(&up, &[Stance::Draining { gone }]);
+        let gone: Vec<bool> =
+            clients.iter().map(|client| answer(&policy, client, &health) == [1]).collect();
+        assert!(gone.iter().zip(&gone_before).all(|(now, before)| *now || !before), "{percent} %");
+        let share = gone.iter().filter(|gone| **gone).count() as f64 / clients.len() as f64;
+        // Three standard deviations of 2000 fair coins.
+        assert!((share - f64::from(percent) / 100.0).abs() < 0.034, "{share} of {percent} %");
+        gone_before = gone;
+    }
+    assert!(gone_before.iter().all(|gone| *gone), "in the end all");
+}
+
+#[test]
+fn all_of_a_scope_go_together_and_a_resolver_for_itself() {
+    let policy = policy(&[HEALTHY, Step::Nearest], &[(0, 1), (1, 1)], false);
+    let half = said(&states(&[true; 2]), &[Stance::Draining { gone: WHOLE / 2 }]);
+    let of = |number: u32, is_subnet: bool| {
+        answer(&policy, &Client { is_subnet, ..somebody(number) }, &half)
+    };
+    let mut both = std::collections::HashSet::new();
+    for leaf in 0..50_u32 {
+        let first = of(leaf << 12, true);
+        assert!((1..20).all(|n| of((leaf << 12) + n * 200, true) == first), "leaf {leaf}");
+        let own: Vec<_> = (0..16).map(|n| of((leaf << 12) + (n << 8), false)).collect();
+        both.insert((own.contains(&vec![0]), own.contains(&vec![1])));
+    }
+    assert!(both.contains(&(true, true)), "resolvers of one leaf go by themselves");
+}
+
+#[test]
+fn what_is_drained_is_taken_in_again_before_what_is_down() {
+    let policy = policy(&[HEALTHY, Step::Nearest], &[(0, 1), (1, 1), (2, 1)], false);
+    let drained = Stance::Draining { gone: WHOLE };
+    let first = somebody(0);
+    let choose = |up: &[bool], stances: &[Stance]| {
+        let health = said(&states(up), stances);
+        let choice = policy.choose(Form::A, &first, &health, &mut ());
+        (answer(&policy, &first, &health), choice.fail_open)
+    };
+    assert_eq!(choose(&[true; 3], &[drained]), (vec![1], false));
+    assert_eq!(
+        choose(&[false, false, true], &[Stance::Measured, Stance::Measured, drained]),
+        (vec![2], true)
+    );
+    assert_eq!(choose(&[true; 3], &[drained; 3]), (vec![0], true));
+    assert_eq!(choose(&[false; 3], &[drained; 3]), (vec![0], true), "as if all were up");
+    // A force is no drain: down is down.
+    let down = Stance::ForcedDown;
+    assert_eq!(choose(&[true; 3], &[down, drained, down]), (vec![1], true));
+    assert_eq!(choose(&[true; 3], &[down; 3]), (vec![0], true));
+    assert_eq!(choose(&[false; 3], &[down, down, Stance::ForcedUp]), (vec![2], false));
+}
+
+#[test]
+fn what_people_say_of_one_service_does_not_touch_another() {
+    let policy = policy(&[HEALTHY, Step::Nearest], &[(0, 1), (1, 1)], false);
+    let of = |service: u32| {
+        let endpoints = [((ServiceId(service), 0), Stance::ForcedDown)].into();
+        let mut health = states(&[true; 2]);
+        health.set_stances(Arc::new(Stances { endpoints, ..Stances::default() }));
+        (answer(&policy, &client(&[0, 1], 0), &health), policy.endpoints_usable(&health))
+    };
+    assert_eq!(of(SERVICE.0), (vec![1], (1, 2)));
+    assert_eq!(of(SERVICE.0 + 1), (vec![0], (2, 2)));
 }

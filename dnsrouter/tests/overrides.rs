@@ -397,7 +397,7 @@ async fn what_is_refused_or_only_asked_changes_nothing() {
     let none = Insistence::default();
     let last = node.say("geo.test-net.io", Order::Down, none).await.unwrap_err();
     let words = "nothing usable would be left of geo.test-net.io. (A: us-central1 forced down, \
-                 europe-west3 forced down): they would be answered as if all were up";
+                 europe-west3 forced down): it would fail open";
     assert_eq!(last.to_string(), words);
     let unknown = node.say("us-central9", Order::Down, none).await;
     assert!(matches!(unknown, Err(Refused::Unknown(_))));

@@ -49,11 +49,22 @@ pub struct Shape {
     pub relayed: bool,
     /// Of the service, in seconds.
     pub ttl: u32,
+    /// Whether the name servers have state folders.
+    pub kept: bool,
+    /// More lines for the end of their configurations.
+    pub more: &'static str,
 }
 
 impl Default for Shape {
     fn default() -> Shape {
-        Shape { name_servers: 3, probe: Probe::QUICK, relayed: false, ttl: 1 }
+        Shape {
+            name_servers: 3,
+            probe: Probe::QUICK,
+            relayed: false,
+            ttl: 1,
+            kept: false,
+            more: "",
+        }
     }
 }
 
@@ -72,10 +83,15 @@ impl World {
         let service = service(&regions, pings, shape.ttl);
         let name_servers = (0..shape.name_servers)
             .map(|i| {
-                let mut plan = NameServerPlan::new(&format!("ns{}", i + 1))
+                let name = format!("ns{}", i + 1);
+                let mut plan = NameServerPlan::new(&name)
                     .region(REGIONS[i % REGIONS.len()])
                     .probe(shape.probe)
-                    .service(service.clone());
+                    .service(service.clone())
+                    .more(shape.more);
+                if shape.kept {
+                    plan = plan.state(scratch.join(format!("{name}/state")));
+                }
                 for (place, region) in REGIONS.iter().enumerate() {
                     plan = plan.network(&format!("{}/32", client(place)), region);
                 }

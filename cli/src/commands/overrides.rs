@@ -71,7 +71,12 @@ where
     let mut servers: Servers = flags.servers.resolve(invocation)?;
     let question = call.clone();
     let mut said = servers.ask_all(move |control| question(control, true)).await;
-    if !flags.dry_run && goes_on(&said) {
+    let asked = match (flags.dry_run, goes_on(&said)) {
+        (true, _) => Asked::Only,
+        (false, false) => Asked::InVain,
+        (false, true) => Asked::AndDone,
+    };
+    if asked == Asked::AndDone {
         let willing = |server: &HostPort| {
             said.iter()
                 .any(|one| one.server == *server && matches!(one.outcome, Outcome::Answer(_)))
@@ -85,10 +90,21 @@ where
         }
     }
     output::print(&match invocation.format() {
-        Format::Text => changed(&said, flags.dry_run, SystemTime::now()),
+        Format::Text => changed(&said, asked, SystemTime::now()),
         Format::Json => output::pretty(&said.iter().map(change_object).collect::<Vec<_>>())?,
     })?;
     Ok(exit(&said))
+}
+
+/// What became of the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It was a dry run.
+    Only,
+    /// Somebody said no, or nobody yes.
+    InVain,
+    /// It was done.
+    AndDone,
 }
 
 /// Somebody would do it, and nobody refuses but for want of it: what is lifted may be lifted
@@ -114,7 +130,7 @@ fn exit<T>(said: &[Said<T>]) -> Exit {
 }
 
 /// For people: what changed where, then what should be known, then who did not.
-fn changed(said: &[Said<wire::OverrideReply>], dry_run: bool, now: SystemTime) -> String {
+fn changed(said: &[Said<wire::OverrideReply>], asked: Asked, now: SystemTime) -> String {
     let answers = || {
         said.iter().filter_map(|one| match &one.outcome {
             Outcome::Answer(answer) => Some(answer),
@@ -145,11 +161,11 @@ fn changed(said: &[Said<wire::OverrideReply>], dry_run: bool, now: SystemTime) -
             Outcome::Nothing(cause) => writeln!(out, "UNREACHABLE {server}: {}", one_line(cause)),
         };
     }
-    if dry_run {
-        out.push_str("a dry run: nothing was changed\n");
-    } else if !goes_on(said) && answers().count() > 0 {
-        out.push_str("nothing was changed anywhere\n");
-    }
+    out.push_str(match asked {
+        Asked::Only => "a dry run: nothing was changed\n",
+        Asked::InVain => "nothing was changed anywhere\n",
+        Asked::AndDone => "",
+    });
     out
 }
 

@@ -81,7 +81,7 @@ pub enum Refused {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// It would take the last.
-    #[error("nothing usable would be left of {}: they would be answered as if all were up", listed(.0))]
+    #[error("nothing usable would be left of {}: it would fail open", listed(.0))]
     Last(Vec<Emptied>),
     /// There is nothing to lift.
     #[error("there is no {0} of {1} here")]
@@ -118,10 +118,10 @@ impl Store {
             folder.as_ref().map(file::read).unwrap_or_default();
         let now = SystemTime::now();
         for over in overrides.expire(now) {
-            tracing::info!(override_ = %over, "an override ended while nobody was here");
+            tracing::info!(what = %over, "an override ended while nobody was here");
         }
         for one in overrides.iter() {
-            tracing::warn!(override_ = %one, "an override of the last run is in force");
+            tracing::warn!(what = %one, "an override of the last run is in force");
         }
         if let Some(alarm) = &alarm {
             shared.raise_alarm(alarm.clone());
@@ -170,13 +170,14 @@ impl Store {
             (true, _) => {}
             (false, false) => return Err(Refused::Last(emptied)),
             (false, true) => notes.push(format!(
-                "nothing usable is left of {}: answers are as if all were up (fail open)",
+                "nothing usable is left of {}: it fails open (what is drained is answered, or else \
+                 everything as if it were up)",
                 listed(&emptied)
             )),
         }
         if !how.check_only {
             self.publish(next).await?;
-            tracing::warn!(override_ = %one, replaced = replaced.is_some(), "override");
+            tracing::warn!(what = %one, replaced = replaced.is_some(), "an override is in force");
         }
         Ok(Done { one, replaced, notes })
     }
@@ -209,7 +210,7 @@ impl Store {
         };
         if !how.check_only {
             self.publish(next).await?;
-            tracing::warn!(override_ = %one, lifted_by = %who, "override lifted");
+            tracing::warn!(what = %one, lifted_by = %who, "an override was lifted");
         }
         Ok(Done { one, replaced: None, notes: self.notes(&[]) })
     }
@@ -242,7 +243,7 @@ impl Store {
         match self.publish(next).await {
             Ok(()) => {
                 for one in over {
-                    tracing::info!(override_ = %one, "an override has ended");
+                    tracing::info!(what = %one, "an override has ended");
                 }
             }
             // It does not count any more whatever the file says, and is tried again.

@@ -60,7 +60,7 @@ fn a_change_is_told_with_what_should_be_known() {
         answer.notes.push("this node has no [state] dir".into());
     }
     assert_eq!(
-        changed(&[first, said(Outcome::Nothing("refused\x1b".into()))], false, at(0)),
+        changed(&[first, said(Outcome::Nothing("refused\x1b".into()))], Asked::AndDone, at(0)),
         "\
 NODE  SUBJECT       ORDER  STATE      SINCE                 UNTIL   BY   WHY
 ns1   europe-west3  drain  42 % gone  2026-12-01T14:00:00Z  lifted  ada  new disks
@@ -70,10 +70,11 @@ UNREACHABLE 127.0.0.21:7443: refused
 "
     );
     let all = [done(drain()), refused(Code::FailedPrecondition)];
-    let text = changed(&all, false, at(0));
+    let text = changed(&all, Asked::InVain, at(0));
     assert!(text.contains("would be left; --yes does it all the same\n"), "{text}");
     assert!(text.ends_with("nothing was changed anywhere\n"), "{text}");
-    assert!(changed(&[done(drain())], true, at(0)).ends_with("a dry run: nothing was changed\n"));
+    let dry = changed(&[done(drain())], Asked::Only, at(0));
+    assert!(dry.ends_with("a dry run: nothing was changed\n"), "{dry}");
 }
 
 #[test]

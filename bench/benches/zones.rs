@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use bench::processor;
 use dns::name::{LowerName, Name};
 use dns::resolve::Resolution;
 use dns::rr::Rtype;
@@ -105,13 +106,6 @@ fn look_up(frozen: &Zones, zones: usize, names: usize) -> Duration {
         assert!(found.answer().next().is_some());
     }
     (processor() - start) / LOOK_UPS
-}
-
-/// The processor's time that this thread has had.
-fn processor() -> Duration {
-    let figures = std::fs::read_to_string("/proc/self/schedstat").expect("this is Linux");
-    let nanoseconds = figures.split(' ').next().expect("a figure");
-    Duration::from_nanos(nanoseconds.parse().expect("a number"))
 }
 
 /// A figure of this process, in octets.

@@ -89,6 +89,17 @@ impl Borders {
         (slot, suffix.block(start(slot).checked_sub(1), next))
     }
 
+    /// The blocks of the disjoint trie in order: first key, prefix length, slot.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (u64, u8, usize)> + '_ {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let start: u64 = next?;
+            let (slot, len) = self.find(start);
+            next = (start | u64::host_mask(len)).next();
+            Some((start, len, slot))
+        })
+    }
+
     /// The first key of each slot.
     pub(crate) fn starts(&self) -> impl Iterator<Item = u64> + '_ {
         (0..1 << BUCKET_BITS).flat_map(move |bucket: usize| {

@@ -56,3 +56,52 @@ impl Fence {
         size_of::<Fence>() + size_of_val(&*self.of_place) + size_of_val(&*self.allowed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Continent, Country, ScopeCap, Selector, TableBuilder};
+
+    #[test]
+    fn the_first_rule_counts_and_who_matches_none_is_not_fenced() {
+        let country = |code: &str| code.parse::<Country>().unwrap();
+        let clients: Vec<Selector> = vec!["192.0.2.0/25".parse().unwrap(), "CN".parse().unwrap()];
+        let lists = crate::Lists::new([&clients[..]]).unwrap();
+        let listed = lists.who(&clients).unwrap();
+        let mut builder = TableBuilder::with_lists(ScopeCap::new(25, 48).unwrap(), lists);
+        for (network, code) in
+            [("192.0.2.0/24", "DE"), ("198.51.100.0/24", "CH"), ("203.0.113.0/24", "CN")]
+        {
+            builder.network(network.parse().unwrap(), country(code).into()).unwrap();
+        }
+        let table = builder.freeze();
+        let rules = vec![
+            (listed, 0),
+            (vec![Who::Country(country("CH"))], 0b01),
+            (vec![Who::Continent(Continent::Europe), Who::Country(country("CH"))], 0b11),
+        ];
+        let fence = Fence::build(&table, &FenceRule { rules: rules.clone() });
+        let allowed =
+            |address: &str| fence.allowed(table.lookup_subnet(address.parse().unwrap()).place);
+        assert_eq!(allowed("192.0.2.1"), (0, Some(0)));
+        assert_eq!(allowed("203.0.113.1"), (0, Some(0)));
+        assert_eq!(allowed("198.51.100.1"), (0b01, Some(1)));
+        assert_eq!(allowed("192.0.2.129"), (0b11, Some(2)));
+        assert_eq!(allowed("8.8.8.8"), (Mask::MAX, None));
+        let everyone = [rules, vec![(vec![Who::All], 0b10)]].concat();
+        let fence = Fence::build(&table, &FenceRule { rules: everyone });
+        assert_eq!(fence.allowed(PlaceId::UNKNOWN), (0b10, Some(3)));
+        let empty = Fence::build(&table, &FenceRule::default());
+        assert!(table.place_ids().all(|place| empty.allowed(place) == (Mask::MAX, None)));
+    }
+
+    #[test]
+    fn as_many_rules_as_fit() {
+        let table = TableBuilder::new(ScopeCap::default()).freeze();
+        let nobody = (vec![Who::Country("AQ".parse().unwrap())], 0);
+        let mut rules = vec![nobody; crate::MAX_RULES - 1];
+        rules.push((vec![Who::All], 0b1));
+        let fence = Fence::build(&table, &FenceRule { rules });
+        assert_eq!(fence.allowed(PlaceId::UNKNOWN), (0b1, Some(254)));
+    }
+}

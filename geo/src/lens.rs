@@ -77,7 +77,7 @@ pub struct LensRule {
 #[derive(Debug)]
 pub struct Lens {
     locations: usize,
-    of_place: Box<[u32]>,
+    of_place: RowNumbers,
     orders: Box<[u8]>,
     groups: Box<[u128]>,
     matched: Box<[Option<u8>]>,
@@ -121,9 +121,10 @@ impl Lens {
             ranks.order(table.place(id).point(), preferred);
             rows.intern(&ranks, matched)
         });
+        let of_place: Vec<u32> = of_place.collect();
         Lens {
             locations: locations.len(),
-            of_place: of_place.collect(),
+            of_place: RowNumbers::new(&of_place, rows.groups.len()),
             orders: rows.orders.into(),
             groups: rows.groups.into(),
             matched: rows.matched.into(),
@@ -143,7 +144,7 @@ impl Lens {
     /// Equal for places that see the locations alike.
     #[inline]
     pub(crate) fn row_number(&self, place: PlaceId) -> u32 {
-        self.of_place[place.index()]
+        self.of_place.get(place.index())
     }
 
     fn nth_row(&self, row: u32) -> Row<'_> {
@@ -156,20 +157,16 @@ impl Lens {
         }
     }
 
-    /// How many places it knows: those of its table.
-    pub fn places(&self) -> usize {
-        self.of_place.len()
-    }
-
     /// How many different rows there are.
     pub fn rows(&self) -> usize {
         self.groups.len()
     }
 
-    /// The memory that it holds, in bytes: four for each place, and the rows.
+    /// The memory that it holds, in bytes: two for each place, four if there are more than 65,536
+    /// rows; and the rows.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Lens>()
-            + size_of_val(&*self.of_place)
+            + self.of_place.memory_bytes()
             + size_of_val(&*self.orders)
             + size_of_val(&*self.groups)
             + size_of_val(&*self.matched)
@@ -187,6 +184,38 @@ impl Row<'_> {
             at += len;
             Some(&rest[..len])
         })
+    }
+}
+
+/// The row of each place. A dozen locations have some thousand rows over hundreds of thousands of
+/// places, so two bytes are nearly always enough.
+#[derive(Debug)]
+enum RowNumbers {
+    Few(Box<[u16]>),
+    Many(Box<[u32]>),
+}
+
+impl RowNumbers {
+    fn new(of_place: &[u32], rows: usize) -> RowNumbers {
+        if rows <= 1 << 16 {
+            return RowNumbers::Few(of_place.iter().map(|&row| row as u16).collect());
+        }
+        RowNumbers::Many(of_place.into())
+    }
+
+    #[inline]
+    fn get(&self, place: usize) -> u32 {
+        match self {
+            RowNumbers::Few(rows) => rows[place].into(),
+            RowNumbers::Many(rows) => rows[place],
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            RowNumbers::Few(rows) => size_of_val(&**rows),
+            RowNumbers::Many(rows) => size_of_val(&**rows),
+        }
     }
 }
 

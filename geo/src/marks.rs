@@ -81,15 +81,22 @@ impl Marker {
     }
 
     /// Cuts marks to blocks of a prefix length: each gets the mark, or none, that covers most of
-    /// it; at a tie none, else the one that was met first.
-    pub(crate) fn collapse<K: Key>(mut marks: Runs<K>, cap: u8) -> Runs<K> {
+    /// it; at a tie none, else the set of lists that is the least.
+    pub(crate) fn collapse<K: Key>(&self, mut marks: Runs<K>, cap: u8) -> Runs<K> {
         if marks.knows_nothing() {
             return marks;
         }
+        // Numbers grow as sets came; ties shall not depend on that.
+        let mut sorted: Vec<u32> = (0..self.sets.items.len() as u32).collect();
+        sorted.sort_unstable_by_key(|&set| self.sets.items[set as usize]);
+        let mut ranks = vec![0; sorted.len()];
+        (0..).zip(&sorted).for_each(|(rank, &set)| ranks[set as usize] = rank);
         // Nothing counts like something here, other than among places.
-        marks.replace(&mut |mark| Value::new(mark.place(), Source::Database));
+        let rank = |mark: Value| PlaceId(ranks[mark.place().index()]);
+        marks.replace(&mut |mark| Value::new(rank(mark), Source::Database));
         let mut marks = marks.collapse(cap);
-        marks.replace(&mut |mark| Value::new(mark.place(), Source::None));
+        let set = |ranked: Value| PlaceId(sorted[ranked.place().index()]);
+        marks.replace(&mut |ranked| Value::new(set(ranked), Source::None));
         marks
     }
 

@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 
 use crate::borders::Borders;
-use crate::runs::{Key, Runs, Value};
+use crate::runs::{Runs, Value};
 
 /// Runs with their values: one for each slot of the borders.
 #[derive(Debug)]
@@ -30,13 +30,7 @@ impl Partition {
 
     /// The leaves of the disjoint trie in order: first key, prefix length, value.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = (u64, u8, Value)> + '_ {
-        let mut next = Some(0);
-        std::iter::from_fn(move || {
-            let start: u64 = next?;
-            let (value, len) = self.lookup(start);
-            next = (start | u64::host_mask(len)).next();
-            Some((start, len, value))
-        })
+        self.borders.blocks().map(|(start, len, slot)| (start, len, self.values[slot]))
     }
 
     /// The runs of what `f` makes of the values; they start where those of the partition do.

@@ -22,6 +22,9 @@ use crate::runs::Value;
 use crate::table::{key_v4, key_v6};
 use crate::{Fence, Lens, Mask, PlaceId, Source, Table};
 
+#[cfg(test)]
+mod tests;
+
 /// The scopes of one class of services: those whose routes look at the client's place through the
 /// same lenses and the same fence, and that are in the same locations.
 #[derive(Debug)]
@@ -59,6 +62,11 @@ impl Scopes {
             IpAddr::V4(v4) => self.v4.find(key_v4(v4.into())).1,
             IpAddr::V6(v6) => self.v6.find(key_v6(v6.into())).1,
         }
+    }
+
+    /// How many scopes there are, of both families.
+    pub fn count(&self) -> usize {
+        self.v4.blocks().count() + self.v6.blocks().count()
     }
 
     /// The memory that they hold, in bytes: about 0.7 MB, and one or four bytes for each border.

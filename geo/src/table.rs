@@ -25,7 +25,7 @@ pub use builder::TableBuilder;
 
 mod builder;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The finest scope that answers are given for (RFC 7871 §11.3): finer ones flood caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

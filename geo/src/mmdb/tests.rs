@@ -332,3 +332,56 @@ fn place(country: &str, lat: f64, lon: f64) -> Place {
 fn ip(address: &str) -> IpAddr {
     address.parse().unwrap()
 }
+
+#[test]
+fn autonomous_systems_of_every_schema_and_only_the_listed() {
+    let flat = |name: &'static str, value: Field| Field::Map(vec![(name, value)]);
+    let records = [
+        ("192.0.2.0/24", flat("autonomous_system_number", Field::U32(64496))),
+        ("198.51.100.0/24", flat("asn", text("AS64496"))),
+        ("203.0.113.0/25", flat("asn", text("64497"))),
+        (
+            "203.0.113.128/25",
+            flat("traits", flat("autonomous_system_number", Field::U32(4_200_000_000))),
+        ),
+        ("2001:db8::/32", flat("asn", Field::U64(64496))),
+        ("2001:db9::/32", flat("asn", Field::U64(1 << 40))),
+        ("2001:dba::/32", flat("asn", text("none"))),
+    ];
+    for size in [24, 28, 32] {
+        let mut file = Writer::new(6, size);
+        records.iter().for_each(|(prefix, record)| file.insert(prefix, record));
+        let clients = ["AS64496", "AS4200000000", "AS7"].map(|text| text.parse().unwrap());
+        let rules = [&clients[..1], &clients[1..]];
+        let lists = crate::Lists::new(rules).unwrap();
+        let who = rules.map(|rule| lists.who(rule).unwrap()[0]);
+        let mut builder = TableBuilder::with_lists(ScopeCap::new(25, 48).unwrap(), lists);
+        let loaded = load_asns(file.finish(), &mut builder).unwrap();
+        assert_eq!((loaded.records, loaded.missing), (4, [7].into()));
+        let table = builder.freeze();
+        let within = |address: &str| {
+            let place = table.lookup_subnet(address.parse().unwrap()).place;
+            who.map(|who| who.holds(&table, place))
+        };
+        assert_eq!(within("192.0.2.1"), [true, false]);
+        assert_eq!(within("198.51.100.1"), [true, false]);
+        assert_eq!(within("203.0.113.1"), [false, false]);
+        assert_eq!(within("203.0.113.200"), [false, true]);
+        assert_eq!(within("2001:db8::1"), [true, false]);
+        assert_eq!(within("2001:db9::1"), [false, false]);
+    }
+}
+
+#[test]
+fn a_file_without_systems_is_named_by_its_fields() {
+    let mut file = Writer::new(4, 24);
+    file.insert("192.0.2.0/24", &flat("BR", -23.5505, -46.6333));
+    let mut builder = TableBuilder::new(ScopeCap::default());
+    let error = load_asns(file.finish(), &mut builder).unwrap_err().to_string();
+    assert!(
+        error.contains("country_code") && error.contains("autonomous_system_number"),
+        "{error}"
+    );
+    let error = load_asns(b"not a database", &mut builder).unwrap_err();
+    assert!(matches!(error, MmdbError::Damaged(_)), "{error}");
+}

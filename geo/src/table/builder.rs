@@ -176,7 +176,8 @@ impl<K: Key> Family<K> {
             self.listed.into_iter().partition(|&(_, len, _)| len <= cap);
         let mut marks = marker.gather(&listed);
         for layer in self.asns {
-            let layer = Marker::collapse(marker.gather(&layer), cap);
+            let layer = marker.gather(&layer);
+            let layer = marker.collapse(layer, cap);
             marks = marker.union(marks, layer);
         }
         let places = if marks.knows_nothing() { places } else { marker.attach(places, marks) };

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Layer, Point, special};
 
+mod lists;
+
 #[test]
 fn networks_win_over_databases_and_cut_them() {
     let mut builder = TableBuilder::new(ScopeCap::default());
@@ -263,44 +265,50 @@ proptest! {
 /// A small piece of an address space in which every address, or block of addresses of one size,
 /// can be visited: `base` in 2⁸ units.
 #[derive(Clone, Debug)]
-struct World {
-    base: IpNet,
-    cap: ScopeCap,
+pub(crate) struct World {
+    pub(crate) base: IpNet,
+    pub(crate) cap: ScopeCap,
     databases: Vec<Vec<(IpNet, &'static str)>>,
     special: Vec<IpNet>,
     networks: Vec<(IpNet, &'static str)>,
+    /// Networks of lists, no finer than the cap, inside special blocks.
+    claimed: Vec<IpNet>,
 }
 
 /// How many bits below the base the units are.
-const UNIT_BITS: u8 = 8;
+pub(crate) const UNIT_BITS: u8 = 8;
 
-const NAMES: [&str; 5] = ["DE", "FR", "SG", "US", "ZA"];
+pub(crate) const NAMES: [&str; 5] = ["DE", "FR", "SG", "US", "ZA"];
 
 /// A place by its country, and who said so.
 type Seen = (String, Source);
 
 impl World {
-    fn table(&self) -> Table {
-        let mut builder = TableBuilder::new(self.cap).special(&self.special);
+    pub(crate) fn table(&self) -> Table {
+        self.builder(Lists::default()).freeze()
+    }
+
+    fn builder(&self, lists: Lists) -> TableBuilder {
+        let mut builder = TableBuilder::with_lists(self.cap, lists).special(&self.special);
         for leaves in &self.databases {
             builder.database(database(leaves));
         }
         for &(prefix, name) in &self.networks {
             builder.network(prefix, place(name)).unwrap();
         }
-        builder.freeze()
+        builder
     }
 
-    fn units(&self) -> u32 {
+    pub(crate) fn units(&self) -> u32 {
         1 << UNIT_BITS
     }
 
-    fn address(&self, unit: u32) -> IpAddr {
+    pub(crate) fn address(&self, unit: u32) -> IpAddr {
         self.prefix(unit, UNIT_BITS).network()
     }
 
     /// The prefix around a unit that is `len` bits longer than the base.
-    fn prefix(&self, unit: u32, len: u8) -> IpNet {
+    pub(crate) fn prefix(&self, unit: u32, len: u8) -> IpNet {
         let bits = |width: u8| u128::from(unit) << (width - self.base.prefix_len() - UNIT_BITS);
         let address = match self.base.network() {
             IpAddr::V4(base) => IpAddr::V4((u32::from(base) | bits(32) as u32).into()),
@@ -350,6 +358,9 @@ impl World {
         if let Some(name) = longest(&self.networks, &eligible) {
             return (name, Source::Network);
         }
+        if self.claimed.iter().any(|net| net.contains(&address) && eligible(net)) {
+            return ("?".into(), Source::Network);
+        }
         if self.special.iter().any(|block| block.contains(&address)) {
             return ("?".into(), Source::Special);
         }
@@ -369,7 +380,7 @@ fn most_frequent(block: &[Seen]) -> Seen {
     best.or_else(special).cloned().unwrap_or(("?".into(), Source::None))
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     let v4 = (any::<u32>(), 0..=22u8, 0..=10u8).prop_map(|(bits, len, cap)| {
         let base = IpNet::new(IpAddr::V4(bits.into()), len).unwrap().trunc();
         (base, ScopeCap::new(len + cap, 48).unwrap())
@@ -384,8 +395,14 @@ fn world() -> impl Strategy<Value = World> {
         let special = prop::collection::vec((any::<u32>(), 0..=UNIT_BITS), 0..4);
         (prop::collection::vec(leaves.clone(), 0..3), special, leaves).prop_map(
             move |(databases, special, networks)| {
-                let mut world =
-                    World { base, cap, databases: vec![], special: vec![], networks: vec![] };
+                let mut world = World {
+                    base,
+                    cap,
+                    databases: vec![],
+                    special: vec![],
+                    networks: vec![],
+                    claimed: vec![],
+                };
                 let placed = |leaves: Vec<(u32, u8, &'static str)>| -> Vec<(IpNet, &'static str)> {
                     let prefix = |unit: u32, len| world.prefix(unit % world.units(), len);
                     leaves.into_iter().map(|(unit, len, name)| (prefix(unit, len), name)).collect()

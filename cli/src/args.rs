@@ -5,8 +5,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, context, dev, dig, doctor, drain, explain, force, overrides, ping, pki, status,
-    zone,
+    completions, context, dev, dig, doctor, drain, explain, force, import, overrides, ping, pki,
+    status, zone,
 };
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
@@ -22,9 +22,11 @@ Examples:
   geoip status                                   what the name servers see, and alarms
   geoip drain europe-west3 --over 10m            clients go elsewhere, little by little
   geoip zone check test-net.io.zone              mistakes before a name server sees them
+  geoip import gdnsd /etc/gdnsd --out imported   from another product, with what differs
   geoip doctor test-net.io                       whether the world finds the zone
 
-Exit codes: 0 success, 1 failure or alarm, 2 usage error, 3 a name server is unreachable (status).";
+Exit codes: 0 success, 1 failure or alarm, 2 usage error, 3 a name server is unreachable (status),
+4 imported, and something was left out or changed (import).";
 
 /// Ping, look into and run a geo-DNS and mTLS system.
 ///
@@ -71,6 +73,7 @@ pub(crate) enum Command {
     Context(context::Args),
     Pki(pki::Args),
     Zone(zone::Args),
+    Import(import::Args),
     Doctor(doctor::Args),
     Dev(dev::Args),
     Completions(completions::Args),

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod explain;
 pub(crate) mod force;
+pub(crate) mod import;
 pub(crate) mod overrides;
 pub(crate) mod ping;
 pub(crate) mod pki;

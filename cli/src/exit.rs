@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Failed,
     /// `geoip status`: at least one name server could not be asked.
     Unreachable,
+    /// `geoip import`: it was imported, and some answers can be others than before.
+    Differs,
     /// `geoip dev up`: a second signal ended it at once; 128 and the signal's number.
     Signalled(u8),
 }
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Failed => 1,
             Exit::Unreachable => 3,
+            Exit::Differs => 4,
             Exit::Signalled(status) => status,
         })
     }

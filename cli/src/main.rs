@@ -5,6 +5,7 @@
 //! | a command: its arguments, what it does, what it prints | `commands/` |
 //! | flags that all commands share | `args` |
 //! | the DNS client | `dns` |
+//! | other products' configurations | `import` |
 //! | mutual TLS with the context's credentials | `rpc`, `contexts` |
 //! | asking every name server at once | `servers` |
 //! | exit codes, and how errors are worded | `exit` |
@@ -22,6 +23,7 @@ mod contexts;
 mod dns;
 mod endpoint;
 mod exit;
+mod import;
 mod output;
 mod rpc;
 mod servers;
@@ -71,6 +73,7 @@ fn run(invocation: &Invocation, command: Command) -> anyhow::Result<Exit> {
         Command::Context(args) => context::run(invocation, args),
         Command::Pki(args) => pki::run(invocation, args),
         Command::Zone(args) => zone::run(invocation, args),
+        Command::Import(args) => commands::import::run(invocation, args),
         Command::Doctor(args) => runtime.block_on(doctor::run(invocation, args)),
         Command::Dev(args) => runtime.block_on(dev::run(invocation, args)),
         Command::Completions(args) => completions::run(&args),

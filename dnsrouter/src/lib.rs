@@ -14,6 +14,7 @@
 //! | what one query becomes | [`answer`] |
 //! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
 //! | why | [`explain`] |
+//! | when a full region sends its farthest clients elsewhere | [`balance`] |
 //! | when a target is up or down | [`health`], [`monitor`] |
 //! | what people say against that, and who may | [`overrides`], [`operators`] |
 //! | how it was then | [`history`] |
@@ -23,6 +24,7 @@
 //! Only [`io`] touches sockets, files and clocks; everything else is given bytes and the time.
 
 pub mod answer;
+pub mod balance;
 pub mod binding;
 pub mod client;
 pub mod config;

@@ -14,7 +14,7 @@
 //! | a tonic server of your own | that it answers `Status` | [`Service::builder`], [`Service::into_server`] |
 //! | a service that knows how it is | that `Status` says so | a `watch` of [`backend::Condition`] |
 //! | a service in another process | the same | [`io::backend::follow`] |
-//! | a tonic server of your own | its requests in flight in the reply | [`Load::layer`] |
+//! | a tonic server of your own | its requests, in flight and per second, in the reply | [`Load::layer`] |
 //! | a machine without such a server | the whole program | the binary `geoping`, [`config`] |
 //!
 //! # Embedding
@@ -56,7 +56,7 @@
 //! | [`backend`] | condition of the backend from findings | [`io::backend`] | asks it |
 //! | [`check`] | what to ask and what answers mean | [`io::health`] | tells `grpc.health.v1` |
 //! | [`state`] | the word callers read | [`io::cpu`] | samples `/proc/stat` |
-//! | [`load`] | requests in flight, processors in use | [`io::certificate`] | is it in date |
+//! | [`load`], [`rate`] | requests in flight and per second, processors in use | [`io::certificate`] | is it in date |
 //! | [`caller`] | who a caller seems to be | [`io::reload`] | reads the configuration again |
 //! | [`pings`] | names of metrics, bounded labels | [`io::program`] | binds, runs, leaves in order |
 //! | [`config`] | `geoping.toml`, checked | [`service`] | the tonic service |
@@ -68,6 +68,7 @@ pub mod config;
 pub mod io;
 pub mod load;
 pub mod pings;
+pub mod rate;
 pub mod service;
 pub mod state;
 

@@ -2,23 +2,31 @@
 //!
 //! | type | what it knows | who feeds it |
 //! |---|---|---|
-//! | [`Load`] | both figures, readable at any time without a lock | – |
+//! | [`Load`] | all three figures | – |
 //! | [`InFlight`] | RPCs of the server it is layered over, until their last byte is answered | tower |
 //! | [`CpuTimes`] | what `/proc/stat` says of all processors | [`crate::io::cpu`] |
 //!
 //! A call is in flight from the moment its request reaches the layer until its response body has
 //! ended or was dropped: a stream that is still being sent is work, and so is one that nobody
 //! reads.
+//!
+//! The rate is of the *service's* requests: `Status` calls are left out, since a hundred name
+//! servers that ping are no load to be spilled. A server without a layer, and a program beside the
+//! service that sees none of its requests, tell no rate rather than a small one: zero would be
+//! believed. Somebody who counts elsewhere may tell it ([`Load::tell_rate`]).
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper::body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::rate::Meter;
 
 /// The load of a server. Cheap to clone; clones share their figures.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +39,29 @@ struct Figures {
     in_flight: AtomicU32,
     /// An `f64` in bits.
     cpu: AtomicU64,
+    /// Requests that came through the layer, `Status` calls among them.
+    layered: AtomicU64,
+    /// Requests that were entered by hand.
+    entered: AtomicU64,
+    /// `Status` calls.
+    pings: AtomicU64,
+    rate: Mutex<Rate>,
+}
+
+/// Where the rate comes from.
+#[derive(Debug)]
+enum Rate {
+    /// From the requests counted here. The count never goes back, although a ping's two counts
+    /// are not taken at one moment.
+    Counted { meter: Meter, highest: u64 },
+    /// From elsewhere.
+    Told(Option<f64>),
+}
+
+impl Default for Rate {
+    fn default() -> Rate {
+        Rate::Counted { meter: Meter::default(), highest: 0 }
+    }
 }
 
 impl Load {
@@ -55,8 +86,44 @@ impl Load {
         self.figures.cpu.store(share.to_bits(), Ordering::Relaxed);
     }
 
+    /// Requests per second of late ([`crate::rate::WINDOW`]), `Status` calls not counted. `None`
+    /// where nobody counts, and in the first second.
+    pub fn rate(&self, now: Instant) -> Option<f64> {
+        let Figures { layered, entered, pings, rate, .. } = &*self.figures;
+        // A ping counts itself after the layer did.
+        let pings = pings.load(Ordering::Relaxed);
+        let (layered, entered) = (layered.load(Ordering::Relaxed), entered.load(Ordering::Relaxed));
+        // A panic while it was held leaves marks that are whole.
+        match &mut *rate.lock().unwrap_or_else(PoisonError::into_inner) {
+            Rate::Told(rate) => *rate,
+            Rate::Counted { .. } if layered == 0 && entered == 0 => None,
+            Rate::Counted { meter, highest } => {
+                // Without a layer, pings are not among what was counted.
+                let layered = if layered == 0 { 0 } else { layered.saturating_sub(pings) };
+                *highest = (*highest).max(layered.saturating_add(entered));
+                meter.rate(*highest, now)
+            }
+        }
+    }
+
+    /// Takes the rate from elsewhere from now on; `None`: it is not known.
+    pub fn tell_rate(&self, rate: Option<f64>) {
+        let rate = rate.filter(|rate| rate.is_finite() && *rate >= 0.0);
+        *self.figures.rate.lock().unwrap_or_else(PoisonError::into_inner) = Rate::Told(rate);
+    }
+
+    /// One of the requests that the layer counted was a `Status` call.
+    pub(crate) fn count_ping(&self) {
+        self.figures.pings.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts one request until the guard is dropped. For servers that have no tower layers.
     pub fn enter(&self) -> Guard {
+        self.figures.entered.fetch_add(1, Ordering::Relaxed);
+        self.guard()
+    }
+
+    fn guard(&self) -> Guard {
         self.figures.in_flight.fetch_add(1, Ordering::Relaxed);
         Guard { figures: Arc::clone(&self.figures) }
     }
@@ -114,7 +181,8 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let guard = self.load.enter();
+        self.load.figures.layered.fetch_add(1, Ordering::Relaxed);
+        let guard = self.load.guard();
         let response = self.inner.call(request);
         Box::pin(
             async move { Ok(response.await?.map(|body| CountedBody { body, guard: Some(guard) })) },
@@ -200,7 +268,11 @@ impl CpuTimes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::io::SystemClock;
+    use crate::service::Clock as _;
     use http_body_util::BodyExt as _;
 
     const STAT: &str = "cpu  100 20 30 800 40 5 3 2 90 10\ncpu0 1 2 3 4 5 6 7 8\nintr 12\n";
@@ -250,6 +322,28 @@ mod tests {
         assert_eq!(load.in_flight(), 1);
         let body = answered.into_body().collect().await.unwrap().to_bytes();
         assert_eq!((&body[..], load.in_flight()), (&b"hello"[..], 0));
+    }
+
+    #[test]
+    fn the_rate_is_of_requests_that_are_no_pings() {
+        let (load, start) = (Load::new(), SystemClock.now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        load.count_ping();
+        assert_eq!((load.rate(at(0)), load.rate(at(5))), (None, None), "nobody counts");
+        let mut server = load.layer().layer(Echo);
+        drop(server.call("ping"));
+        load.rate(at(10));
+        for _ in 0..60 {
+            drop((server.call("a request"), server.call("a ping")));
+            load.count_ping();
+        }
+        drop(load.enter());
+        assert_eq!(load.rate(at(20)), Some(6.1));
+        assert_eq!(load.rate(at(30)), Some(0.0));
+        load.tell_rate(Some(7.5));
+        assert_eq!(load.rate(at(31)), Some(7.5), "told");
+        load.tell_rate(Some(f64::NAN));
+        assert_eq!(load.rate(at(32)), None);
     }
 
     struct Echo;

@@ -190,7 +190,11 @@ impl Service {
             state: wire_state(state).into(),
             location: Some(wire_location(*location)),
             caller: Some(wire_caller(caller)),
-            load: Some(v1::Load { in_flight: load.in_flight(), cpu: load.cpu() }),
+            load: Some(v1::Load {
+                in_flight: load.in_flight(),
+                cpu: load.cpu(),
+                rate: load.rate(self.shared.clock.now()),
+            }),
             capacity: facts.load().capacity.map_or(0, NonZeroU64::get),
             draining,
             detail: if detail.is_empty() && draining { DRAIN_DETAIL.to_owned() } else { detail },
@@ -236,6 +240,7 @@ impl GeoPing for Service {
         request: tonic::Request<v1::RegionRequest>,
     ) -> Result<tonic::Response<v1::ServerStatusReply>, tonic::Status> {
         let begun = self.shared.clock.now();
+        self.shared.load.count_ping();
         let caller = self.caller(request.extensions().get::<Peer>(), request.remote_addr());
         let reply = self.reply(&caller);
         let took = self.shared.clock.now().saturating_duration_since(begun);

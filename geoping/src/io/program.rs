@@ -230,6 +230,8 @@ impl Bound {
         tasks.watch_backend(asked, Arc::clone(&tls), told);
         tasks.tell_health(service.clone(), reporter);
         tasks.sample_cpu(service.load().clone());
+        // The requests of the service beside this program do not come through its own server.
+        service.load().tell_rate(None);
         tasks.look_at_certificate(certificate);
         tasks.renew(tls, renew);
         tasks.drain(signals, service, readiness);

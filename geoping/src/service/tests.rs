@@ -21,6 +21,7 @@ fn the_reply_tells_the_place_the_state_and_the_load() {
         .unwrap();
     clock.advance(Duration::new(616 * 3600 + 22 * 60 + 17, 12_357_708));
     service.load().set_cpu(0.25);
+    service.load().tell_rate(Some(7.5));
     let _call = service.load().enter();
     let expected = v1::ServerStatusReply {
         region: "us-central1".into(),
@@ -31,7 +32,7 @@ fn the_reply_tells_the_place_the_state_and_the_load() {
         state: v1::State::Degraded.into(),
         location: Some(v1::Location { latitude: 1.5, longitude: 2.5 }),
         caller: Some(v1::Caller::default()),
-        load: Some(v1::Load { in_flight: 1, cpu: 0.25 }),
+        load: Some(v1::Load { in_flight: 1, cpu: 0.25, rate: Some(7.5) }),
         capacity: 5000,
         draining: false,
         detail: "slow".into(),

@@ -65,6 +65,8 @@ struct Caller<'a> {
 struct Load {
     in_flight: u32,
     cpu: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
 }
 
 /// The reply as an object; `verbose` adds the fields after the first four.
@@ -88,7 +90,11 @@ fn more(reply: &wire::ServerStatusReply) -> More<'_> {
             location: caller.location.as_ref().map(location),
             identity: &caller.identity,
         }),
-        load: reply.load.as_ref().map(|load| Load { in_flight: load.in_flight, cpu: load.cpu }),
+        load: reply.load.as_ref().map(|load| Load {
+            in_flight: load.in_flight,
+            cpu: load.cpu,
+            rate: load.rate,
+        }),
         capacity: reply.capacity,
         draining: reply.draining,
         detail: &reply.detail,
@@ -132,6 +138,9 @@ fn details(reply: &wire::ServerStatusReply) -> String {
     }
     if let Some(load) = &reply.load {
         let _ = write!(text, " in_flight={} cpu={:.0}%", load.in_flight, load.cpu * 100.0);
+        if let Some(rate) = load.rate {
+            let _ = write!(text, " rate={rate:.0}/s");
+        }
     }
     if reply.capacity > 0 {
         let _ = write!(text, " capacity={}/s", reply.capacity);
@@ -277,7 +286,7 @@ mod tests {
                 location: None,
                 identity: "spiffe://test-net.io/user/dev".into(),
             }),
-            load: Some(wire::Load { in_flight: 1, cpu: 0.07 }),
+            load: Some(wire::Load { in_flight: 1, cpu: 0.07, rate: Some(812.5) }),
             capacity: 5000,
             ..Default::default()
         }
@@ -309,7 +318,7 @@ mod tests {
              \"location\":{\"latitude\":41.26,\"longitude\":-95.86},\
              \"caller\":{\"address\":\"127.0.0.1:40000\",\"country\":\"\",\
              \"identity\":\"spiffe://test-net.io/user/dev\"},\
-             \"load\":{\"in_flight\":1,\"cpu\":0.07},\"capacity\":5000,\"draining\":false,\
+             \"load\":{\"in_flight\":1,\"cpu\":0.07,\"rate\":812.5},\"capacity\":5000,\"draining\":false,\
              \"detail\":\"\"}\n"
         );
     }
@@ -325,7 +334,7 @@ mod tests {
             answer_line(1, &answer(), true),
             "us-central1 (127.0.0.11:8443): seq=1 time=1.234 ms status=OK \
              uptime=616h22m17.012357708s node=us-central1-a location=41.26,-95.86 \
-             caller=127.0.0.1:40000 identity=spiffe://test-net.io/user/dev in_flight=1 cpu=7% \
+             caller=127.0.0.1:40000 identity=spiffe://test-net.io/user/dev in_flight=1 cpu=7% rate=813/s \
              capacity=5000/s\n"
         );
     }

@@ -3,7 +3,8 @@
 //! | step | what is reckoned per endpoint | where |
 //! |---|---|---|
 //! | `fair` | a weight: its share of the demand when all used endpoints are equally fast | [`fair`] |
-//! | `load` | a price in kilometres, by which it seems farther away the fuller it is | `spill` |
+//! | `load` | a price in kilometres, by which it seems farther away the fuller it is | [`spill`], [`prices`] |
+//! | | where clients are, and what they were answered | [`demand`], [`clients`], [`answered`] |
 //!
 //! # The idea of `load`
 //!
@@ -31,7 +32,12 @@
 //! alike. Nobody notices [`DITHER`] kilometres; but a whole country at one point of the map can now
 //! be divided between two regions, and so can clients between two endpoints of one region.
 
+pub mod answered;
+pub mod clients;
+pub mod demand;
 pub mod fair;
+pub mod prices;
+pub mod spill;
 
 use crate::policy::mix;
 

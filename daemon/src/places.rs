@@ -7,7 +7,7 @@
 //! let regions = Regions::check(regions, source, &mut problems);
 //! let places = Places::check(geo, &regions, "/etc/geoping".as_ref(), source, &mut problems);
 //! ConfigError::check(problems)?;
-//! let (table, description) = places.load(source)?;      // seconds for a city database
+//! let (table, description) = places.load(geo::Lists::default(), source)?;      // seconds for a city database
 //! println!("{} leaves, by {description}", table.len());
 //! # Ok(()) }
 //! ```
@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use geo::{Country, Place, Point, ScopeCap, Table, TableBuilder};
+use geo::{Country, Lists, Place, Point, ScopeCap, Table, TableBuilder};
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
@@ -38,6 +38,9 @@ pub struct Geo {
     /// mmdb files, the first that knows an address wins; none: the built-in country database.
     #[serde(default)]
     pub database: Vec<Spanned<PathBuf>>,
+    /// mmdb files that say to which autonomous system an address belongs; each adds to the others.
+    #[serde(default)]
+    pub asn: Vec<Spanned<PathBuf>>,
     /// Names of the fields of a database that is none of the known kinds.
     #[serde(default)]
     pub mapping: geo::mmdb::Mapping,
@@ -81,6 +84,8 @@ pub struct Regions(HashMap<String, Point>);
 pub struct Places {
     /// mmdb files with where each is written; empty: the built-in country database.
     pub databases: Vec<(PathBuf, Range<usize>)>,
+    /// mmdb files of autonomous systems, with where each is written.
+    pub asns: Vec<(PathBuf, Range<usize>)>,
     /// Field names of unusual databases.
     pub mapping: geo::mmdb::Mapping,
     /// The finest scopes.
@@ -160,9 +165,12 @@ impl Places {
             }
             networks.push((net, place));
         }
-        let databases = raw.database.iter().map(|file| (folder.join(file.get_ref()), file.span()));
+        let files = |raw: &[Spanned<PathBuf>]| {
+            raw.iter().map(|file| (folder.join(file.get_ref()), file.span())).collect()
+        };
         Self {
-            databases: databases.collect(),
+            databases: files(&raw.database),
+            asns: files(&raw.asn),
             mapping: raw.mapping.clone(),
             cap: ScopeCap::new(v4, v6).unwrap_or(usual),
             networks,
@@ -171,33 +179,40 @@ impl Places {
 
     /// Whether both say the same, wherever in the file they say it.
     pub fn same_as(&self, other: &Self) -> bool {
-        let files = |places: &Self| -> Vec<PathBuf> {
-            places.databases.iter().map(|(file, _)| file.clone()).collect()
+        let files = |files: &[(PathBuf, Range<usize>)]| -> Vec<PathBuf> {
+            files.iter().map(|(file, _)| file.clone()).collect()
         };
-        files(self) == files(other)
+        files(&self.databases) == files(&other.databases)
+            && files(&self.asns) == files(&other.asns)
             && self.mapping == other.mapping
             && self.cap == other.cap
             && self.networks == other.networks
     }
 
-    /// Reads the databases and builds the table; says in words what it was made from. Takes up to
+    /// Reads the databases and builds the table, which tells apart who is in which of the lists
+    /// (of clients that rules name; a program without rules has none); says in words what it was made from. Takes up to
     /// seconds and holds a whole database in memory meanwhile: call it where blocking is allowed.
     ///
     /// # Errors
     ///
     /// Databases that cannot be read or understood, at the place where `source` names them.
-    pub fn load(&self, source: &Source) -> Result<(Table, String), ConfigError> {
-        let mut builder = TableBuilder::new(self.cap);
+    pub fn load(&self, lists: Lists, source: &Source) -> Result<(Table, String), ConfigError> {
+        let mut builder = TableBuilder::with_lists(self.cap, lists);
         let mut problems = Vec::new();
         let mut made_from = Vec::new();
-        for (file, span) in &self.databases {
-            match self.read(file, &mut builder) {
+        let mut read =
+            |file: &Path, span: &Range<usize>, described: Result<String, String>| match described {
                 Ok(described) => made_from.push(described),
                 Err(why) => {
                     let message = format!("{}: {why}", file.display());
                     problems.push(source.error(span.clone(), message, None));
                 }
-            }
+            };
+        for (file, span) in &self.databases {
+            read(file, span, self.read(file, &mut builder));
+        }
+        for (file, span) in &self.asns {
+            read(file, span, read_asns(file, &mut builder));
         }
         for (network, place) in &self.networks {
             if let Err(error) = builder.network(*network, *place) {
@@ -216,13 +231,29 @@ impl Places {
         let bytes = read_whole(file)?;
         let loaded =
             geo::mmdb::load(bytes, &self.mapping, into).map_err(|error| error.to_string())?;
-        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        // Before 1970 is before there were databases.
-        let built = loaded.build_epoch.max(SystemTime::UNIX_EPOCH);
-        let built = humantime::format_rfc3339_seconds(built).to_string();
-        let date = built.split('T').next().unwrap_or_default();
-        Ok(format!("{name} ({}, {} networks, built {date})", loaded.database_type, loaded.records))
+        Ok(made(file, &loaded.database_type, loaded.records, loaded.build_epoch))
     }
+}
+
+/// What a table was made from, in words.
+fn made(file: &Path, kind: &str, records: usize, built: SystemTime) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    // Before 1970 is before there were databases.
+    let built = built.max(SystemTime::UNIX_EPOCH);
+    let built = humantime::format_rfc3339_seconds(built).to_string();
+    let date = built.split('T').next().unwrap_or_default();
+    format!("{name} ({kind}, {records} networks, built {date})")
+}
+
+fn read_asns(file: &Path, into: &mut TableBuilder) -> Result<String, String> {
+    let bytes = read_whole(file)?;
+    let loaded = geo::mmdb::load_asns(bytes, into).map_err(|error| error.to_string())?;
+    let missing: Vec<_> = loaded.missing.iter().map(|number| format!("AS{number}")).collect();
+    let made = made(file, &loaded.database_type, loaded.records, loaded.build_epoch);
+    Ok(match missing.is_empty() {
+        true => made,
+        false => format!("{made}, nobody in {}", missing.join(" ")),
+    })
 }
 
 /// The whole file: never mapped, since others replace it while it is in use.

@@ -481,9 +481,17 @@ impl<'a> Answering<'a> {
         }
         // The bit speaks of the chain's start (RFC 1035 §4.1.1).
         writer.set_authoritative(authoritative);
-        let Chosen { scope, last, .. } = chosen;
+        let Chosen { scope, last, no_data, refused, .. } = chosen;
         if let Some(subnet) = opt.as_mut().and_then(|opt| opt.subnet.as_mut()) {
             *subnet = subnet.with_scope(if mutated!(ScopeIsAlwaysZero) { 0 } else { scope });
+        }
+        if refused {
+            return self.fenced(worker, out, opt);
+        }
+        if let Some(zone) = no_data.map(|zone| inputs.zones.zone(zone)) {
+            // Did it not fit, the writer has set TC.
+            let apex = Owner::Name(zone.apex());
+            let _ = writer.rrset(Section::Authority, apex, &zone.negative_soa());
         }
         if writer.is_truncated() {
             worker.counters.count(Event::Truncated);
@@ -499,6 +507,15 @@ impl<'a> Answering<'a> {
             return Reply::Bytes(writer.finish(rcode, Some(&opt.with_error(said))));
         }
         Reply::Bytes(writer.finish(rcode, opt.as_ref()))
+    }
+
+    /// What a client gets whose fence holds nothing of the service: no part of a chain to it either.
+    fn fenced(&self, worker: &Worker, out: &mut [u8], opt: Option<edns::Reply<'_>>) -> Reply {
+        let opt = opt
+            .map(|opt| opt.with_error(ExtendedError { code: InfoCode::PROHIBITED, text: FENCED }));
+        let Some(writer) = self.writer(out, opt.as_ref()) else { return Reply::Drop };
+        worker.counters.responded(Rcode::REFUSED.0);
+        Reply::Bytes(writer.finish(Rcode::REFUSED, opt.as_ref()))
     }
 
     fn wants_reason(&self) -> bool {
@@ -517,6 +534,9 @@ impl<'a> Answering<'a> {
         since.unwrap_or_default().as_secs()
     }
 }
+
+/// What is said to clients whose fence holds no endpoint.
+const FENCED: &str = "not served where this client is: the fence of the service's route";
 
 /// What is said about a service's choice at most: an extended error is not to fill the message.
 const MAX_REASON: usize = 160;

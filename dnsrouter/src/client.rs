@@ -90,9 +90,9 @@ impl Asker {
                 Own { draw, turn: stick.wrapping_add(slot) }
             }
         };
-        let order = geo.lens.row(self.hit.place).order;
+        let (place, leaf) = (self.hit.place, self.hit.scope);
         let (address, is_subnet) = (self.address, self.basis == Basis::Subnet);
-        Client { order, leaf: self.hit.scope, cap, draw, stick, turn, address, is_subnet }
+        Client { geo, place, address, is_subnet, leaf, cap, draw, stick, turn }
     }
 
     /// The scope to return with an answer of this policy.

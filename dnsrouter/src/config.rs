@@ -13,14 +13,13 @@ use std::time::Duration;
 use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned};
 use daemon::places::{Places, Regions};
 use dns::name::Name;
-use geo::Point;
+use geo::{Lists, MAX_LOCATIONS, Point};
 use ipnet::IpNet;
 use pki::TrustDomain;
 
 use crate::health::Thresholds;
 use crate::history::Written;
 use crate::operators::Operators;
-use crate::policy::MAX_LOCATIONS;
 use crate::service::{Alias, Service};
 use crate::updates::Permission;
 
@@ -61,6 +60,8 @@ pub struct Config {
     pub tls: Option<(daemon::config::Tls, Range<usize>)>,
     /// Where addresses are.
     pub geo: Places,
+    /// Of clients, that routes name by network or autonomous system.
+    pub lists: Lists,
     /// How targets are pinged.
     pub probe: Probe,
     /// Who may ask, how much, and who answers.
@@ -176,6 +177,7 @@ impl Config {
             warnings: Vec::new(),
             locations: Vec::new(),
             has_tls: raw.tls.is_some(),
+            has_asns: !raw.geo.asn.is_empty(),
             source: &source,
             folder,
         };
@@ -188,6 +190,7 @@ impl Config {
         let zones = checker.zones(&raw);
         let services = checker.services(&raw.service);
         let aliases = checker.aliases(&raw.service, &services);
+        let lists = checker.lists(&services);
         checker.limits(services.len() + aliases.len());
         let log = checker.log(raw.log);
         let tls = raw.tls.map(|tls| (tls.span(), tls.into_inner().relative_to(folder)));
@@ -210,6 +213,7 @@ impl Config {
             listen,
             tls,
             geo,
+            lists,
             probe,
             guard,
             operators,
@@ -243,6 +247,7 @@ struct Checker<'a> {
     warnings: Vec<String>,
     locations: Vec<(String, Point)>,
     has_tls: bool,
+    has_asns: bool,
     source: &'a Source,
     folder: &'a Path,
 }

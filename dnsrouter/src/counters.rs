@@ -20,6 +20,7 @@ pub struct Counters {
     services: AtomicU64,
     with_subnet: AtomicU64,
     fail_open: AtomicU64,
+    fenced: AtomicU64,
     panics: AtomicU64,
     send_errors: AtomicU64,
     queue_full: AtomicU64,
@@ -49,6 +50,8 @@ pub enum Event {
     WithSubnet,
     /// The choice was made as if everything were up.
     FailOpen,
+    /// The fence of a service's route held nothing for the client: REFUSED.
+    Fenced,
     /// Answering it panicked; it got SERVFAIL and the thread went on.
     Panic,
     /// The kernel did not take the answer.
@@ -80,6 +83,7 @@ impl Counters {
             Event::Service => &self.services,
             Event::WithSubnet => &self.with_subnet,
             Event::FailOpen => &self.fail_open,
+            Event::Fenced => &self.fenced,
             Event::Panic => &self.panics,
             Event::SendError => &self.send_errors,
             Event::QueueFull => &self.queue_full,
@@ -176,7 +180,7 @@ impl Registry {
             .filter(|(_, total)| *total > 0)
             .collect();
         metric("dnsrouter_responses_total", "Responses sent, by response code", &rows);
-        let rest: [(&str, &str, Pick); 8] = [
+        let rest: [(&str, &str, Pick); 9] = [
             ("dnsrouter_dropped_total", "Packets dropped in silence", |c| &c.dropped),
             ("dnsrouter_truncated_total", "Answers cut with TC", |c| &c.truncated),
             ("dnsrouter_service_answers_total", "Address sets chosen for services", |c| {
@@ -184,6 +188,7 @@ impl Registry {
             }),
             ("dnsrouter_client_subnet_total", "Queries with a client subnet", |c| &c.with_subnet),
             ("dnsrouter_fail_open_total", "Choices made as if all were up", |c| &c.fail_open),
+            ("dnsrouter_fenced_total", "Refused since a fence holds no endpoint", |c| &c.fenced),
             ("dnsrouter_answer_panics_total", "Queries whose answering panicked", |c| &c.panics),
             ("dnsrouter_send_errors_total", "Answers the kernel refused", |c| &c.send_errors),
             ("dnsrouter_queue_full_total", "Updates and signed queries dropped", |c| &c.queue_full),

@@ -12,9 +12,13 @@ use ipnet::IpNet;
 
 use crate::client::{Asker, Own, truncate};
 use crate::plan::{self, Snapshot};
-use crate::policy::{Candidate, Choice, Observer, Open, Policy, Record};
+use crate::policy::{Candidate, Choice, Client, Observer, Open, Outside, Policy, Record};
 use crate::service::{Form, Step};
 use crate::verdicts::{Health, Stance, WHOLE};
+
+use words::Facts;
+
+mod words;
 
 /// Why a client gets what it gets.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +57,8 @@ pub struct Decision {
     pub scope: u8,
     /// Nothing healthy was left: decided as if all were up.
     pub fail_open: bool,
+    /// The client's fence holds nothing of the form: what is answered instead.
+    pub outside: Option<Outside>,
 }
 
 /// What one step did.
@@ -117,8 +123,8 @@ pub fn find<'a>(snapshot: &'a Snapshot, name: &Name) -> Option<&'a Policy> {
     let plan::Services { services, aliases, .. } = &*snapshot.inputs.services;
     let alias = aliases.iter().find(|(alias, _)| alias == name);
     match alias {
-        Some((_, ServiceId(id))) => services.get(*id as usize).map(|(_, policy)| policy),
-        None => services.iter().find(|(owner, _)| owner == name).map(|(_, policy)| policy),
+        Some((_, ServiceId(id))) => services.get(*id as usize).map(|(_, policy)| &**policy),
+        None => services.iter().find(|(owner, _)| owner == name).map(|(_, policy)| &**policy),
     }
 }
 
@@ -132,13 +138,14 @@ struct View<'a> {
 
 struct Recorder<'a> {
     view: &'a View<'a>,
+    client: &'a Client<'a>,
     seen: Vec<Seen>,
     open: Option<Open>,
 }
 
 impl Observer for Recorder<'_> {
     fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]) {
-        let candidates = self.view.considered(step, before, after, self.open);
+        let candidates = self.view.considered(step, before, after, self);
         self.seen.push(Seen { step: step.clone(), candidates });
     }
 
@@ -154,19 +161,17 @@ impl View<'_> {
         let health = &self.snapshot.health;
         // Of a resolver that asks for itself, one draw of many.
         let client = asker.client(geo, self.policy, now, Own { draw: 0, turn: 0 });
-        let mut recorder = Recorder { view: self, seen: Vec::new(), open: None };
+        let mut recorder = Recorder { view: self, client: &client, seen: Vec::new(), open: None };
         let choice = self.policy.choose(self.form, &client, health, &mut recorder);
+        let records = self.policy.records(self.form, &choice, health);
         Decision {
             form: self.form,
             steps: recorder.seen,
-            records: self
-                .policy
-                .records(self.form, &choice, health)
-                .map(Record::to_string)
-                .collect(),
+            records: records.map(Record::to_string).collect(),
             ttl: self.policy.ttl(),
             scope: asker.scope(self.policy, self.form, &client),
             fail_open: choice.fail_open,
+            outside: choice.outside,
         }
     }
 
@@ -175,7 +180,7 @@ impl View<'_> {
         step: &Step,
         before: &[Candidate],
         after: &[Candidate],
-        open: Option<Open>,
+        recorder: &Recorder<'_>,
     ) -> Vec<Considered> {
         let dropped = before.iter().filter(|b| !after.iter().any(|a| a.endpoint == b.endpoint));
         let kept = after.iter().map(|candidate| (candidate, true));
@@ -186,22 +191,27 @@ impl View<'_> {
                 let location = self.policy.location(candidate.endpoint);
                 let location = &self.snapshot.inputs.services.locations[location as usize];
                 let distance = self.from.map(|from| from.distance(&location.point));
-                let weight = self.policy.weight(candidate.endpoint);
                 let health = self.health(candidate.endpoint);
-                let endpoint = Facts {
+                let facts = Facts {
+                    policy: self.policy,
+                    verdicts: &self.snapshot.health,
+                    form: self.form,
+                    client: recorder.client,
+                    open: recorder.open,
+                    candidate: *candidate,
+                    kept,
                     rank: rank + 1,
+                    region: &location.region,
                     distance,
-                    weight,
-                    tier: self.policy.tier(step, candidate.endpoint),
                     health: &health,
                 };
                 Considered {
-                    reason: reason(step, kept, open, &endpoint),
+                    reason: facts.reason(step),
                     region: location.region.clone(),
                     records: records.iter().map(Record::to_string).collect(),
                     kept,
                     distance,
-                    weight,
+                    weight: self.policy.weight(candidate.endpoint),
                     health,
                 }
             })
@@ -239,42 +249,6 @@ impl View<'_> {
     }
 }
 
-/// What is known of a candidate when a step has looked at it.
-struct Facts<'a> {
-    /// From 1 on.
-    rank: usize,
-    distance: Option<Kilometres>,
-    weight: u32,
-    tier: Option<u8>,
-    health: &'a str,
-}
-
-fn reason(step: &Step, kept: bool, open: Option<Open>, endpoint: &Facts<'_>) -> String {
-    let Facts { rank, distance, weight, tier, health } = *endpoint;
-    match step {
-        Step::Healthy { .. } if open == Some(Open::All) => {
-            format!("{health}, but too few are up: fail open")
-        }
-        Step::Healthy { .. } if open.is_some() && kept => {
-            format!("{health}; too few are left, so drains do not count")
-        }
-        Step::Healthy { .. } => health.to_owned(),
-        Step::Failover(_) => match tier {
-            Some(tier) => format!("{rank}. in tier {tier}"),
-            None => format!("{rank}. in no tier"),
-        },
-        Step::Nearest => match distance {
-            Some(Kilometres(km)) => format!("{rank}. at {km:.0} km"),
-            None => format!("{rank}. as written: the client's place is unknown"),
-        },
-        Step::Weighted => format!("{rank}. in a draw by weight, its own {weight}"),
-        Step::RoundRobin => format!("{rank}. of the turn"),
-        Step::Sticky => format!("{rank}. in the client's own draw by weight, its own {weight}"),
-        Step::Take(n) if kept => format!("{rank}. of {n}"),
-        Step::Take(n) => format!("beyond the first {n}"),
-    }
-}
-
 /// A choice in one line, for whoever asks over DNS: made without allocating.
 pub struct Reason<'a> {
     snapshot: &'a Snapshot,
@@ -283,6 +257,7 @@ pub struct Reason<'a> {
     asker: Asker,
     endpoints: ArrayVec<u8, MAX_NAMED>,
     fail_open: bool,
+    outside: Option<Outside>,
 }
 
 /// Endpoints named in one line.
@@ -305,6 +280,7 @@ impl<'a> Reason<'a> {
             asker: *asker,
             endpoints: endpoints.take(MAX_NAMED).collect(),
             fail_open: choice.fail_open,
+            outside: choice.outside,
         }
     }
 }
@@ -322,6 +298,9 @@ impl fmt::Display for Reason<'_> {
                 let Kilometres(km) = point.distance(&location.point);
                 write!(f, " {km:.0} km")?;
             }
+        }
+        if let Some(outside) = self.outside {
+            write!(f, "fence: {outside}")?;
         }
         let leaf = truncate(self.asker.address, self.asker.hit.scope);
         write!(f, " from {leaf}/{}", self.asker.hit.scope)?;

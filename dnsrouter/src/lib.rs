@@ -27,6 +27,7 @@ pub mod answer;
 pub mod balance;
 pub mod binding;
 pub mod client;
+pub mod compile;
 pub mod config;
 pub mod counters;
 pub mod explain;

@@ -23,11 +23,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use dns::name::Name;
 use dns::zone::{ServiceId, Zones};
-use geo::{Lens, Point, ScopeCap, Table};
+use geo::{Distances, Point, ScopeCap, Table};
 
 use crate::guard::Guard;
 use crate::history::Written;
-use crate::policy::Policy;
+use crate::policy::{Built, Policy};
 use crate::service::Target;
 use crate::updates::Updates;
 use crate::verdicts::Health;
@@ -58,10 +58,10 @@ pub struct Inputs {
 }
 
 /// Every service of a plan.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Services {
     /// By service id.
-    pub services: Box<[(Name, Policy)]>,
+    pub services: Box<[(Name, Arc<Policy>)]>,
     /// Second names of services.
     pub aliases: Box<[(Name, ServiceId)]>,
     /// What routes rank; candidates carry indices into this.
@@ -80,11 +80,14 @@ pub struct Location {
 }
 
 /// Addresses → places → locations by distance.
+#[derive(Debug)]
 pub struct Geo {
     /// The prefix table.
     pub table: Arc<Table>,
-    /// For the locations of the same inputs.
-    pub lens: Lens,
+    /// How routes look at its places, for the locations of the same inputs.
+    pub views: Built,
+    /// From a point to each location.
+    pub distances: Distances,
     /// The finest scopes.
     pub cap: ScopeCap,
     /// What the table was made from, for people.

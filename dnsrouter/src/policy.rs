@@ -36,20 +36,24 @@ use std::net::IpAddr;
 
 use dns::rr::Rtype;
 use dns::zone::ServiceId;
+use geo::{Fence, Mask, PlaceId, Point};
 
+use crate::plan::Geo;
 use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
 use crate::verdicts::{Health, TargetId, WHOLE};
 
 use hash::fold;
 use leaving::Regard;
-use pick::Weighed;
-use scope::Depends;
+use scope::Sight;
 use stage::{Act, Stage};
 
+pub use choose::{Choice, Observer, Open, Outside};
 pub use hash::{mix, prefix_stick, subnet_draw};
 pub use order::{Candidate, Candidates};
 pub use record::Record;
+pub use views::{Built, Class, MAX_CLASSES, Views};
 
+mod choose;
 mod hash;
 mod leaving;
 mod order;
@@ -58,9 +62,7 @@ mod rank;
 mod record;
 mod scope;
 mod stage;
-
-/// Locations that one node ranks: the size of a table on the stack, and of a byte.
-pub const MAX_LOCATIONS: usize = 128;
+mod views;
 
 /// A service's route, compiled against the locations and targets of a plan.
 #[derive(Debug, Clone)]
@@ -68,10 +70,12 @@ pub struct Policy {
     id: ServiceId,
     stages: Box<[Stage]>,
     endpoints: Box<[Compiled]>,
-    depends: [Depends; FORMS],
+    sights: [Sight; FORMS],
     bindings: Box<[Binding]>,
     ttl: u32,
     key: u64,
+    /// Where its shares are; none: no step needs any.
+    dynamic: Option<u32>,
 }
 
 /// One endpoint as the query path sees it.
@@ -84,14 +88,23 @@ struct Compiled {
     records: [Box<[Record]>; FORMS],
 }
 
+/// What a drain has not left to the last client is usable.
+const LAST: Regard = Regard::All { hash: WHOLE };
+
 /// What an endpoint can be given out as.
 const FORMS: usize = Form::ALL.len();
 
 /// The client as a route sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// Locations by distance from the client's place, nearest first.
-    pub order: &'a [u8],
+    /// Where places and locations are.
+    pub geo: &'a Geo,
+    /// The client's place.
+    pub place: PlaceId,
+    /// The address that was looked up: what scopes and drains go by.
+    pub address: IpAddr,
+    /// Whether the answer is for all of a scope, not for `address` alone.
+    pub is_subnet: bool,
     /// Prefix length of the leaf that holds the client's address.
     pub leaf: u8,
     /// Prefix length at which draws are made, and the finest scope.
@@ -101,61 +114,31 @@ pub struct Client<'a> {
     pub draw: u64,
     /// What a client sticks to: of its prefix alone, also of one who asks for itself.
     pub stick: u64,
-    /// Whose it is: what a drain goes by.
-    pub address: IpAddr,
-    /// Whether the answer is for all of a scope, not for `address` alone.
-    pub is_subnet: bool,
     /// Whose turn it is: of the prefix and the time for a client subnet, else a count.
     pub turn: u64,
 }
 
-/// What a route chose. Turn it into records with [`Policy::records`].
-#[derive(Debug, Clone)]
-pub struct Choice {
-    /// The endpoints to answer with, best first.
-    pub candidates: Candidates,
-    /// Addresses that are not usable are left out; none: whatever they are.
-    regard: Option<Regard>,
-    /// `healthy` would have left too little, so everything counts as up.
-    pub fail_open: bool,
-}
-
-/// Looks over the shoulder of a choice; `explain` records, the query path passes `()`.
-pub trait Observer {
-    /// `step` made `after` out of `before`.
-    fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]);
-    /// What was seen does not count: the walk begins again with more.
-    fn restart(&mut self, open: Open);
-}
-
-impl Observer for () {
-    #[inline]
-    fn step(&mut self, _: &Step, _: &[Candidate], _: &[Candidate]) {}
-    #[inline]
-    fn restart(&mut self, _: Open) {}
-}
-
-/// What is taken in again when too little would be left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
-    /// What is being drained, as far as it is up.
-    Drained,
-    /// Everything, as if it were up.
-    All,
+impl Client<'_> {
+    /// What distances are measured from; none: its place is unknown.
+    pub fn point(&self) -> Option<Point> {
+        self.geo.table.place(self.place).point()
+    }
 }
 
 impl Policy {
-    /// Compiles the service that a plan numbers `id`; `location` and `target` give the plan's
-    /// indices.
+    /// Compiles the service that a plan numbers `id`; `location` and `target` give the plan's indices,
+    /// and `views` gathers how routes look at places. The scopes of its class are found by [`Policy::settle`].
     ///
     /// # Panics
     ///
-    /// When the service has more than [`MAX_ENDPOINTS`] endpoints, which validation refuses.
+    /// When the service has more than [`MAX_ENDPOINTS`] endpoints, or one in a region that is no
+    /// location: validation refuses both.
     pub fn compile(
         service: &Service,
         id: ServiceId,
-        mut location: impl FnMut(&str) -> u8,
+        mut location: impl FnMut(&str) -> Option<u8>,
         mut target: impl FnMut(&Target) -> TargetId,
+        views: &mut Views<'_>,
     ) -> Self {
         assert!(service.endpoints.len() <= MAX_ENDPOINTS, "validation limits endpoints");
         let endpoints: Box<[Compiled]> = service
@@ -163,131 +146,33 @@ impl Policy {
             .iter()
             .map(|endpoint| Compiled {
                 records: Form::ALL.map(|form| record::compile(endpoint, form, &mut target)),
-                location: location(&endpoint.region),
+                location: location(&endpoint.region).expect("validation places every region"),
                 weight: endpoint.weight,
                 id: endpoint_id(endpoint),
             })
             .collect();
-        let stages = stage::compile(service);
-        let depends = Form::ALL.map(|form| scope::depends(&stages, &endpoints, form));
+        let stages = stage::compile(service, &mut location, views);
+        let sights = Form::ALL.map(|form| Sight::of(&stages, &endpoints, form, views));
         Self {
             id,
-            depends,
+            sights,
             bindings: service.bindings.clone().into(),
             stages,
             endpoints,
             ttl: u32::try_from(service.ttl.as_secs()).unwrap_or(i32::MAX as u32),
             key: fold(service.name.lower().iter().copied()),
+            dynamic: None,
         }
     }
 
-    /// Chooses for one client.
-    ///
-    /// Never empty when the service has an address of the form: a filter that would leave
-    /// nothing is not applied.
-    pub fn choose(
-        &self,
-        form: Form,
-        client: &Client<'_>,
-        health: &Health,
-        observer: &mut impl Observer,
-    ) -> Choice {
-        let settled = health.stances().is_empty();
-        let hash = if settled { WHOLE } else { self.hash(form, client) };
-        let regard = Regard::All { hash };
-        if let Some(choice) = self.walk(form, client, Some((health, regard)), observer) {
-            return choice;
-        }
-        if !settled {
-            observer.restart(Open::Drained);
-            let open = self.walk(form, client, Some((health, Regard::NoDrains)), observer);
-            if let Some(choice) = open {
-                return Choice { fail_open: true, ..choice };
-            }
-        }
-        // Fail open: the very answer that would be given if everything were up.
-        observer.restart(Open::All);
-        let open = self.walk(form, client, None, observer);
-        Choice { fail_open: true, ..open.expect("without verdicts no filter applies") }
+    /// Finds its scopes among those of the plan.
+    pub fn settle(&mut self, geo: &Geo) {
+        self.sights.iter_mut().for_each(|sight| sight.settle(geo));
     }
 
-    /// Applies every step; `None` when `healthy` would leave too little. Without verdicts
-    /// everything counts as up.
-    fn walk(
-        &self,
-        form: Form,
-        client: &Client<'_>,
-        verdicts: Option<(&Health, Regard)>,
-        observer: &mut impl Observer,
-    ) -> Option<Choice> {
-        let mut candidates = self.all(form);
-        let mut regarded = None;
-        for Stage { step, act } in &self.stages {
-            let before = candidates.clone();
-            match (act, verdicts) {
-                (Act::Healthy { min_healthy }, Some((health, regard))) => {
-                    let needed = (*min_healthy).min(candidates.len());
-                    candidates.retain(|c| self.has_usable(c.endpoint, form, health, regard));
-                    if candidates.len() < needed {
-                        return None;
-                    }
-                    regarded = Some(regard);
-                }
-                (Act::Healthy { .. }, None) => {}
-                (Act::Failover { tiers }, _) => {
-                    order::rank_by(&mut candidates, |c| tiers[c.endpoint as usize]);
-                }
-                (Act::Nearest, _) => {
-                    let location = |c: &Candidate| self.endpoint(c).location;
-                    rank::nearest(&mut candidates, client.order, location);
-                }
-                (Act::Weighted { cut }, _) => {
-                    pick::weighted(&mut candidates, client.draw, *cut, |c| self.weigh(c));
-                }
-                (Act::Sticky, _) => {
-                    pick::weighted(&mut candidates, client.stick, 0, |c| self.weigh(c));
-                }
-                (Act::RoundRobin, _) => {
-                    pick::round_robin(&mut candidates, client.turn, |c| self.weigh(c));
-                }
-                (Act::Take(n), _) => candidates.truncate(*n),
-            }
-            observer.step(step, &before, &candidates);
-        }
-        Some(Choice { candidates, regard: regarded, fail_open: false })
-    }
-
-    /// The records of a choice, in its order, each once (RFC 2181 §5); of host names only the first, since an RRset of two
-    /// CNAMEs may not be (RFC 2181 §10.1).
-    pub fn records<'p, 'c>(
-        &'p self,
-        form: Form,
-        choice: &'c Choice,
-        health: &'c Health,
-    ) -> impl Iterator<Item = &'p Record> + Clone + use<'p, 'c> {
-        let all = choice
-            .candidates
-            .iter()
-            .flat_map(move |candidate| {
-                let of_form = self.endpoint(candidate).of(form).iter();
-                of_form.map(move |record| (candidate.endpoint, record))
-            })
-            .filter(move |(endpoint, record)| {
-                let usable = |regard| self.is_usable(*endpoint, record, health, regard);
-                choice.regard.is_none_or(usable)
-            })
-            .map(|(_, record)| record);
-        // Regions may share a mail host; an address belongs to one endpoint.
-        let shared = !matches!(form, Form::A | Form::Aaaa);
-        let before = all.clone();
-        let first = move |(at, record): &(usize, &'p Record)| {
-            !shared || !before.clone().take(*at).any(|other| other.rdata() == record.rdata())
-        };
-        all.enumerate().filter(first).map(|(_, record)| record).take(if form == Form::Cname {
-            1
-        } else {
-            usize::MAX
-        })
+    /// What the answers of each of its forms can tell apart, where that is a class.
+    pub fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.sights.iter().filter_map(Sight::class)
     }
 
     /// The binding of this type, HTTPS or SVCB.
@@ -297,11 +182,7 @@ impl Policy {
 
     /// The scope prefix length that goes with any answer to a client subnet (module docs).
     pub fn scope(&self, form: Form, client: &Client<'_>) -> u8 {
-        match self.depends[form as usize] {
-            Depends::Nothing => 0,
-            Depends::Place => client.leaf,
-            Depends::Address => client.cap,
-        }
+        self.sights[form as usize].scope(client)
     }
 
     /// Seconds, of every address RRset.
@@ -349,41 +230,92 @@ impl Policy {
         self.stages.iter().map(|stage| &stage.step)
     }
 
+    /// Numbers it among the services with shares, if a step of its needs any.
+    pub fn number(&mut self, dynamic: impl FnOnce() -> u32) {
+        let needs = |stage: &Stage| matches!(stage.act, Act::Load | Act::Fair { .. });
+        self.dynamic = self.stages.iter().any(needs).then(dynamic);
+    }
+
+    /// Where its shares are among those of [`Health`]; none: no step needs any.
+    pub fn dynamic(&self) -> Option<u32> {
+        self.dynamic
+    }
+
+    /// Identity of an endpoint for draws: the same on every node and after every reload.
+    pub fn endpoint_id(&self, endpoint: u8) -> u64 {
+        self.endpoints[endpoint as usize].id
+    }
+
+    /// Whether recovered endpoints get their weight little by little.
+    fn starts_slowly(&self) -> bool {
+        false
+    }
+
+    /// The lens through which a step of its looks; none: it looks at no place.
+    pub fn lens(&self, step: &Step) -> Option<u8> {
+        match self.stages.iter().find(|stage| stage.step == *step)?.act {
+            Act::Nearest { lens, .. } => Some(lens),
+            _ => None,
+        }
+    }
+
+    /// The rule of the fence that a client matches, from its place.
+    pub fn fence_rule(&self, client: &Client<'_>) -> Option<u8> {
+        let fence = self.stages.iter().find_map(|stage| match stage.act {
+            Act::Fence { fence, .. } => Some(fence),
+            _ => None,
+        })?;
+        client.geo.views.fences[usize::from(fence)].allowed(client.place).1
+    }
+
     /// Whether anybody has a turn, which is to be counted.
     pub fn takes_turns(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage.act, Act::RoundRobin))
     }
 
-    /// How many endpoints of a form are usable, and how many there are.
-    ///
-    /// What a drain has not left to the last client is usable.
+    /// How many endpoints of a form are usable for anybody, and how many there are.
     pub fn usable(&self, form: Form, health: &Health) -> (usize, usize) {
-        let all = (0..self.endpoints()).filter(|e| !self.endpoint_records(form, *e).is_empty());
-        let last = Regard::All { hash: WHOLE };
-        let usable = all.clone().filter(|e| self.has_usable(*e, form, health, last)).count();
-        (usable, all.count())
+        self.usable_in(Mask::MAX, form, health)
     }
 
-    /// How many endpoints have a usable record of any form, and how many there are.
+    /// How many endpoints have a record of any form that is usable for anybody, and how many there
+    /// are.
     pub fn endpoints_usable(&self, health: &Health) -> (usize, usize) {
-        let last = Regard::All { hash: WHOLE };
-        let usable =
-            |e: &u8| Form::ALL.into_iter().any(|form| self.has_usable(*e, form, health, last));
+        let usable = |endpoint: &u8| {
+            Form::ALL.into_iter().any(|form| self.has_usable(*endpoint, form, health, LAST))
+        };
         ((0..self.endpoints()).filter(usable).count(), self.endpoints.len())
     }
 
-    /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in any form.
-    pub fn fails_open(&self, health: &Health) -> bool {
+    /// Whether `healthy` gives up filtering, by its own step's `min_healthy`, in any form, for
+    /// anybody or for the clients of a fence's rule.
+    pub fn fails_open(&self, geo: &Geo, health: &Health) -> bool {
         let needed = self.stages.iter().filter_map(|stage| match stage.act {
             Act::Healthy { min_healthy } => Some(min_healthy),
             _ => None,
         });
+        let fence = self.stages.iter().find_map(|stage| match stage.act {
+            Act::Fence { fence, .. } => Some(&geo.views.fences[usize::from(fence)]),
+            _ => None,
+        });
+        let within = fence.into_iter().flat_map(Fence::masks).chain([Mask::MAX]);
         needed.max().is_some_and(|needed| {
-            Form::ALL.into_iter().any(|form| {
-                let (usable, all) = self.usable(form, health);
-                usable < needed.min(all)
+            within.clone().any(|mask| {
+                Form::ALL.into_iter().any(|form| {
+                    let (usable, all) = self.usable_in(mask, form, health);
+                    usable < needed.min(all)
+                })
             })
         })
+    }
+
+    fn usable_in(&self, mask: Mask, form: Form, health: &Health) -> (usize, usize) {
+        let all = (0..self.endpoints()).filter(|endpoint| {
+            mask & 1 << self.location(*endpoint) != 0
+                && !self.endpoint_records(form, *endpoint).is_empty()
+        });
+        let usable = all.clone().filter(|endpoint| self.has_usable(*endpoint, form, health, LAST));
+        (usable.count(), all.count())
     }
 
     fn all(&self, form: Form) -> Candidates {
@@ -396,11 +328,6 @@ impl Policy {
 
     fn endpoint<'p>(&'p self, candidate: &Candidate) -> &'p Compiled {
         &self.endpoints[candidate.endpoint as usize]
-    }
-
-    fn weigh(&self, candidate: &Candidate) -> Weighed {
-        let Compiled { id, weight, .. } = *self.endpoint(candidate);
-        Weighed { id, weight }
     }
 }
 

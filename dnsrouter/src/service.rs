@@ -10,7 +10,7 @@ use std::time::Duration;
 use dns::name::Name;
 use dns::rr::Rtype;
 
-pub use step::{Step, Tiers};
+pub use step::{FenceRule, Figure, Nearest, Percent, Prefer, Step, Tiers};
 
 mod step;
 

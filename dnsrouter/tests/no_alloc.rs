@@ -48,6 +48,38 @@ route = ["nearest"]
 region = "us-central1"
 cname = "ns1.test-net.io."
 [[service]]
+name = "fenced.test-net.io"
+ttl = 60
+route = [
+  { fence = [
+      { clients = ["141.3.0.0/16"], regions = [] },
+      { clients = ["141.4.0.0/16"], regions = [], refuse = ["192.0.2.200"] },
+      { clients = ["continent:EU", "141.5.0.0/16"], regions = ["europe-west3"] },
+  ] },
+  { healthy = { min_healthy = 2 } },
+  { nearest = { within = "15 %", bias = { "us-central1" = 20 }, prefer = [
+      { clients = ["DE", "198.51.100.0/24"], regions = ["europe-west3"] },
+  ] } },
+  "weighted",
+  { take = 2 },
+]
+ENDPOINTS
+[[service]]
+name = "tiers.test-net.io"
+ttl = 60
+route = ["healthy", { failover = [["us-central1"], "europe-west3"] }, "sticky"]
+ENDPOINTS
+[[service]]
+name = "turns.test-net.io"
+ttl = 60
+route = ["healthy", "failover", "round-robin", { take = 2 }]
+ENDPOINTS
+[[service]]
+name = "fair.test-net.io"
+ttl = 60
+route = ["healthy", { fair = { demand = 10 } }, { take = 2 }]
+ENDPOINTS
+[[service]]
 name = "geo.test-net.io"
 ttl = 60
 route = ["healthy", "nearest", "weighted", { take = 2 }]
@@ -60,6 +92,27 @@ addresses = ["203.0.113.11"]
 [[service.endpoint]]
 region = "europe-west3"
 addresses = ["203.0.113.20", "2001:db8::20"]
+"#;
+
+/// Of services whose routes are looked at.
+const ENDPOINTS: &str = r#"
+https = "1 . alpn=h2"
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.10", "2001:db8::10"]
+tier = 2
+weight = 3
+capacity = 7
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.11"]
+[[service.endpoint]]
+region = "us-central1"
+addresses = ["203.0.113.12"]
+[[service.endpoint]]
+region = "europe-west3"
+addresses = ["203.0.113.20", "2001:db8::20"]
+capacity = 9
 "#;
 
 const ZONE: &str = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n\
@@ -89,6 +142,10 @@ const AS_IT_IS: Change = |_| {};
 /// The client subnet 141.2.0.0/24, and the same with a /23 that it does not fit.
 const NEAR: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 141, 2, 0];
 const MALFORMED: [u8; 11] = [0, 8, 0, 7, 0, 1, 23, 0, 141, 2, 1];
+/// Somewhere else; in a network that a fence shuts out; and in one for which it has an answer.
+const ELSEWHERE: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 4, 0, 0];
+const REFUSED: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 141, 3, 0];
+const STATED: [u8; 11] = [0, 8, 0, 7, 0, 1, 24, 0, 141, 4, 0];
 /// NSID, a client's cookie, and the wish to know why, each alone.
 const NSID: [u8; 4] = [0, 3, 0, 0];
 const COOKIE: [u8; 12] = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -99,7 +156,7 @@ const INVALID: [u8; 28] =
 
 /// Name, type, EDNS options, a change of the query, and the response code that shows that the case
 /// is the one meant.
-const CASES: [(&str, u8, &[u8], Change, u8); 27] = [
+const CASES: [(&str, u8, &[u8], Change, u8); 41] = [
     ("geo.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("geo.test-net.io", 28, &NEAR, AS_IT_IS, 0),
     ("geo.test-net.io", 1, &[], AS_IT_IS, 0),
@@ -107,6 +164,20 @@ const CASES: [(&str, u8, &[u8], Change, u8); 27] = [
     ("geo.test-net.io", 16, &NEAR, AS_IT_IS, 0),
     ("flat.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("names.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("fenced.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("fenced.test-net.io", 1, &ELSEWHERE, AS_IT_IS, 0),
+    ("fenced.test-net.io", 1, &REFUSED, AS_IT_IS, 5),
+    ("fenced.test-net.io", 65, &REFUSED, AS_IT_IS, 5),
+    ("fenced.test-net.io", 1, &STATED, AS_IT_IS, 0),
+    ("fenced.test-net.io", 28, &STATED, AS_IT_IS, 0),
+    ("fenced.test-net.io", 65, &NEAR, AS_IT_IS, 0),
+    ("fenced.test-net.io", 1, &WHY, AS_IT_IS, 0),
+    ("tiers.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("tiers.test-net.io", 28, &[], AS_IT_IS, 0),
+    ("turns.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("turns.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("fair.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("fair.test-net.io", 1, &[], AS_IT_IS, 0),
     ("www.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("a.old.test-net.io", 1, &[], AS_IT_IS, 3),
     ("a.sub.test-net.io", 1, &[], AS_IT_IS, 0),
@@ -140,7 +211,7 @@ fn asked((name, rtype, options, change, _): (&str, u8, &[u8], Change, u8)) -> Ve
 fn published(rate: &str) -> Published {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, CONFIG.replace("RATE", rate)).unwrap();
+    std::fs::write(&file, CONFIG.replace("RATE", rate).replace("ENDPOINTS", ENDPOINTS)).unwrap();
     std::fs::write(folder.path().join("zone"), ZONE).unwrap();
     let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
     Published::new(loaded.inputs(Generation(1)), Health::new([State::Up]))

@@ -51,6 +51,11 @@ impl Fence {
         }
     }
 
+    /// The locations of each rule.
+    pub fn masks(&self) -> impl Iterator<Item = Mask> + Clone + '_ {
+        self.allowed.iter().copied()
+    }
+
     /// The memory that it holds, in bytes: one for each place.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Fence>() + size_of_val(&*self.of_place) + size_of_val(&*self.allowed)

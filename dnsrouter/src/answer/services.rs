@@ -2,18 +2,18 @@
 //! good for others.
 
 use arrayvec::ArrayVec;
-use dns::name::NameRef;
+use dns::name::{LowerName, NameRef};
 use dns::resolve::{MAX_CHAIN, Resolution};
 use dns::rr::{Rtype, Ttl};
 use dns::wire::{Owner, Section, Writer};
-use dns::zone::ServiceId;
+use dns::zone::{ServiceId, ZoneId};
 
 use crate::binding;
 use crate::client::{Asker, Own};
 use crate::counters::Event;
 use crate::explain::Reason;
 use crate::plan::Snapshot;
-use crate::policy::{self, Choice, Policy};
+use crate::policy::{self, Choice, Outside, Policy};
 use crate::service::Form;
 
 use super::{Answering, Worker};
@@ -37,6 +37,10 @@ pub(super) struct Chosen<'a, 'w> {
     followed: ArrayVec<ServiceId, MAX_HOSTS>,
     /// The host name that was chosen last.
     host: Option<NameRef<'a>>,
+    /// The service's answer is that there is none of this type, in this zone.
+    pub(super) no_data: Option<ZoneId>,
+    /// The client's fence holds nothing of the service, and states nothing.
+    pub(super) refused: bool,
     /// What is in the answer already, once it leads through a service's host name.
     said: ArrayVec<u64, MAX_SAID>,
 }
@@ -52,6 +56,8 @@ impl<'a, 'w> Chosen<'a, 'w> {
             last: None,
             followed,
             host: None,
+            no_data: None,
+            refused: false,
             said: ArrayVec::new_const(),
         }
     }
@@ -110,6 +116,9 @@ impl<'a, 'w> Chosen<'a, 'w> {
         // Did something not fit, the writer has set TC.
         if let Some(form) = Form::of(rtype) {
             let choice = self.choose(policy, form, draw);
+            if self.is_outside(owner, choice.outside) {
+                return;
+            }
             let records = policy.records(form, &choice, health);
             if form == Form::Cname {
                 let host = records.clone().next().map(policy::Record::rdata);
@@ -120,6 +129,17 @@ impl<'a, 'w> Chosen<'a, 'w> {
         } else if let Some(binding) = policy.binding(rtype) {
             let (v4, v6) =
                 (self.choose(policy, Form::A, draw), self.choose(policy, Form::Aaaa, draw));
+            // Bound to nowhere is not bound at all.
+            if v4.candidates.is_empty() && v6.candidates.is_empty() {
+                let has_stated = |outside| matches!(outside, Some(Outside::Stated { .. }));
+                let outside = v4.outside.max(v6.outside);
+                if !has_stated(v4.outside)
+                    && !has_stated(v6.outside)
+                    && self.is_outside(owner, outside)
+                {
+                    return;
+                }
+            }
             let of = |form, choice| policy.records(form, choice, health);
             let v4 = of(Form::A, &v4).map(policy::Record::rdata);
             let v6 = of(Form::Aaaa, &v6).map(policy::Record::rdata);
@@ -127,6 +147,34 @@ impl<'a, 'w> Chosen<'a, 'w> {
             let _ = writer.rrset_with(Section::Answer, owner, rtype, ttl, [rdata]);
         }
         self.worker.counters.count(Event::Service);
+    }
+
+    /// Notes what is answered instead of records, when the client's fence holds none.
+    fn is_outside(&mut self, owner: Owner<'_>, outside: Option<Outside>) -> bool {
+        match outside {
+            None | Some(Outside::Stated { .. }) => return false,
+            Some(Outside::NoData) => self.no_data = self.zone_of(owner),
+            Some(Outside::Refused { .. }) => {
+                self.refused = true;
+                self.worker.counters.count(Event::Fenced);
+            }
+        }
+        true
+    }
+
+    /// The zone that a name is in.
+    fn zone_of(&self, owner: Owner<'_>) -> Option<ZoneId> {
+        let question = self.asked.request.question.map_or(NameRef::ROOT, |q| q.name);
+        let mut name = Some(if let Owner::Name(name) = owner { name } else { question });
+        let mut lower = LowerName::new();
+        while let Some(inside) = name {
+            lower.read(inside);
+            if let Some(zone) = self.asked.snapshot.inputs.zones.zone_at(&lower) {
+                return Some(zone.id());
+            }
+            name = inside.parent();
+        }
+        None
     }
 
     fn choose(&mut self, policy: &'a Policy, form: Form, draw: u64) -> Choice {

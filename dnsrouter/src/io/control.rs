@@ -205,7 +205,7 @@ fn services(snapshot: &Snapshot) -> Vec<wire::ServiceStatus> {
                 name: name.to_string(),
                 endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
                 healthy: u32::try_from(healthy).unwrap_or(u32::MAX),
-                fail_open: policy.fails_open(&snapshot.health),
+                fail_open: policy.fails_open(&snapshot.inputs.geo, &snapshot.health),
             }
         })
         .collect()
@@ -236,10 +236,12 @@ fn decision(decision: Decision) -> wire::Decision {
         ttl: decision.ttl,
         scope: decision.scope.into(),
         fail_open: decision.fail_open,
-        note: if decision.fail_open {
-            "too few endpoints are up: decided as if all were (fail open)".into()
-        } else {
-            String::new()
+        note: match decision.outside {
+            Some(outside) => format!("by its fence: {outside}"),
+            None if decision.fail_open => {
+                "too few endpoints are up: decided as if all were (fail open)".into()
+            }
+            None => String::new(),
         },
     }
 }

@@ -308,7 +308,7 @@ impl Keeper {
         let failing = services
             .services
             .iter()
-            .filter(|(_, policy)| policy.fails_open(&snapshot.health))
+            .filter(|(_, policy)| policy.fails_open(&snapshot.inputs.geo, &snapshot.health))
             .map(|(name, _)| {
                 format!("{name}: too few endpoints are up; answering as if all were (fail open)")
             });

@@ -13,17 +13,16 @@ use daemon::places::Places;
 use dns::name::{LowerName, Name};
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
-use geo::{Lens, LensRule, Table};
+use geo::{Lists, Table};
 
+use crate::compile::compile;
 use crate::config::Config;
 use crate::guard::Guard;
 use crate::history::Written;
 use crate::mould::Mould;
-use crate::plan::{self, Generation, Inputs, Location};
-use crate::policy::Policy;
-use crate::service::{Alias, Target};
+use crate::plan::{self, Generation, Inputs};
+use crate::service::Alias;
 use crate::updates::Updates;
-use crate::verdicts::TargetId;
 
 use super::dynamic::Kept;
 
@@ -133,11 +132,12 @@ pub struct Loader {
 struct TableKey {
     files: Vec<(PathBuf, Stamp)>,
     config: Places,
+    lists: Lists,
 }
 
 impl TableKey {
     fn same_as(&self, other: &Self) -> bool {
-        self.files == other.files && self.config.same_as(&other.config)
+        self.files == other.files && self.config.same_as(&other.config) && self.lists == other.lists
     }
 }
 
@@ -182,7 +182,7 @@ impl Loader {
         let (Some((table, description)), Some(guard)) = (table, guard) else {
             return Err(config.source.error(0..0, "no table of places, or no guard", None).into());
         };
-        let services = Arc::new(compile(&config));
+        let (services, geo) = compile(&config, Arc::clone(&table), description);
         let written = Written::new(
             config.source.text(),
             daemon::config::environment(),
@@ -190,8 +190,8 @@ impl Loader {
             table.fingerprint(),
         );
         let written = Arc::new(written);
-        let geo = places(&config, &services, table, description);
-        let (geo, guard) = (Arc::new(geo), Arc::new(guard));
+        let (services, geo) = (Arc::new(services), Arc::new(geo));
+        let guard = Arc::new(guard);
         let permissions = config.zones.iter().filter_map(|zone| {
             let permission = zone.update.as_ref()?;
             Some((zone.name.clone(), permission.clone()))
@@ -254,21 +254,22 @@ impl Loader {
         config: &Config,
         problems: &mut Vec<Problem>,
     ) -> Option<(Arc<Table>, String)> {
-        let paths = config.geo.databases.iter().map(|(path, _)| path);
+        let paths = config.geo.databases.iter().chain(&config.geo.asns).map(|(path, _)| path);
         for path in paths.clone() {
             self.read.push((path.clone(), stamp(path).ok()));
         }
         let stamps = paths.map(|path| stamp(path).map(|stamp| (path.clone(), stamp)));
-        let key = stamps
-            .collect::<io::Result<Vec<_>>>()
-            .ok()
-            .map(|files| TableKey { files, config: config.geo.clone() });
+        let key = stamps.collect::<io::Result<Vec<_>>>().ok().map(|files| TableKey {
+            files,
+            config: config.geo.clone(),
+            lists: config.lists.clone(),
+        });
         if let (Some(key), Some((kept, table, description))) = (&key, &self.table)
             && key.same_as(kept)
         {
             return Some((Arc::clone(table), description.clone()));
         }
-        match config.geo.load(&config.source) {
+        match config.geo.load(config.lists.clone(), &config.source) {
             Ok((table, description)) => {
                 let table = Arc::new(table);
                 self.table = key.map(|key| (key, Arc::clone(&table), description.clone()));
@@ -316,56 +317,16 @@ fn is_aliased(rtype: Rtype) -> bool {
 pub fn again(written: &Written, folder: &Path, present: &Inputs) -> Result<Inputs, ConfigError> {
     let config = Config::again(written, folder)?;
     let geo = &present.geo;
-    let (table, description) = if geo.table.fingerprint() == written.geo {
-        (Arc::clone(&geo.table), geo.description.clone())
-    } else {
-        let (table, description) = config.geo.load(&config.source)?;
-        (Arc::new(table), description)
-    };
-    let services = Arc::new(compile(&config));
-    let geo = Arc::new(places(&config, &services, table, description));
-    Ok(Inputs { services, geo, written: Arc::new(written.clone()), ..present.clone() })
-}
-
-/// What is near, for the locations in use.
-fn places(
-    config: &Config,
-    services: &plan::Services,
-    table: Arc<Table>,
-    description: String,
-) -> plan::Geo {
-    let points: Vec<_> = services.locations.iter().map(|location| location.point).collect();
-    let lens = Lens::build(&table, &points, &LensRule::default());
-    plan::Geo { lens, cap: config.geo.cap, table, description }
-}
-
-/// Services against the locations and targets they use.
-fn compile(config: &Config) -> plan::Services {
-    let locations: Box<[Location]> = config
-        .locations
-        .iter()
-        .map(|(region, point)| Location { region: region.clone(), point: *point })
-        .collect();
-    let index: HashMap<&str, u8> =
-        (0..).zip(&locations).map(|(i, location)| (location.region.as_str(), i)).collect();
-    let mut targets: Vec<Target> = Vec::new();
-    let mut ids: HashMap<Target, TargetId> = HashMap::new();
-    let services = config.services.iter().enumerate().map(|(at, (service, _))| {
-        let mut id = |target: &Target| {
-            *ids.entry(target.clone()).or_insert_with(|| {
-                targets.push(target.clone());
-                TargetId(u32::try_from(targets.len() - 1).unwrap_or(u32::MAX))
-            })
+    let (table, description) =
+        if geo.table.fingerprint() == written.geo && *geo.table.lists() == config.lists {
+            (Arc::clone(&geo.table), geo.description.clone())
+        } else {
+            let (table, description) = config.geo.load(config.lists.clone(), &config.source)?;
+            (Arc::new(table), description)
         };
-        let number = ServiceId(u32::try_from(at).unwrap_or(u32::MAX));
-        (service.name.clone(), Policy::compile(service, number, |region| index[region], &mut id))
-    });
-    let services = services.collect();
-    let aliases = config.aliases.iter().map(|(Alias { name, service }, _)| {
-        (name.clone(), ServiceId(u32::try_from(*service).unwrap_or(u32::MAX)))
-    });
-    let aliases = aliases.collect();
-    plan::Services { services, aliases, locations, targets: targets.into() }
+    let (services, geo) = compile(&config, table, description);
+    let (services, geo) = (Arc::new(services), Arc::new(geo));
+    Ok(Inputs { services, geo, written: Arc::new(written.clone()), ..present.clone() })
 }
 
 /// Of everything people wrote but zones; hash keys and file names leave no trace in it.

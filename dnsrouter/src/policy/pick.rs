@@ -31,6 +31,8 @@ pub(super) struct Weighed {
     pub(super) id: u64,
     /// 0: only when nothing else is left.
     pub(super) weight: u32,
+    /// Of its turns, so many in 65,535 are its own; in the others the next steps in.
+    pub(super) share: u16,
 }
 
 /// A candidate with its draw.
@@ -54,7 +56,7 @@ pub(super) fn weighted(
     let mut drawn: AllDrawn = candidates
         .iter()
         .map(|candidate| {
-            let Weighed { id, weight } = weigh(candidate);
+            let Weighed { id, weight, .. } = weigh(candidate);
             Drawn { candidate: *candidate, weight, score: weighted_score(draw, id, weight) }
         })
         .collect();
@@ -88,6 +90,15 @@ pub(super) fn round_robin(
     for run in candidates.chunk_by_mut(|a, b| resort(a) == resort(b)) {
         #[expect(clippy::cast_possible_truncation, reason = "less than the run's length")]
         run.rotate_left((turn % run.len() as u64) as usize);
+        let passes = |candidate: &Candidate| {
+            let Weighed { id, share, .. } = weigh(candidate);
+            #[expect(clippy::cast_possible_truncation, reason = "16 bits of a hash")]
+            let draw = mix(turn ^ id) as u16;
+            draw > share
+        };
+        if let Some(steps_in) = run.iter().position(|candidate| !passes(candidate)) {
+            run[..=steps_in].rotate_right(1);
+        }
     }
     regroup(candidates, |_, _| false);
 }

@@ -22,7 +22,7 @@ enum Data {
 }
 
 impl Record {
-    fn address(ip: IpAddr, target: Option<TargetId>) -> Self {
+    pub(super) fn address(ip: IpAddr, target: Option<TargetId>) -> Self {
         let data = match ip {
             IpAddr::V4(v4) => Data::V4(v4.octets()),
             IpAddr::V6(v6) => Data::V6(v6.octets()),

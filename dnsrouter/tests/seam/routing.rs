@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
+use dnsrouter::policy::Views;
 use dnsrouter::random::Random;
 use dnsrouter::verdicts::Health;
-use geo::{Layer, Lens, LensRule, Place, ScopeCap, Source, TableBuilder};
+use geo::{Distances, Layer, Place, ScopeCap, Source, TableBuilder};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use proptest::prelude::*;
@@ -297,8 +298,15 @@ fn sparse(published: &Published, cap: ScopeCap) -> Published {
     let table = Arc::new(builder.freeze());
     let mut inputs = published.load().inputs.clone();
     let points: Vec<_> = inputs.services.locations.iter().map(|place| place.point).collect();
-    let lens = Lens::build(&table, &points, &LensRule::default());
-    inputs.geo = Arc::new(Geo { table, lens, cap, description: String::new() });
+    let services = Arc::make_mut(&mut inputs.services);
+    let classes = services.services.iter().flat_map(|(_, policy)| policy.classes());
+    let views = Views::new(table.lists()).build(&table, &points, classes);
+    let distances = Distances::new(&points);
+    let geo = Geo { table, views, distances, cap, description: String::new() };
+    for (_, policy) in &mut services.services {
+        Arc::make_mut(policy).settle(&geo);
+    }
+    inputs.geo = Arc::new(geo);
     Published::new(inputs, Health::default())
 }
 

@@ -458,7 +458,7 @@ fn warn_of_another_name(config: &Config, identity: &Identity) {
 
 /// What replies tell of a configuration that may change while serving.
 pub(super) fn facts(config: &Config) -> Result<Facts, ConfigError> {
-    let (table, _) = config.geo.load(&config.source)?;
+    let (table, _) = config.geo.load(geo::Lists::default(), &config.source)?;
     Ok(Facts { capacity: config.capacity, places: Some(Arc::new(table)) })
 }
 

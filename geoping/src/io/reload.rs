@@ -151,7 +151,8 @@ fn files(origin: &Origin, tls: &Tls, config: &Config) -> Vec<PathBuf> {
 }
 
 async fn read_places(config: Config) -> Result<geo::Table, Refused> {
-    let reading = tokio::task::spawn_blocking(move || config.geo.load(&config.source));
+    let reading =
+        tokio::task::spawn_blocking(move || config.geo.load(geo::Lists::default(), &config.source));
     let read = reading.await.map_err(|error| Refused::Panicked(error.to_string()))?;
     Ok(read?.0)
 }

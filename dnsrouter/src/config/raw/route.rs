@@ -1,5 +1,6 @@
 //! A route as it is written: each step a word, or a table with one key.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use daemon::config::Spanned;
@@ -15,10 +16,16 @@ pub(in crate::config) enum Step {
     Take(Spanned<i64>),
     /// `{ healthy = { min_healthy = 2 } }`
     Healthy(Healthy),
+    /// `{ fence = [ … ] }`
+    Fence(Spanned<Vec<Spanned<FenceRule>>>),
     /// `{ failover = [ … ] }`
     Failover(Spanned<Vec<Spanned<Tier>>>),
-    /// A step that is not built yet, with parameters.
-    Later(String),
+    /// `{ nearest = { … } }`
+    Nearest(Nearest),
+    /// `{ "least-connections" = { within = "20 %" } }` and its kin, by name.
+    Least(String, Least),
+    /// `{ fair = { demand = 8000 } }`
+    Fair(Fair),
     /// No step has this name and parameters.
     Unknown(String),
 }
@@ -31,6 +38,22 @@ pub(in crate::config) struct Healthy {
     pub(in crate::config) min_healthy: Option<Spanned<i64>>,
 }
 
+/// A rule of `fence`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct FenceRule {
+    /// Whom it is for.
+    pub(in crate::config) clients: Clients,
+    /// Where they may be sent.
+    pub(in crate::config) regions: Vec<Spanned<String>>,
+    /// Addresses that are answered if there is no endpoint.
+    #[serde(default)]
+    pub(in crate::config) refuse: Vec<Spanned<String>>,
+}
+
+/// Countries, continents, autonomous systems, networks.
+pub(in crate::config) type Clients = Spanned<Vec<Spanned<String>>>;
+
 /// A tier of `failover`: a region, or several.
 #[derive(Debug)]
 pub(in crate::config) enum Tier {
@@ -40,18 +63,44 @@ pub(in crate::config) enum Tier {
     Several(Vec<Spanned<String>>),
 }
 
-/// Whether a step of this name, or with parameters, is planned.
-pub(in crate::config) fn is_later(name: &str) -> bool {
-    matches!(
-        name,
-        "fence"
-            | "least-connections"
-            | "least-response-time"
-            | "latency"
-            | "resource"
-            | "fair"
-            | "load"
-    )
+/// Parameters of `nearest`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Nearest {
+    /// "15 %" or "300 km".
+    pub(in crate::config) within: Option<Spanned<String>>,
+    /// Percent per region.
+    #[serde(default)]
+    pub(in crate::config) bias: BTreeMap<Spanned<String>, Spanned<i64>>,
+    /// Whose regions are given.
+    #[serde(default)]
+    pub(in crate::config) prefer: Vec<Spanned<Prefer>>,
+}
+
+/// A rule of `prefer`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Prefer {
+    /// Whom it is for.
+    pub(in crate::config) clients: Clients,
+    /// The first best.
+    pub(in crate::config) regions: Vec<Spanned<String>>,
+}
+
+/// Parameters of ranks by what pings carry.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Least {
+    /// "20 %".
+    pub(in crate::config) within: Option<Spanned<String>>,
+}
+
+/// Parameters of `fair`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Fair {
+    /// Requests per second.
+    pub(in crate::config) demand: Option<Spanned<i64>>,
 }
 
 // Written out, since an untagged enum loses the places of what is in it.
@@ -77,11 +126,13 @@ impl<'de> Deserialize<'de> for Step {
                 let step = match name.as_str() {
                     "take" => Step::Take(map.next_value()?),
                     "healthy" => Step::Healthy(map.next_value()?),
+                    "fence" => Step::Fence(map.next_value()?),
                     "failover" => Step::Failover(map.next_value()?),
-                    later if later == "nearest" || is_later(later) => {
-                        map.next_value::<IgnoredAny>()?;
-                        Step::Later(name)
+                    "nearest" => Step::Nearest(map.next_value()?),
+                    "least-connections" | "least-response-time" | "latency" | "resource" => {
+                        Step::Least(name, map.next_value()?)
                     }
+                    "fair" => Step::Fair(map.next_value()?),
                     _ => {
                         map.next_value::<IgnoredAny>()?;
                         Step::Unknown(name)

@@ -21,7 +21,7 @@
 //! # assert!(!verify(b"", b""));
 //! ```
 
-use crate::name::{Name, NameRef};
+use crate::name::{LowerName, Name, NameRef};
 use crate::rr::{Class, Rcode, Rtype};
 use crate::wire::{self, HEADER_LEN};
 
@@ -76,6 +76,17 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed TSIG record")]
 pub struct Malformed;
+
+/// The key and the algorithm that the TSIG record of `request` names, without reading the rest of it
+/// and without allocation: enough to know whether its code is worth computing. `None` if there is no
+/// such record, or no names in it.
+pub fn names<'a>(request: &wire::Request<'a>) -> Option<(LowerName, NameRef<'a>)> {
+    let signature = request.signature.filter(|found| found.rtype == Rtype::TSIG)?;
+    let record = wire::record(request.bytes, signature.start)?;
+    let key = wire::name_octets(request.bytes, signature.start)?;
+    let key = NameRef::parse(&key).ok()?;
+    Some((key.into(), NameRef::parse(record.rdata).ok()?))
+}
 
 impl<'a> Request<'a> {
     /// The signature of `request`; `None` if it has none, or a SIG(0).

@@ -17,7 +17,7 @@ mod walk;
 mod writer;
 
 pub use request::{DropReason, Fault, Malformed, Question, Refusal, Request, Signature};
-pub(crate) use walk::{name, name_end, record};
+pub(crate) use walk::{name, name_end, name_octets, record};
 pub use writer::{Fit, NoRoom, Owner, Section, Writer};
 
 use crate::rr::Opcode;

@@ -38,6 +38,9 @@ use crate::random::Random;
 use services::Chosen;
 use turns::Turns;
 
+pub use lane::Lane;
+
+mod lane;
 mod services;
 mod turns;
 
@@ -79,8 +82,8 @@ pub enum Reply {
     /// Say nothing.
     Drop,
     /// An update, or a message with a transaction signature: to be answered where one may wait
-    /// ([`crate::io::deferred`]).
-    Deferred,
+    /// ([`crate::io::deferred`]), in the order of this lane.
+    Deferred(Lane),
 }
 
 /// What one thread answers with; nobody else touches it.
@@ -126,8 +129,8 @@ impl Worker {
     }
 
     /// The transport could not hand over what [`Reply::Deferred`] stands for.
-    pub fn queue_full(&self) {
-        self.counters.count(Event::QueueFull);
+    pub fn queue_full(&self, lane: Lane) {
+        self.counters.count(Event::QueueFull(lane));
     }
 }
 
@@ -170,12 +173,15 @@ pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &
         return Reply::Drop;
     }
     match Request::parse(query.bytes) {
-        Ok(request) if permission == Permission::Allow && is_signed(&request) => Reply::Deferred,
         Ok(request) => {
             let proof = Proof::of(guard, request.edns.as_ref(), &query);
             let asked =
                 Answering { snapshot, query, request: &request, permission, proof: proof.as_ref() };
-            asked.reply(worker, out)
+            if permission == Permission::Allow && is_signed(&request) {
+                asked.defer(worker, out)
+            } else {
+                asked.reply(worker, out)
+            }
         }
         Err(Malformed::Drop(_)) => {
             worker.counters.count(Event::Dropped);
@@ -261,6 +267,17 @@ impl<'a> Answering<'a> {
         let mut name = LowerName::new();
         name.read(question.name);
         self.write(worker, out, question, &mut name, opt)
+    }
+
+    /// Where the signature will be verified. Whoever names no key of ours over UDP is only told so,
+    /// and no more often than of any other error.
+    fn defer(&self, worker: &Worker, out: &mut [u8]) -> Reply {
+        let lane = Lane::of(self.request, self.query.transport, &self.snapshot.inputs.updates);
+        let held_back = match lane {
+            Lane::Stranger => self.held_back(Kind::Error, worker, out, None),
+            Lane::Tcp | Lane::Udp => None,
+        };
+        held_back.unwrap_or(Reply::Deferred(lane))
     }
 
     /// What cannot be answered with data. Options are answered where the message itself is

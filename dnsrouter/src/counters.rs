@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::answer::Lane;
+
 /// Response codes that are told apart; anything above counts as the last.
 const RCODES: usize = 17;
 
@@ -23,7 +25,8 @@ pub struct Counters {
     fenced: AtomicU64,
     panics: AtomicU64,
     send_errors: AtomicU64,
-    queue_full: AtomicU64,
+    /// By the number of the lane.
+    queue_full: [AtomicU64; Lane::ALL.len()],
     limited_slipped: AtomicU64,
     limited_dropped: AtomicU64,
     access_refused: AtomicU64,
@@ -56,8 +59,9 @@ pub enum Event {
     Panic,
     /// The kernel did not take the answer.
     SendError,
-    /// As many updates and signed queries waited as may; one more was dropped.
-    QueueFull,
+    /// As many updates and signed queries waited in this lane as may, in all or of one network; one
+    /// more was dropped.
+    QueueFull(Lane),
     /// The rate limit made of the response an empty one with TC.
     LimitSlipped,
     /// The rate limit made of the response nothing.
@@ -86,7 +90,7 @@ impl Counters {
             Event::Fenced => &self.fenced,
             Event::Panic => &self.panics,
             Event::SendError => &self.send_errors,
-            Event::QueueFull => &self.queue_full,
+            Event::QueueFull(lane) => &self.queue_full[lane as usize],
             Event::LimitSlipped => &self.limited_slipped,
             Event::LimitDropped => &self.limited_dropped,
             Event::AccessRefused => &self.access_refused,
@@ -180,7 +184,16 @@ impl Registry {
             .filter(|(_, total)| *total > 0)
             .collect();
         metric("dnsrouter_responses_total", "Responses sent, by response code", &rows);
-        let rest: [(&str, &str, Pick); 9] = [
+        let lanes = Lane::ALL.map(|lane| {
+            let full = |c: &Arc<Counters>| c.queue_full[lane as usize].load(Ordering::Relaxed);
+            (format!("{{lane=\"{}\"}}", lane.word()), workers.iter().map(full).sum())
+        });
+        metric(
+            "dnsrouter_queue_full_total",
+            "Updates and signed messages dropped, by the lane in which too many waited",
+            &lanes.each_ref().map(|(labels, total)| (labels.as_str(), *total)),
+        );
+        let rest: [(&str, &str, Pick); 8] = [
             ("dnsrouter_dropped_total", "Packets dropped in silence", |c| &c.dropped),
             ("dnsrouter_truncated_total", "Answers cut with TC", |c| &c.truncated),
             ("dnsrouter_service_answers_total", "Address sets chosen for services", |c| {
@@ -191,7 +204,6 @@ impl Registry {
             ("dnsrouter_fenced_total", "Refused since a fence holds no endpoint", |c| &c.fenced),
             ("dnsrouter_answer_panics_total", "Queries whose answering panicked", |c| &c.panics),
             ("dnsrouter_send_errors_total", "Answers the kernel refused", |c| &c.send_errors),
-            ("dnsrouter_queue_full_total", "Updates and signed queries dropped", |c| &c.queue_full),
         ];
         for (name, help, pick) in rest {
             metric(name, help, &[("", sum(pick))]);

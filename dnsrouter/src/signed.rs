@@ -68,7 +68,8 @@ pub fn verify(
     now: u64,
 ) -> Result<Verified, Rejected> {
     let variables = &request.variables;
-    let known = updates.key(&variables.key).filter(|key| key.algorithm.is(&variables.algorithm));
+    let known =
+        updates.key(&variables.key).filter(|key| key.algorithm.is(variables.algorithm.as_name()));
     let Some(key) = known else {
         return Err(Rejected::Error(TsigError::BADKEY, Seal::unsigned(request, TsigError::BADKEY)));
     };

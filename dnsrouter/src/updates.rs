@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use dns::name::Name;
+use dns::name::{LowerName, Name, NameRef};
 use dns::rr::Rtype;
 use ipnet::IpNet;
 
@@ -23,7 +23,8 @@ pub const MAX_KEY_NAME: usize = 120;
 /// Every key, and every zone that they may change.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Updates {
-    keys: HashMap<Name, Key>,
+    /// By name, as it is in lower case on the wire.
+    keys: HashMap<Box<[u8]>, Key>,
     zones: HashMap<Name, Permission>,
 }
 
@@ -34,14 +35,19 @@ impl Updates {
         zones: impl IntoIterator<Item = (Name, Permission)>,
     ) -> Self {
         Self {
-            keys: keys.into_iter().map(|key| (key.name.clone(), key)).collect(),
+            keys: keys.into_iter().map(|key| (key.name.lower().into(), key)).collect(),
             zones: zones.into_iter().collect(),
         }
     }
 
     /// The key of this name.
     pub fn key(&self, name: &Name) -> Option<&Key> {
-        self.keys.get(name)
+        self.keys.get(name.lower())
+    }
+
+    /// Whether there is a key of this name, and for this algorithm. Allocates nothing.
+    pub fn has(&self, name: &LowerName, algorithm: NameRef<'_>) -> bool {
+        self.keys.get(name.wire()).is_some_and(|key| key.algorithm.is(algorithm))
     }
 
     /// What the zone permits; none for a zone that no update changes.
@@ -103,7 +109,7 @@ impl Algorithm {
     }
 
     /// Whether a TSIG record names this one.
-    pub fn is(self, name: &Name) -> bool {
+    pub fn is(self, name: NameRef<'_>) -> bool {
         let mut labels = name.labels();
         let (first, second) = (labels.next(), labels.next());
         second.is_none()
@@ -240,12 +246,12 @@ mod tests {
     #[test]
     fn algorithms_are_names_too() {
         for algorithm in Algorithm::ALL {
-            assert!(algorithm.is(&name(algorithm.word())));
+            assert!(algorithm.is(name(algorithm.word()).as_name()));
             assert_eq!(algorithm.word().to_ascii_uppercase().parse(), Ok(algorithm));
         }
-        assert!(Algorithm::HmacSha256.is(&name("HMAC-sha256.")));
-        assert!(!Algorithm::HmacSha256.is(&name("hmac-sha256.example")));
-        assert!(!Algorithm::HmacSha256.is(&Name::root()));
+        assert!(Algorithm::HmacSha256.is(name("HMAC-sha256.").as_name()));
+        assert!(!Algorithm::HmacSha256.is(name("hmac-sha256.example").as_name()));
+        assert!(!Algorithm::HmacSha256.is(NameRef::ROOT));
         assert_eq!("hmac-md5.sig-alg.reg.int".parse::<Algorithm>(), Err(UnknownAlgorithm));
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use allocator::allocations;
-use dnsrouter::answer::{Query, Reply, Transport, Worker, answer_or_servfail};
+use dnsrouter::answer::{Lane, Query, Reply, Transport, Worker, answer_or_servfail};
 use dnsrouter::counters::Counters;
 use dnsrouter::health::State;
 use dnsrouter::io::deferred::Deferred;
@@ -34,6 +34,9 @@ chaos = true
 deny = ["192.0.2.0/24"]
 [rate_limit]
 RATE
+[[key]]
+name = "key.test-net.io"
+secret_base64 = "YSBzZWNyZXQgdGhhdCBub2JvZHkga25vd3M="
 [[zone]]
 name = "test-net.io"
 file = "zone"
@@ -219,6 +222,16 @@ fn published(rate: &str) -> Published {
 
 /// Answers `bytes` from an address, and fails when that allocates.
 fn answered(published: &Published, bytes: &[u8], peer: [u8; 4], out: &mut [u8]) -> Reply {
+    answered_over(Transport::Udp, published, bytes, peer, out)
+}
+
+fn answered_over(
+    transport: Transport,
+    published: &Published,
+    bytes: &[u8],
+    peer: [u8; 4],
+    out: &mut [u8],
+) -> Reply {
     let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
     // A thread's first look at the plan enters it into a list of readers, once.
     drop(published.load());
@@ -227,7 +240,7 @@ fn answered(published: &Published, bytes: &[u8], peer: [u8; 4], out: &mut [u8]) 
         bytes,
         peer: SocketAddr::from((peer, 4242)),
         local: SocketAddr::from(([127, 0, 0, 1], 53)),
-        transport: Transport::Udp,
+        transport,
         now: SystemTime::UNIX_EPOCH,
     };
     let reply = answer_or_servfail(&published.load(), &mut worker, query, out);
@@ -258,10 +271,56 @@ fn what_is_held_back_does_not_allocate_either() {
             Reply::Bytes(_) if out[2] & 2 == 0 => answers += 1,
             Reply::Bytes(_) => slips += 1,
             Reply::Drop => drops += 1,
-            Reply::Deferred => panic!("it can be answered"),
+            Reply::Deferred(_) => panic!("it can be answered"),
         }
     }
     assert_eq!((answers, slips, drops), (1, 10, 10));
+}
+
+/// A query for key.test-net.io with the TSIG record of a key, as its owner name stands on the wire.
+fn signed(key: &[u8], algorithm: &[u8]) -> Vec<u8> {
+    let mut bytes = query("key.test-net.io", 1, &[]);
+    bytes[11] = 2;
+    bytes.extend(key);
+    // TSIG, ANY, TTL 0; after the algorithm time, fudge, no code, the id, no error, no more.
+    bytes.extend([0, 250, 0, 255, 0, 0, 0, 0, 0, u8::try_from(algorithm.len()).unwrap() + 16]);
+    bytes.extend(algorithm);
+    bytes.extend([0, 0, 0, 0, 0, 1, 1, 44, 0, 0, 0, 7, 0, 0, 0, 0]);
+    bytes
+}
+
+#[test]
+fn whom_a_signed_message_waits_with_is_told_without_allocating() {
+    const KEY: &[u8] = b"\x03KEY\x08test-net\x02io\0";
+    const SHA256: &[u8] = b"\x0bhmac-SHA256\0";
+    let tcp = Transport::Tcp { idle: Duration::from_secs(10) };
+    let published = published("responses_per_second = 1\nburst = 1");
+    let mut out = [0; 1232];
+    let mut lane = |key, algorithm, transport, network| {
+        let peer = [198, 51, network, 1];
+        answered_over(transport, &published, &signed(key, algorithm), peer, &mut out)
+    };
+    for network in 0..3 {
+        // Compressed, as no client writes it: to the question's name.
+        for known in [KEY, &[0xc0, 12]] {
+            assert_eq!(lane(known, SHA256, Transport::Udp, 0), Reply::Deferred(Lane::Udp));
+        }
+        let strangers = [
+            (&b"\x05other\0"[..], SHA256),
+            (&[0xc0, 16], SHA256),
+            (b"\0", SHA256),
+            (KEY, b"\x0bhmac-sha512\0"),
+            (KEY, b"\0"),
+            (KEY, b"\xff"),
+        ];
+        for (peer, (key, algorithm)) in (10 * network + 100..).zip(strangers) {
+            assert_eq!(lane(key, algorithm, tcp, network), Reply::Deferred(Lane::Tcp));
+            let mut stranger = || lane(key, algorithm, Transport::Udp, peer);
+            // What is said to strangers counts as an error, and they have one each.
+            assert_eq!(stranger(), Reply::Deferred(Lane::Stranger), "{key:?} {algorithm:?}");
+            assert_eq!(stranger(), Reply::Drop);
+        }
+    }
 }
 
 #[test]

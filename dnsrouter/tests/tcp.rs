@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dnsrouter::answer::{Transport, Worker};
+use dnsrouter::answer::{Lane, Transport, Worker};
 use dnsrouter::counters::Registry;
-use dnsrouter::io::deferred::{self, Deferred, Job};
+use dnsrouter::io::deferred::{Deferred, Job, Jobs, Limit};
 use dnsrouter::io::tcp::{self, Connections, Limits};
 use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zone::PLAN;
@@ -48,7 +47,7 @@ struct Server {
     address: SocketAddr,
     workers: Arc<AtomicUsize>,
     registry: Arc<Registry>,
-    jobs: mpsc::Receiver<Job>,
+    jobs: Jobs,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -381,7 +380,7 @@ async fn with_so_many_waiting_no_more_are_read_until_one_is_done() {
     }
     // A canary has come and gone, and still nobody has looked at the rest.
     server.guest().await;
-    assert!(server.jobs.try_recv().is_err());
+    assert!(tokio::time::timeout(Duration::ZERO, server.jobs.recv()).await.is_err());
     let unread = stream.try_read(&mut [0; 1]).map_err(|error| error.kind());
     assert_eq!(unread, Err(io::ErrorKind::WouldBlock));
     (jobs.remove(0).done)(b"reply".to_vec());
@@ -478,12 +477,12 @@ async fn a_reply_that_does_not_come_is_not_waited_for_without_end() {
 
 #[tokio::test]
 async fn a_connection_that_finds_the_queue_full_is_closed() {
-    let most = deferred::MAX_WAITING;
+    let most = Limit::of(Lane::Tcp).share;
     let server = Server::start(Limits { in_flight: most + 1, ..PATIENT }).await;
     let mut stream = server.connect().await;
     stream.write_all(&signed(1).repeat(most + 1)).await.unwrap();
     hung_up(&mut stream).await;
-    assert!(server.registry.render().contains("\ndnsrouter_queue_full_total 1\n"));
+    assert!(server.registry.render().contains("\ndnsrouter_queue_full_total{lane=\"tcp\"} 1\n"));
     server.guest().await;
 }
 

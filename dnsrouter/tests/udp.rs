@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dnsrouter::answer::{Transport, Worker};
+use dnsrouter::answer::{Lane, Transport, Worker};
 use dnsrouter::counters::Registry;
-use dnsrouter::io::deferred::{self, Deferred, Job};
+use dnsrouter::io::deferred::{Deferred, Job, Jobs, Limit};
 use dnsrouter::io::udp::{self, Own, Server};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use zone::{PLAN, query, signed};
 
@@ -28,7 +27,7 @@ const A: u8 = 1;
 struct Running {
     bound: SocketAddr,
     registry: Arc<Registry>,
-    jobs: mpsc::Receiver<Job>,
+    jobs: Jobs,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -180,11 +179,12 @@ fn a_deferred_answer_leaves_from_the_address_that_was_asked() {
 fn who_finds_the_queue_full_hears_nothing_and_others_are_answered() {
     let running = Running::at("127.0.0.1");
     let (canary, client) = (running.client_of("127.0.0.1"), running.client_of("127.0.0.1"));
-    let jobs = u64::try_from(deferred::MAX_WAITING).unwrap() + 20;
-    for id in 0..jobs {
-        client.send(&signed(u16::try_from(id).unwrap(), "ns1", A)).unwrap();
+    // All are of one network, and name a key that nobody has.
+    let share = u16::try_from(Limit::of(Lane::Stranger).share).unwrap();
+    for id in 0..share + 20 {
+        client.send(&signed(id, "ns1", A)).unwrap();
     }
     ask(&canary, 1);
     heard_nothing(&client);
-    assert_eq!(running.metric("dnsrouter_queue_full_total"), 20);
+    assert_eq!(running.metric("dnsrouter_queue_full_total{lane=\"stranger\"}"), 20);
 }

@@ -14,7 +14,7 @@ use aws_lc_rs::hmac;
 use dns::name::Name;
 use dns::rr::{Class, Rcode, Rtype};
 use dns::tsig::{TsigError, Variables};
-use dnsrouter::answer::Transport;
+use dnsrouter::answer::{Lane, Transport};
 use dnsrouter::counters::Registry;
 use dnsrouter::io::deferred::{Deferred, Job};
 use dnsrouter::io::dynamic::{self, Store};
@@ -168,6 +168,7 @@ impl Node {
             peer: SocketAddr::new(peer.parse::<IpAddr>().unwrap(), 4242),
             local: SocketAddr::from(([127, 0, 0, 1], 53)),
             transport,
+            lane: if transport == Transport::Udp { Lane::Udp } else { Lane::Tcp },
             done: Box::new(move |reply| drop(done.send(reply))),
         };
         self.deferred.submit(job).unwrap();

@@ -78,7 +78,7 @@ pub fn ask(bytes: &[u8], peer: IpAddr, via: Via) -> Outcome {
             Outcome::Said(out)
         }
         Reply::Drop => Outcome::Silent,
-        Reply::Deferred => Outcome::Deferred,
+        Reply::Deferred(_) => Outcome::Deferred,
     }
 }
 

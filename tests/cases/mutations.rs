@@ -150,7 +150,7 @@ impl Server for InProcess {
         match answer(&self.published.load(), &mut self.worker, query, &mut out) {
             answer::Reply::Bytes(length) => Ok(Some(out[..length].to_vec())),
             answer::Reply::Drop => Ok(None),
-            answer::Reply::Deferred => {
+            answer::Reply::Deferred(_) => {
                 self.deferred = true;
                 Ok(None)
             }

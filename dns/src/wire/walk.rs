@@ -2,6 +2,7 @@
 
 use super::HEADER_LEN;
 use crate::name::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name};
+use arrayvec::ArrayVec;
 
 /// Pointers followed in one name. One per label is the most that makes sense; pointers that only
 /// lead to pointers would make reading cost more than the message's length times a name's.
@@ -41,8 +42,13 @@ pub(crate) fn record(bytes: &[u8], start: usize) -> Option<Record<'_>> {
 
 /// The name at `start`, uncompressed; `None` if it is malformed.
 pub(crate) fn name(bytes: &[u8], start: usize) -> Option<Name> {
+    Name::from_wire(&name_octets(bytes, start)?).ok()
+}
+
+/// The wire form of the name at `start`, uncompressed; `None` if it is malformed.
+pub(crate) fn name_octets(bytes: &[u8], start: usize) -> Option<ArrayVec<u8, MAX_NAME>> {
     name_end(bytes, start)?;
-    let (mut at, mut wire) = (start, Vec::new());
+    let (mut at, mut wire) = (start, ArrayVec::new());
     loop {
         // It was walked before: every pointer leads back and there is an end.
         let length = usize::from(*bytes.get(at)?);
@@ -50,9 +56,9 @@ pub(crate) fn name(bytes: &[u8], start: usize) -> Option<Name> {
             at = (length & 0x3f) << 8 | usize::from(*bytes.get(at + 1)?);
             continue;
         }
-        wire.extend_from_slice(bytes.get(at..=at + length)?);
+        wire.try_extend_from_slice(bytes.get(at..=at + length)?).ok()?;
         if length == 0 {
-            return Name::from_wire(&wire).ok();
+            return Some(wire);
         }
         at += 1 + length;
     }

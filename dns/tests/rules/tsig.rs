@@ -89,3 +89,23 @@ fn other_signatures_are_none() {
     let plain = [&QUERY[..11], &[0], &QUERY[12..]].concat();
     assert!(read(&plain).unwrap().is_none());
 }
+
+#[test]
+fn names_are_read_from_whatever_else_is_wrong() {
+    let names = |head: &[u8], rdata: &[u8]| {
+        let bytes = message(head, rdata);
+        let request = wire::Request::parse(&bytes).unwrap();
+        let names = dns::tsig::names(&request);
+        names.map(|(key, algorithm)| (key.as_name().to_string(), algorithm.to_string()))
+    };
+    let both = Some(("k.".to_owned(), "HMAC-sha256.".to_owned()));
+    assert_eq!(names(HEAD, RDATA), both);
+    assert_eq!(names(HEAD, &RDATA[..13]), both, "nothing but the name");
+    // Compressed: to the question's name, in lower case.
+    let compressed = [b"\xc0\x0c", &HEAD[3..]].concat();
+    assert_eq!(names(&compressed, RDATA).unwrap().0, "a.example.");
+    assert_eq!(names(HEAD, &RDATA[..12]), None);
+    assert_eq!(names(HEAD, b""), None);
+    let sig = [&HEAD[..3], b"\0\x18", &HEAD[5..]].concat();
+    assert_eq!(names(&sig, RDATA), None, "SIG(0)");
+}

@@ -37,13 +37,13 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{PAYLOAD, Query, Reply, Transport, Worker, answer_or_servfail};
+use crate::answer::{Lane, PAYLOAD, Query, Reply, Transport, Worker, answer_or_servfail};
 use crate::counters::{Counters, Registry};
 use crate::guard::limit::{Kind, Verdict};
 use crate::plan::Published;
 use crate::signed::{self, Rejected, Seal, Verified};
 
-use super::deferred::Job;
+use super::deferred::{Job, Jobs};
 use catalogue::{Asked, Catalogue};
 use store::Carried;
 
@@ -136,7 +136,7 @@ type Done = Box<dyn FnOnce(Vec<u8>) + Send>;
 
 impl Server {
     /// Takes jobs until told to stop.
-    pub async fn run(&mut self, jobs: &mut mpsc::Receiver<Job>, stop: &CancellationToken) {
+    pub async fn run(&mut self, jobs: &mut Jobs, stop: &CancellationToken) {
         loop {
             tokio::select! {
                 Some(job) = jobs.recv() => self.handle(job),
@@ -146,7 +146,7 @@ impl Server {
     }
 
     fn handle(&mut self, job: Job) {
-        let Job { bytes, peer, local, transport, done } = job;
+        let Job { bytes, peer, local, transport, lane, done } = job;
         // Whoever deferred it has read it before, and found a signature.
         let Ok(request) = Request::parse(&bytes) else { return };
         let now = SystemTime::now();
@@ -157,11 +157,10 @@ impl Server {
         };
         let plan = self.plan.load();
         let guard = &plan.inputs.guard;
-        // What a stranger is told may be sent to somebody else's address.
-        let limited = || {
-            matches!(transport, Transport::Udp)
-                && guard.limit(peer.ip(), Kind::Error, now) != Verdict::Pass
-        };
+        // What a stranger is told may be sent to somebody else's address. Who named no key was
+        // counted before it waited.
+        let limited =
+            || lane == Lane::Udp && guard.limit(peer.ip(), Kind::Error, now) != Verdict::Pass;
         let is_update = request.header.opcode() == Opcode::UPDATE;
         let earliest = if is_update { self.began } else { 0 };
         let updates = &plan.inputs.updates;
@@ -191,7 +190,7 @@ impl Server {
                 reply[2] |= TC;
                 done(sealed(reply, seal));
             }
-            Reply::Drop | Reply::Deferred => {}
+            Reply::Drop | Reply::Deferred(_) => {}
         }
     }
 
@@ -241,7 +240,7 @@ impl Server {
 ///
 /// When it panicked, or there is no thread for it.
 pub async fn supervised(
-    server: Arc<Mutex<(Server, mpsc::Receiver<Job>)>>,
+    server: Arc<Mutex<(Server, Jobs)>>,
     stop: CancellationToken,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();

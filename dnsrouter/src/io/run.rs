@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::counters::Registry;
 use crate::plan::Generation;
 
-use super::deferred::{Deferred, Job};
+use super::deferred::{Deferred, Jobs};
 use super::dynamic::Store;
 use super::history::{self, Reader, Recorder};
 use super::keeper::{Apply, Keeper, MAX_WAITING, Shared};
@@ -274,12 +274,7 @@ impl Wiring {
     }
 
     /// Updates, and what bears a signature.
-    fn deferred(
-        &mut self,
-        shared: &Shared,
-        jobs: mpsc::Receiver<Job>,
-        store: &Arc<tokio::sync::Mutex<Store>>,
-    ) {
+    fn deferred(&mut self, shared: &Shared, jobs: Jobs, store: &Arc<tokio::sync::Mutex<Store>>) {
         let plan = Arc::clone(&shared.plan);
         let (server, updater) = dynamic::new(plan, &self.registry, Arc::clone(store));
         let server = Arc::new(tokio::sync::Mutex::new((server, jobs)));

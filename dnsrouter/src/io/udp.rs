@@ -162,12 +162,12 @@ impl Server {
                     answered += 1;
                 }
                 Reply::Drop => {}
-                Reply::Deferred => {
+                Reply::Deferred(lane) => {
                     let done = Box::new(later(Arc::clone(&self.socket), peer, asked));
                     let bytes = bytes.into();
-                    let job = Job { bytes, peer, local, transport: Transport::Udp, done };
+                    let job = Job { bytes, peer, local, transport: Transport::Udp, lane, done };
                     if self.deferred.submit(job).is_err() {
-                        worker.queue_full();
+                        worker.queue_full(lane);
                     }
                 }
             }

@@ -231,7 +231,7 @@ impl Server {
                 Some(Answer { bytes, message })
             }
             Reply::Drop => None,
-            Reply::Deferred => panic!("there is nothing to wait for"),
+            Reply::Deferred(_) => panic!("there is nothing to wait for"),
         }
     }
 

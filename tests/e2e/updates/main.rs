@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test of real processes on loopback")]
 
 mod clients;
+mod flood;
 mod hickory;
 mod lasting;
 mod nsupdate;

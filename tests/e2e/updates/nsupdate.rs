@@ -40,6 +40,10 @@ impl Nsupdate<'_> {
         });
         command.args(self.key.map(|key| ["-y", key]).into_iter().flatten());
         command.args(self.tcp.then_some("-v"));
+        if self.tool == Tool::Bind {
+            // Over UDP it asks again each second: a lost datagram costs no more than that.
+            command.args(["-u", "1", "-r", "60"]);
+        }
         let (ip, port) = (self.server.ip(), self.server.port());
         let commands = lines.join("\n");
         let script = format!("server {ip} {port}\nzone {zone}\n{commands}\nsend\nquit\n");

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Query, Reply, Transport, Worker, answer_or_servfail};
+use crate::answer::{Lane, Query, Reply, Transport, Worker, answer_or_servfail};
 use crate::io::deferred::Job;
 use crate::io::proxy::{self, Header};
 
@@ -270,12 +270,12 @@ impl<F: Fn() -> Worker> Conversation<F> {
             let length = match reply {
                 Reply::Bytes(length) => length,
                 Reply::Drop => return Ok(Outcome::HangUp),
-                Reply::Deferred => {
-                    let submitted = server.deferred.submit(self.job(query, transport));
+                Reply::Deferred(lane) => {
+                    let submitted = server.deferred.submit(self.job(query, transport, lane));
                     return Ok(match submitted {
                         Ok(()) => Outcome::Deferred,
                         Err(_) => {
-                            worker.queue_full();
+                            worker.queue_full(lane);
                             Outcome::HangUp
                         }
                     });
@@ -305,13 +305,14 @@ impl<F: Fn() -> Worker> Conversation<F> {
         self.seat.idle_time().min(lifetime)
     }
 
-    fn job(&self, query: &[u8], transport: Transport) -> Job {
+    fn job(&self, query: &[u8], transport: Transport, lane: Lane) -> Job {
         let ticket = Ticket { conversation: self.ticket.clone(), reply: None };
         Job {
             bytes: query.into(),
             peer: self.peer,
             local: self.local,
             transport,
+            lane,
             done: Box::new(move |reply| ticket.redeem(reply)),
         }
     }

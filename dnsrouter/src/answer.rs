@@ -233,9 +233,7 @@ impl<'a> Answering<'a> {
     fn reply(&self, worker: &mut Worker, out: &mut [u8]) -> Reply {
         let mut opt = self.opt(worker);
         if self.permission == Permission::Refuse {
-            worker.counters.count(Event::AccessRefused);
-            extended(&mut opt, InfoCode::PROHIBITED);
-            return self.status(worker, out, Rcode::REFUSED, opt.as_ref());
+            return self.refused(worker, out, opt);
         }
         let Some(question) = &self.request.question else {
             // Only a cookie is asked for (RFC 7873 §5.4); a server that gives none was asked
@@ -280,6 +278,13 @@ impl<'a> Answering<'a> {
         held_back.unwrap_or(Reply::Deferred(lane))
     }
 
+    /// What somebody hears whom an access list refuses, whatever they ask and however badly.
+    fn refused(&self, worker: &Worker, out: &mut [u8], mut opt: Option<edns::Reply<'a>>) -> Reply {
+        worker.counters.count(Event::AccessRefused);
+        extended(&mut opt, InfoCode::PROHIBITED);
+        self.status(worker, out, Rcode::REFUSED, opt.as_ref())
+    }
+
     /// What cannot be answered with data. Options are answered where the message itself is
     /// well-formed; where it is not, who knows what they mean.
     fn refuse(&self, refusal: &Refusal<'_>, worker: &Worker, out: &mut [u8]) -> Reply {
@@ -290,6 +295,9 @@ impl<'a> Answering<'a> {
                 do_bit,
                 ..edns::Reply::default()
             });
+        }
+        if self.permission == Permission::Refuse {
+            return self.refused(worker, out, opt);
         }
         if let Some(code) = refusal.info_code() {
             extended(&mut opt, code);

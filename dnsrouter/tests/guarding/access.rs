@@ -22,8 +22,25 @@ fn who_may_not_ask_is_refused_and_told_so() {
             assert_eq!(server.denied(), [before[0] + 1, before[1]], "{what}: for others");
         }
     }
+}
+
+#[test]
+fn the_list_speaks_before_anything_that_is_wrong_with_a_message() {
+    let mut server = Server::new("[access]\ndeny = ['198.51.100.0/24']\n");
     for (what, ask, rcode) in malformed() {
-        assert_eq!(server.expect(&ask).rcode(), rcode, "{what}: that is wrong from anybody");
+        for transport in [Transport::Udp, TCP] {
+            let before = server.denied();
+            let reply = server.expect(&Ask { transport, ..ask.clone() });
+            assert_eq!(reply.rcode(), REFUSED, "{what}");
+            assert_eq!(
+                reply.extended_error(),
+                reply.message.edns.is_some().then_some(18),
+                "{what}"
+            );
+            assert_eq!(server.denied(), [before[0] + 1, before[1]], "{what}");
+            let other = Ask { transport, peer: "198.51.101.1", ..ask.clone() };
+            assert_eq!(server.expect(&other).rcode(), rcode, "{what}: others hear what it is");
+        }
     }
 }
 

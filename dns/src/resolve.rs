@@ -15,8 +15,9 @@
 //!
 //! Resolution reads frozen data and allocates nothing. It does not know addresses of services:
 //! it says "here stands service N, type T", and the caller supplies them. Where T is CNAME and
-//! was not asked for, the caller also goes on: it resolves the target it chose, and writes that
-//! with [`Resolution::write_from`].
+//! was not asked for, the caller also goes on: it resolves the target it chose, within what is left
+//! of the bound ([`Zones::resolve_on`](crate::zone::Zones::resolve_on)), and writes that with
+//! [`Resolution::write_from`].
 
 #[cfg(feature = "mutations")]
 mod misled;
@@ -41,6 +42,7 @@ pub struct Resolution<'z> {
     rcode: Rcode,
     authoritative: bool,
     zone: Option<ZoneId>,
+    visited: usize,
     answers: ArrayVec<Stored<'z>, MAX_ANSWERS>,
     authority: Option<(NameRef<'z>, RRset<'z>)>,
     additional: Option<Additional<'z>>,
@@ -125,6 +127,7 @@ impl<'z> Resolution<'z> {
             rcode: Rcode::REFUSED,
             authoritative: false,
             zone: None,
+            visited: 0,
             answers: ArrayVec::new_const(),
             authority: None,
             additional: None,
@@ -137,6 +140,7 @@ impl<'z> Resolution<'z> {
         self.rcode = Rcode::REFUSED;
         self.authoritative = false;
         self.zone = None;
+        self.visited = 0;
         self.answers.clear();
         self.authority = None;
         self.additional = None;
@@ -158,6 +162,12 @@ impl<'z> Resolution<'z> {
     /// The zone that the question's name is in.
     pub fn zone(&self) -> Option<ZoneId> {
         self.zone
+    }
+
+    /// Names that were visited: the first, and those that CNAMEs and DNAMEs led to. At most
+    /// [`MAX_CHAIN`].
+    pub fn visited(&self) -> usize {
+        self.visited
     }
 
     /// Whether this sends the client to the servers of a child zone.

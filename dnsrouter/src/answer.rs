@@ -23,7 +23,7 @@ use arrayvec::{ArrayString, ArrayVec};
 use dns::edns::{self, Edns, ExtendedError, InfoCode, MIN_PAYLOAD, cookie};
 use dns::mutated;
 use dns::name::LowerName;
-use dns::resolve::Resolution;
+use dns::resolve::{MAX_CHAIN, Resolution};
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Owner, Question, Refusal, Request, Section, Writer};
 
@@ -494,9 +494,12 @@ impl<'a> Answering<'a> {
         let authoritative = found.authoritative();
         let mut chosen = Chosen::new(self, worker);
         let mut target = chosen.write(&found, Owner::Question, &mut writer, question.qtype);
-        while let Some(host) = target {
+        // One bound for the whole chain, whether zones or services lead on.
+        let mut left = MAX_CHAIN.saturating_sub(found.visited());
+        while let Some(host) = target.filter(|_| left > 0) {
             name.read(host);
-            inputs.zones.resolve_within(may_see, name, question.qtype, &mut found);
+            inputs.zones.resolve_on(may_see, name, question.qtype, left, &mut found);
+            left = left.saturating_sub(found.visited());
             if found.rcode() == Rcode::REFUSED {
                 // Not ours: the resolver goes on by itself.
                 break;

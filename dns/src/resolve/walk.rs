@@ -34,9 +34,23 @@ impl Zones {
         qtype: Rtype,
         out: &mut Resolution<'z>,
     ) {
+        self.resolve_on(may_see, name, qtype, MAX_CHAIN, out);
+    }
+
+    /// [`resolve_within`](Self::resolve_within), of a name that a chain has led to which visits at
+    /// most `left` names more, this one among them; at least that one is visited.
+    pub fn resolve_on<'z>(
+        &'z self,
+        may_see: impl Fn(ZoneId) -> bool,
+        name: &LowerName,
+        qtype: Rtype,
+        left: usize,
+        out: &mut Resolution<'z>,
+    ) {
         out.clear();
+        let left = left.min(MAX_CHAIN);
         let (table, node, depth) = self.seek(name);
-        let walk = Walk { zones: self, table, may_see, qtype, out };
+        let walk = Walk { zones: self, table, may_see, qtype, left, out };
         walk.run(name, node, depth);
     }
 }
@@ -47,6 +61,8 @@ pub(super) struct Walk<'z, 'o, F> {
     pub(super) table: &'z Table,
     may_see: F,
     pub(super) qtype: Rtype,
+    /// Names that may be visited.
+    left: usize,
     out: &'o mut Resolution<'z>,
 }
 
@@ -57,6 +73,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             return;
         }
         self.out.zone = Some(found.zone);
+        self.out.visited = 1;
         if !self.is_visible(name, node, depth) {
             return;
         }
@@ -74,7 +91,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     #[cold]
     fn follow(&mut self, question: &LowerName, mut target: OwnerAt<'z>) {
         let mut name = LowerName::new();
-        for _ in 1..if mutated!(ChainIsShort) { MAX_CHAIN - 1 } else { MAX_CHAIN } {
+        for _ in 1..if mutated!(ChainIsShort) { self.left.saturating_sub(1) } else { self.left } {
             name.read(match target {
                 OwnerAt::Question => return,
                 OwnerAt::Frozen(name) => name,
@@ -89,6 +106,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             if found.kind == Kind::Outer || !self.is_visible(&name, node, depth) {
                 return;
             }
+            self.out.visited += 1;
             let step = self.step(&name, target, node, depth);
             if mutated!(ChainLosesNxdomain) {
                 self.out.rcode = Rcode::NOERROR;

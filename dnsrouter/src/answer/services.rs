@@ -18,11 +18,8 @@ use crate::service::Form;
 
 use super::{Answering, Worker};
 
-/// Host names that services lead on to in one answer; resolvers follow few more by themselves.
-const MAX_HOSTS: usize = 4;
-
-/// RRsets of one answer: of its parts, each from one host name to the next.
-const MAX_SAID: usize = (MAX_HOSTS + 1) * 2 * MAX_CHAIN;
+/// RRsets of the answer section: each name that is visited adds a DNAME and a CNAME at most.
+const MAX_SAID: usize = 2 * MAX_CHAIN;
 
 /// What services contribute to one answer.
 pub(super) struct Chosen<'a, 'w> {
@@ -33,8 +30,8 @@ pub(super) struct Chosen<'a, 'w> {
     pub(super) scope: u8,
     /// Why the last choice is as it is.
     pub(super) last: Option<Reason<'a>>,
-    /// Services whose host name was followed: nobody twice.
-    followed: ArrayVec<ServiceId, MAX_HOSTS>,
+    /// Services whose host name was followed: nobody twice, and each at a name of its own.
+    followed: ArrayVec<ServiceId, MAX_CHAIN>,
     /// The host name that was chosen last.
     host: Option<NameRef<'a>>,
     /// The service's answer is that there is none of this type, in this zone.
@@ -85,7 +82,7 @@ impl<'a, 'w> Chosen<'a, 'w> {
             let rrset = rrset_key(name, rtype);
             let known = said.contains(&rrset);
             looped |= known && rtype == Rtype::CNAME;
-            // There is room for all parts.
+            // There is room for all.
             known || said.try_push(rrset).is_err()
         };
         found.write_from(start, writer, known, |writer, section, owner, service, rtype| {
@@ -107,7 +104,7 @@ impl<'a, 'w> Chosen<'a, 'w> {
         if rtype == Rtype::CNAME
             && (self.followed.contains(&id) || self.followed.try_push(id).is_err())
         {
-            // In a loop, or too long: the chain ends with what was gathered.
+            // In a loop: the chain ends with what was gathered.
             return;
         }
         let draw = self.worker.random.next();

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use dns::edns::WHY;
+use dns::resolve::MAX_CHAIN;
 use dnsrouter::answer::Transport;
 use dnsrouter::plan::Snapshot;
 use hickory_proto::op::{Message, ResponseCode};
@@ -154,6 +155,45 @@ fn a_loop_of_host_names_ends_with_what_was_gathered() {
     let looped = get(&snapshot, "x.loop.test-net.io.", RecordType::A, US);
     assert_eq!(records(&looped), ["x.loop.test-net.io. 30 CNAME again.loop.test-net.io."]);
     assert_eq!(looped.response_code, ResponseCode::NoError);
+}
+
+/// `h0` leads to `h1` and so on; the last of `count` to `end`.
+fn chain(count: usize, end: &str) -> String {
+    let link = |i: usize| {
+        let next = if i + 1 == count { end.to_owned() } else { format!("h{}.test-net.io.", i + 1) };
+        format!(
+            "[[service]]\nname = \"h{i}.test-net.io\"\nttl = 30\nroute = [\"nearest\"]\n\
+             endpoint = [{{ region = \"us-central1\", cname = \"{next}\" }}]\n"
+        )
+    };
+    (0..count).map(link).collect()
+}
+
+/// Whatever leads on, as many names are visited as in a chain of CNAMEs in a zone.
+#[test]
+fn a_chain_of_host_names_has_the_bound_of_every_chain() {
+    for (end, links) in [("geo.test-net.io.", 0), ("www.test-net.io.", 1)] {
+        let services = chain(MAX_CHAIN + 2, end);
+        let published = published(&format!("{CONFIG}{services}"));
+        let snapshot = published.load();
+        for start in 0..MAX_CHAIN + 2 {
+            let name = format!("h{start}.test-net.io.");
+            let reply = get(&snapshot, &name, RecordType::A, US);
+            // Visited, if nothing bounds it: the host names, those behind them, and the addresses'.
+            let names = MAX_CHAIN + 2 - start + links + 1;
+            let cnames = reply.answers.iter().filter(|r| r.record_type() == RecordType::CNAME);
+            assert_eq!(cnames.count(), (names - 1).min(MAX_CHAIN), "{name} to {end}");
+            let arrives = names <= MAX_CHAIN;
+            assert_eq!(addresses(&reply).is_empty(), !arrives, "{name} to {end}");
+            assert_eq!(reply.response_code, ResponseCode::NoError);
+        }
+    }
+    // What stands behind the bound is not looked at: that there is nothing is no answer.
+    let published = published(&format!("{CONFIG}{}", chain(MAX_CHAIN, "none.test-net.io.")));
+    let snapshot = published.load();
+    let rcode = |name| get(&snapshot, name, RecordType::A, US).response_code;
+    assert_eq!(rcode("h0.test-net.io."), ResponseCode::NoError);
+    assert_eq!(rcode("h1.test-net.io."), ResponseCode::NXDomain);
 }
 
 #[test]

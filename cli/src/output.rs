@@ -1,8 +1,10 @@
 //! The two output formats, and the one table layout.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use comfy_table::{Table, presets};
+use daemon::terminal::acts;
 use serde::Serialize;
 
 /// What `--output` chooses.
@@ -17,12 +19,32 @@ pub(crate) enum Format {
 
 /// Pretty-printed JSON with two spaces of indentation, and a final newline.
 pub(crate) fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(inert(serde_json::to_string_pretty(value)?) + "\n")
 }
 
 /// One line of NDJSON.
 pub(crate) fn line(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string(value)? + "\n")
+    Ok(inert(serde_json::to_string(value)?) + "\n")
+}
+
+/// The same JSON, written so that a terminal does nothing at it: a string may have come from a
+/// stranger's file, and JSON itself demands escapes below U+0020 only (RFC 8259 §7).
+fn inert(json: String) -> String {
+    // What stands below is white space between values, or escaped already.
+    let acts = |c: char| c > ' ' && acts(c);
+    if !json.contains(acts) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if acts(c) {
+            // All that act are in the basic plane: one unit each.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Writes to stdout at once. A reader that went away (`geoip … | head`) is no error: there is
@@ -73,6 +95,17 @@ mod tests {
              geoping    127.0.0.11:8443\n\
              dnsrouter\n"
         );
+    }
+
+    #[test]
+    fn json_does_nothing_to_a_terminal_and_means_the_same() {
+        let value = "a\x1b]0;x\x07\u{9b}31m\u{202e}b\u{7f}\u{2028}\u{fc}\u{5d0}\n\"\\";
+        for json in [pretty(&[value]).unwrap(), line(&[value]).unwrap()] {
+            let text = json.replace("\n", "");
+            assert!(!text.contains(acts), "{text:?}");
+            assert!(text.contains("\\u009b31m\\u202eb\\u007f\\u2028\u{fc}\u{5d0}\\n"), "{text}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [value]);
+        }
     }
 
     #[test]

@@ -100,3 +100,16 @@ fn many_files_are_one_answer_for_programs() {
     assert_eq!(files[2]["errors"][0]["line"], serde_json::Value::Null);
     assert_eq!(files.as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn what_stands_in_a_zone_does_nothing_to_a_terminal() {
+    let home = Home::new();
+    let name = "evil\u{202e}\u{9b}.zone";
+    write(&home, name, &format!("$ORIGIN example.com.\n{GOOD}x FOO\u{9b}2J\u{202e}\u{7f} bar\n"));
+    let run = check(&home, &[name, "--json"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!run.stdout.contains(acts), "{:?}", run.stdout);
+    let files: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(files[0]["file"], name, "and programs read what is there");
+}

@@ -33,7 +33,7 @@ mod verify;
 mod words;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +70,7 @@ pub struct Tls {
     /// One reload at a time: an older one must not overwrite a newer one.
     reloading: Mutex<()>,
     stale_said: Mutex<Option<StaleSaid>>,
+    warnings: Vec<String>,
 }
 
 /// When it was last said that a revocation list is stale.
@@ -145,7 +146,8 @@ impl Expect {
 }
 
 impl Tls {
-    /// Reads and checks the files. Without a trust domain, the one of our own certificate.
+    /// Reads and checks the files. Without a trust domain, the one of our own certificate. What is
+    /// not as it should be, and no error, is left to be told: [`Tls::warnings`].
     ///
     /// # Errors
     ///
@@ -159,20 +161,21 @@ impl Tls {
         let material = Material::read(config)?;
         let trust_domain = trust_domain.unwrap_or(&material.identity.trust_domain).clone();
         let now = now_of(clock.as_ref())?;
+        let mut warnings = material.warnings.clone();
         match material.check(config, &trust_domain, now) {
             // A node that did not start could not renew its certificate either, and what needs
             // none of it (DNS) should be served meanwhile.
             Err(error @ TlsError::OutOfTime { .. }) => {
-                tracing::error!(%error, "starting all the same: peers refuse us until it is renewed");
+                warnings.push(format!("{error}; peers refuse us until it is renewed"));
             }
             checked => checked?,
         }
         if let Some(error) = material.own_revocation(config) {
-            tracing::error!(%error, "starting all the same: peers refuse us until it is replaced");
+            warnings.push(format!("{error}; peers refuse us until it is replaced"));
         }
         let server = server_config(&material, &provider, &clock)
             .map_err(|e| TlsError::of_pair(&config.cert, &config.key, &e))?;
-        let tls = Self {
+        let mut tls = Self {
             config: config.clone(),
             trust_domain,
             clock,
@@ -180,9 +183,18 @@ impl Tls {
             current: ArcSwap::from_pointee(Current { material, server }),
             reloading: Mutex::new(()),
             stale_said: Mutex::new(None),
+            warnings,
         };
-        tls.observe();
+        if tls.has_stale_news() {
+            tls.warnings.push(tls.stale());
+        }
         Ok(Arc::new(tls))
+    }
+
+    /// What [`Tls::load`] found that works and should not be so, in words: for whoever has started
+    /// this, who has a log by then or only a terminal. Later findings go to the log.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Reads the files again; all or nothing.
@@ -223,6 +235,9 @@ impl Tls {
         }
         let server = server_config(&material, &self.provider, &self.clock)
             .map_err(|e| TlsError::of_pair(&self.config.cert, &self.config.key, &e))?;
+        for warning in &material.warnings {
+            tracing::warn!("{warning}");
+        }
         self.current.store(Arc::new(Current { material, server }));
         Ok(Reloaded::Changed)
     }
@@ -272,22 +287,30 @@ impl Tls {
     /// Sets the gauges about dates, and says so when the revocation list is stale. To be called
     /// now and then, since what changes is the time.
     pub fn observe(&self) {
+        if self.has_stale_news() {
+            tracing::warn!("{}", self.stale());
+        }
+    }
+
+    fn stale(&self) -> String {
+        let file = self.config.crl.as_deref().unwrap_or(Path::new(""));
+        let file = file.display();
+        format!("{file}: the revocation list is stale; it is used all the same, fetch a newer one")
+    }
+
+    /// Sets the gauges about dates; whether to say that the revocation list is stale.
+    fn has_stale_news(&self) -> bool {
         let current = self.current.load();
         let material = &current.material;
         metrics::gauge!("tls_certificate_not_after_seconds").set(unix_seconds(material.not_after));
-        let Some(now) = self.now() else { return };
+        let Some(now) = self.now() else { return false };
         for next in material.lists.iter().filter_map(|list| list.next_update) {
             metrics::gauge!("tls_crl_next_update_seconds").set(unix_seconds(next));
         }
         let stale = material.lists.iter().filter(|list| list.is_stale(now));
         let since = stale.filter_map(|list| list.next_update).min();
         metrics::gauge!("tls_crl_stale").set(if since.is_some() { 1.0 } else { 0.0 });
-        if self.is_stale_news(since, now) {
-            tracing::warn!(
-                file = ?self.config.crl,
-                "the revocation list is stale; it is used all the same, fetch a newer one"
-            );
-        }
+        self.is_stale_news(since, now)
     }
 
     /// Whether to say that a list is stale `since` then; not what was just said.

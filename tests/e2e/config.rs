@@ -2,7 +2,9 @@
 //! was served before.
 #![expect(clippy::disallowed_methods, reason = "waits, binds and writes files")]
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -344,6 +346,22 @@ fn plan() -> NameServerPlan {
             endpoints: endpoints.collect(),
         },
     )
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_told_of_by_check_and_by_the_log() {
+    let (scratch, plan) = (Scratch::new("config-open-key"), NameServerPlan::new("ns1"));
+    let authority = Authority::create(&scratch, "pki");
+    let key = authority.name_server("us-central1", "ns1").key;
+    std::fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("it is ours");
+    let config = plan.write(&scratch, &authority);
+    let told =
+        format!("{}: everybody on this machine can read or write the private key", key.display());
+    let checked = run(NameServer::command(&config).arg("--check"));
+    let out = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && out.contains(&told), "{checked:?}");
+    let mut server = plan.start(&scratch, &authority);
+    assert_eq!(server.process().log().matches(&told).count(), 1, "{}", server.process().log());
 }
 
 /// The program ends with 64 and points at `place`, with and without `--check`, although somebody

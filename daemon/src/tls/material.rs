@@ -1,7 +1,6 @@
 //! What the files say, read at once and checked together.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,7 +19,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use super::verify::{Purpose, Trust};
 use super::words::refusal_in_words;
 use crate::config;
-use crate::files::{self, ReadError};
+use crate::files::{self, Content, ReadError};
 
 /// The largest certificate, key or authority file, in bytes; a chain of ten has 10 KiB.
 const MAX_PEM: u64 = 1024 * 1024;
@@ -126,19 +125,25 @@ pub(super) struct Material {
     certified: Arc<CertifiedKey>,
     /// Certificate, key, authority, list, as they were on disk.
     raw: [Vec<u8>; 4],
+    /// What works, and should not be so.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Material {
     /// Reads the files and sees whether they fit together.
     pub(super) fn read(config: &config::Tls) -> Result<Self, TlsError> {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let key = read(&config.key, MAX_PEM)?;
+        let warnings = known_to_everybody(&config.key, &key).into_iter().collect();
         let raw = [
-            read(&config.cert, MAX_PEM)?,
-            read(&config.key, MAX_PEM)?,
-            read(&config.ca, MAX_PEM)?,
-            config.crl.as_deref().map_or(Ok(Vec::new()), |file| read(file, MAX_CRL))?,
+            read(&config.cert, MAX_PEM)?.octets,
+            key.octets,
+            read(&config.ca, MAX_PEM)?.octets,
+            match &config.crl {
+                Some(file) => read(file, MAX_CRL)?.octets,
+                None => Vec::new(),
+            },
         ];
-        warn_if_everybody_reads(&config.key);
 
         let certified = certified(&config.cert, &raw[0], &config.key, &raw[1], &provider)?;
         let chain = certified.cert.clone();
@@ -157,7 +162,7 @@ impl Material {
         let algorithms = provider.signature_verification_algorithms;
         let trust = Arc::new(Trust { anchors, lists: parsed, algorithms });
         let certified = Arc::new(certified);
-        Ok(Self { identity, not_before, not_after, trust, lists, chain, certified, raw })
+        Ok(Self { identity, not_before, not_after, trust, lists, chain, certified, raw, warnings })
     }
 
     /// Whether our peers, who trust the same authority, would accept us at `now`.
@@ -282,15 +287,18 @@ pub(super) fn caller_material(
     pair: Option<(&Path, &Path)>,
     provider: &CryptoProvider,
 ) -> Result<(Vec<CertificateDer<'static>>, Arc<Trust>, Option<Arc<CertifiedKey>>), TlsError> {
-    let authorities = all_in(authority, &read(authority, MAX_PEM)?, "certificate")?;
+    let authorities = all_in(authority, &read(authority, MAX_PEM)?.octets, "certificate")?;
     let trust = Trust {
         anchors: anchors(authority, &authorities)?,
         lists: Vec::new(),
         algorithms: provider.signature_verification_algorithms,
     };
     let pair = pair.map(|(cert, key)| {
-        warn_if_everybody_reads(key);
-        certified(cert, &read(cert, MAX_PEM)?, key, &read(key, MAX_PEM)?, provider).map(Arc::new)
+        let (of_cert, of_key) = (read(cert, MAX_PEM)?, read(key, MAX_PEM)?);
+        if let Some(warning) = known_to_everybody(key, &of_key) {
+            tracing::warn!("{warning}");
+        }
+        certified(cert, &of_cert.octets, key, &of_key.octets, provider).map(Arc::new)
     });
     Ok((authorities, Arc::new(trust), pair.transpose()?))
 }
@@ -353,20 +361,20 @@ fn all_in<T: PemObject>(file: &Path, pem: &[u8], what: &str) -> Result<Vec<T>, T
     }
 }
 
-fn read(file: &Path, limit: u64) -> Result<Vec<u8>, TlsError> {
+fn read(file: &Path, limit: u64) -> Result<Content, TlsError> {
     match files::read(file, limit) {
-        Ok(content) => Ok(content.octets),
+        Ok(content) => Ok(content),
         Err(ReadError::System(cause)) => Err(TlsError::Read { file: file.to_owned(), cause }),
         Err(other) => Err(bad(file, &other.to_string())),
     }
 }
 
 /// A key for everybody's eyes works, so it is no error; but it is no secret either.
-fn warn_if_everybody_reads(key: &Path) {
-    let mode = std::fs::metadata(key).map_or(0, |about| about.permissions().mode());
-    if mode & 0o004 != 0 {
-        tracing::warn!(file = %key.display(), "everybody on this machine may read the private key");
-    }
+fn known_to_everybody(key: &Path, content: &Content) -> Option<String> {
+    (content.mode & 0o007 != 0).then(|| {
+        let key = key.display();
+        format!("{key}: everybody on this machine can read or write the private key; chmod 600")
+    })
 }
 
 fn bad(file: &Path, why: &str) -> TlsError {

@@ -47,17 +47,17 @@ const EXIT_SYSTEM: u8 = 71;
 /// Loads everything, says what was found, and binds nothing.
 pub fn check(file: &Path, flags: &[(String, String)]) -> ExitCode {
     let loaded = Loader::default().load(file, flags).and_then(|loaded| {
-        load_tls(&loaded.config)?;
+        let tls = load_tls(&loaded.config)?;
         check_state(&loaded.config)?;
-        Ok(loaded)
+        Ok((loaded, tls))
     });
     match loaded {
-        Ok(loaded) => {
+        Ok((loaded, tls)) => {
             let mut out = std::io::stdout().lock();
             let name = file.display().to_string();
             let name = visible(&name);
             let _ = writeln!(out, "{name}: ok: {}", visible(&loaded.summary()));
-            for warning in &loaded.config.warnings {
+            for warning in warnings(&loaded.config, tls.as_deref()) {
                 let _ = writeln!(out, "{name}: note: {}", visible(warning));
             }
             ExitCode::SUCCESS
@@ -102,6 +102,11 @@ fn check_state(config: &Config) -> Result<(), ConfigError> {
     })
 }
 
+/// What works and should not be so, of the configuration and what it names.
+fn warnings<'a>(config: &'a Config, tls: Option<&'a Tls>) -> impl Iterator<Item = &'a String> {
+    config.warnings.iter().chain(tls.map_or(&[][..], Tls::warnings))
+}
+
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, ConfigError> {
     let Some((files, span)) = &config.tls else { return Ok(None) };
     match Tls::load(files, config.trust_domain.as_ref(), tls::system_clock()) {
@@ -131,7 +136,7 @@ impl Node {
         passed: &mut Passed,
         ready_file: Option<PathBuf>,
     ) -> Result<Self> {
-        for warning in &loaded.config.warnings {
+        for warning in warnings(&loaded.config, tls.as_deref()) {
             tracing::warn!("{}", visible(warning));
         }
         let limit = daemon::descriptors::raise_limit();

@@ -139,6 +139,9 @@ impl Prepared {
         let tls = loaded.map_err(|error| {
             config.source.error(config.tls_span.clone(), error.to_string(), None)
         })?;
+        for warning in tls.warnings() {
+            tracing::warn!("{warning}");
+        }
         warn_of_another_name(&config, &tls.identity());
         let facts = facts(&config)?;
         let start = match &config.checks.check {

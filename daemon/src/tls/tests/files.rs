@@ -1,5 +1,7 @@
 //! What `load` and `reload` make of good and bad files.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 type Change<'a> = &'a dyn Fn(&config::Tls);
@@ -248,6 +250,31 @@ fn a_stale_list_is_warned_of_hourly_or_when_it_changes() {
     assert_eq!(warnings(), 0, "fresh again");
     assert_eq!(looked_at(2), 1, "another list, stale");
     assert_eq!(looked_at(3), 0);
+}
+
+/// There may be no log yet when the files are read: what should be known of them is kept for it.
+#[test]
+fn what_works_and_should_not_be_so_waits_for_a_log() {
+    let world = World::new();
+    let (config, serial) = world.issue("server", &node(Program::Geoping, "server"));
+    let mode = |mode| fs::set_permissions(&config.key, fs::Permissions::from_mode(mode)).unwrap();
+    let warnings = || world.load(&config).unwrap().warnings().join("\n");
+    mode(0o640);
+    assert_eq!(warnings(), "", "a group is somebody's choice");
+    for open in [0o604, 0o602] {
+        mode(open);
+        let (key, told) = (config.key.display(), warnings());
+        let why = "everybody on this machine can read or write the private key; chmod 600";
+        assert_eq!(told, format!("{key}: {why}"));
+    }
+    mode(0o600);
+    world.revoke(&[serial]);
+    assert!(warnings().ends_with("peers refuse us until it is replaced"), "{}", warnings());
+    world.revoke(&[]);
+    world.set_clock(START + Validity::default().crl.as_secs() + 1);
+    let told = warnings();
+    assert!(told.contains("peers refuse us until it is renewed"), "{told}");
+    assert!(told.contains("ca.crl: the revocation list is stale"), "{told}");
 }
 
 /// What is logged.

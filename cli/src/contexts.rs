@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use daemon::files::{self, ReadError};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::HostPort;
@@ -64,15 +65,17 @@ impl Contexts {
     /// When it cannot be read, or says something else than the form above.
     pub(crate) fn load(file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
-        match fs::metadata(file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Ok(metadata) if metadata.len() > MAX_FILE => {
+        let content = match files::read(file, MAX_FILE) {
+            Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(ReadError::TooLarge(_)) => {
                 bail!("{shown} is larger than {MAX_FILE} bytes: not a contexts file")
             }
-            _ => {}
-        }
-        let text = fs::read_to_string(file).with_context(|| format!("{shown}: cannot read it"))?;
-        toml::from_str(&text).with_context(|| format!("{shown} is not a contexts file"))
+            read => read.with_context(|| format!("{shown}: cannot read it"))?,
+        };
+        let not_one = || format!("{shown} is not a contexts file");
+        toml::from_slice(&content.octets).with_context(not_one)
     }
 
     /// Replaces the file as a whole: a crash leaves the old one or the new one.

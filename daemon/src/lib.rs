@@ -32,7 +32,6 @@ pub mod admin;
 mod bounded;
 pub mod config;
 pub mod descriptors;
-pub mod files;
 pub mod grpc;
 pub mod places;
 pub mod quiet;
@@ -45,3 +44,5 @@ pub mod telemetry;
 pub mod terminal;
 pub mod tls;
 pub mod uptime;
+
+pub use files;

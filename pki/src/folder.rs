@@ -41,16 +41,17 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use files::ReadError;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authority::{Authority, AuthorityError, Extra, Reason, Signed, Validity};
-use crate::files::{self, Prepared};
 use crate::identity::{Identity, IdentityError, TrustDomain};
 use crate::index::{self, Entry, Index, Revocation, Status};
 use crate::serial::Serial;
+use crate::whole_file::{self, Prepared};
 
 pub use error::FolderError;
 
@@ -94,7 +95,7 @@ impl Folder {
     ) -> Result<Self, FolderError> {
         let validity = Validity::default();
         let write = |cause| write_error(dir, "nothing was changed", cause);
-        files::private_folder(dir).map_err(write)?;
+        whole_file::private_folder(dir).map_err(write)?;
         refuse_open_folder(dir)?;
         let refused =
             |cause| FolderError::Authority { dir: dir.to_owned(), cause: Box::new(cause) };
@@ -124,10 +125,11 @@ impl Folder {
         let (key, cert) = (dir.join("ca.key"), dir.join("ca.crt"));
         let cert_pem = read(&cert)?;
         refuse_open_folder(dir)?;
-        if files::mode(&key).map_err(|cause| read_error(&key, cause))? & 0o077 != 0 {
+        let (key_pem, mode) = whole_file::read(&key).map_err(|cause| read_error(&key, cause))?;
+        if mode & 0o077 != 0 {
             return Err(FolderError::OpenKey(key));
         }
-        let authority = Authority::from_pem(&cert_pem, &read(&key)?).map_err(|cause| {
+        let authority = Authority::from_pem(&cert_pem, &key_pem).map_err(|cause| {
             FolderError::Authority { dir: dir.to_owned(), cause: Box::new(cause) }
         })?;
         Ok(Self { dir: dir.to_owned(), authority, validity: Validity::default() })
@@ -384,7 +386,7 @@ impl Folder {
 
     fn lock(&self) -> Result<File, FolderError> {
         let file = self.dir.join("lock");
-        files::lock(&file).map_err(|cause| FolderError::Locked { file, cause })
+        whole_file::lock(&file).map_err(|cause| FolderError::Locked { file, cause })
     }
 
     fn index_file(&self) -> PathBuf {
@@ -443,7 +445,7 @@ fn extra_names(certificate: &X509Certificate<'_>) -> Extra {
 }
 
 fn refuse_open_folder(dir: &Path) -> Result<(), FolderError> {
-    let mode = files::mode(dir).map_err(|cause| read_error(dir, cause))?;
+    let mode = whole_file::mode(dir).map_err(|cause| read_error(dir, cause.into()))?;
     if mode & 0o077 == 0 { Ok(()) } else { Err(FolderError::OpenFolder(dir.to_owned())) }
 }
 
@@ -468,10 +470,10 @@ fn place_new(
 }
 
 fn read(file: &Path) -> Result<String, FolderError> {
-    files::read(file).map_err(|cause| read_error(file, cause))
+    whole_file::read(file).map(|(text, _)| text).map_err(|cause| read_error(file, cause))
 }
 
-fn read_error(file: &Path, cause: io::Error) -> FolderError {
+fn read_error(file: &Path, cause: ReadError) -> FolderError {
     FolderError::Read { file: file.to_owned(), cause }
 }
 

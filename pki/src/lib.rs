@@ -23,11 +23,11 @@
 
 pub mod authority;
 pub mod crl;
-mod files;
 pub mod folder;
 pub mod identity;
 pub mod index;
 pub mod serial;
+mod whole_file;
 
 pub use authority::{Authority, AuthorityError, Extra, Issued, Reason, Validity};
 pub use folder::{Folder, FolderError};

@@ -3,17 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use daemon::files;
+
 /// The standard DNS port.
 pub(crate) const PORT: u16 = 53;
 
 /// resolv.conf(5) allows three (MAXNS); more are ignored there too.
 const MAX_NAME_SERVERS: usize = 3;
 
+/// Octets of the file; more than any resolver library reads of it with sense.
+const MAX_FILE: u64 = 64 * 1024;
+
 /// The `nameserver` lines of /etc/resolv.conf; without any, the local host, as resolv.conf(5)
 /// says.
 pub(crate) fn system() -> Vec<SocketAddr> {
-    let text = std::fs::read_to_string(Path::new("/etc/resolv.conf")).unwrap_or_default();
-    parse(&text)
+    let content = files::read(Path::new("/etc/resolv.conf"), MAX_FILE);
+    let octets = content.map(|content| content.octets).unwrap_or_default();
+    parse(&String::from_utf8_lossy(&octets))
 }
 
 fn parse(text: &str) -> Vec<SocketAddr> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use files::ReadError;
+
 use crate::authority::AuthorityError;
 use crate::index::MAX_ENTRIES;
 use crate::serial::Serial;
@@ -30,8 +32,8 @@ pub enum FolderError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
-        cause: io::Error,
+        /// What the system says, or what else it is than a file.
+        cause: ReadError,
     },
     /// A file could not be written.
     #[error("cannot write {}; {changed}: {cause}", .file.display())]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::crl::CrlInfo;
 use crate::identity::Program;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustls_pki_types::{CertificateRevocationListDer, PrivateKeyDer};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -222,6 +223,21 @@ fn only_our_own_certificates_are_renewed() {
     let missing = ours.folder.renew(&Target::named(&ours.dir, "none"), None, now());
     assert!(matches!(missing, Err(FolderError::Read { .. })));
     assert_eq!(fs::read(&target.cert).unwrap(), before);
+}
+
+/// Nobody is waited for: a name may lead to a FIFO that nobody writes.
+#[test]
+fn what_is_no_file_is_not_read() {
+    let scratch = scratch();
+    let target = Target::named(&scratch.dir, "fifo");
+    mknodat(CWD, &target.cert, FileType::Fifo, Mode::from(0o600), 0).unwrap();
+    let (done, renewed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let refused = scratch.folder.renew(&target, None, now());
+        let _ = done.send(refused.map(|_| ()).unwrap_err().to_string());
+    });
+    let said = renewed.recv_timeout(std::time::Duration::from_secs(20)).expect("it comes back");
+    assert!(said.ends_with("fifo.crt, nothing was changed: it is not a regular file"), "{said}");
 }
 
 /// What lies beside the key is unsigned paper until the authority's own signature is on it.

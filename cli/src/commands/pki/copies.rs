@@ -5,12 +5,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use daemon::files::{self, ReadError};
 use pki::Folder;
 
 use crate::whole_file;
 
 /// Everybody may read them.
 const PUBLIC: u32 = 0o644;
+/// Octets of a bundle or a list; as many as programs take.
+const MAX_FILE: u64 = 16 << 20;
 
 /// Whether to make copies that are not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub(crate) fn refresh(
     for original in [folder.ca_cert(), folder.ca_crl()] {
         let name = original.file_name().context("the authority's files have names")?;
         let copy = dir.join(name);
-        let bytes = fs::read(&original).with_context(|| original.display().to_string())?;
+        let bytes = read(&original)?.with_context(|| original.display().to_string())?;
         let wanted = match read(&copy)? {
             Some(old) => old != bytes,
             None => missing == Missing::Make,
@@ -58,9 +61,9 @@ fn trusts_several(bundle: &Path) -> anyhow::Result<bool> {
 }
 
 fn read(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+    match files::read(file, MAX_FILE) {
+        Ok(content) => Ok(Some(content.octets)),
+        Err(ReadError::System(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| file.display().to_string()),
     }
 }

@@ -2,6 +2,14 @@
 //!
 //! A name may lead anywhere: to a FIFO that nobody writes, to a device that never ends, to a file
 //! that grows. Whoever reads it must come back, or one wrong name stops every later reload.
+//!
+//! ```
+//! # fn main() -> Result<(), files::ReadError> {
+//! # let path = std::path::Path::new("Cargo.toml");
+//! let content = files::read(path, 64 * 1024)?;
+//! if content.mode & 0o007 != 0 { /* everybody on this machine may read it */ }
+//! # Ok(()) }
+//! ```
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -58,7 +66,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Content, ReadError> {
 /// # Errors
 ///
 /// It cannot be opened, or is something else.
-pub(crate) fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
+pub fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     // Without waiting for whoever may one day write a FIFO. The type is asked of what was opened:
     // what a name leads to can change in between.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits();

@@ -3,10 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "IO shell")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use files::{Content, ReadError};
 
 /// How often a held lock is tried before giving up, and how long between; what holds it takes
 /// milliseconds.
@@ -78,17 +80,14 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::WouldBlock, "another process is writing, try again"))
 }
 
-/// The text of a file of bounded size.
-pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other("the file is too large"));
-    }
-    Ok(text)
+/// The text of a file, and its permission bits.
+pub(crate) fn read(path: &Path) -> Result<(String, u32), ReadError> {
+    let Content { octets, mode } = files::read(path, MAX_FILE)?;
+    let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8");
+    Ok((String::from_utf8(octets).map_err(no_text)?, mode))
 }
 
-/// The permission bits of a file.
+/// The permission bits of a folder.
 pub(crate) fn mode(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o777)
 }

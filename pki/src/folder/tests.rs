@@ -236,7 +236,7 @@ fn what_is_no_file_is_not_read() {
         let refused = scratch.folder.renew(&target, None, now());
         let _ = done.send(refused.map(|_| ()).unwrap_err().to_string());
     });
-    let said = renewed.recv_timeout(std::time::Duration::from_secs(20)).expect("it comes back");
+    let said = renewed.recv_timeout(Duration::from_secs(20)).expect("it comes back");
     assert!(said.ends_with("fifo.crt, nothing was changed: it is not a regular file"), "{said}");
 }
 

@@ -1,6 +1,5 @@
 //! The authority's certificate and revocation list beside what it issued: every node reads both.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +69,7 @@ fn read(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::SystemTime;
 

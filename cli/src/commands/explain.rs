@@ -194,7 +194,7 @@ fn decision_text(decision: &wire::Decision) -> String {
         decision.scope
     );
     if decision.fail_open {
-        out.push_str("   fail-open: nothing healthy was left, answered as if all were up\n");
+        out.push_str("   fail-open: too little was left\n");
     }
     if !decision.note.is_empty() {
         let _ = writeln!(out, "   {}", one_line(&decision.note));
@@ -412,7 +412,7 @@ A: 127.0.0.11   ttl 60 s, scope /16
         let text = text(&reply);
         assert!(text.contains("place: unknown\n"), "{text}");
         assert!(text.contains("A: no address   ttl 60 s"), "{text}");
-        assert!(text.contains("   fail-open: nothing healthy was left"), "{text}");
+        assert!(text.contains("   fail-open: too little was left"), "{text}");
         assert!(text.ends_with("   a static name\n"), "{text}");
     }
 

@@ -40,6 +40,8 @@ pub struct Service {
     pub started: Instant,
     /// What people say against what is measured.
     pub overrides: Arc<tokio::sync::Mutex<Store>>,
+    /// Whether that outlives this process.
+    pub kept: bool,
     /// How it was; none: no history is kept.
     pub past: Option<Past>,
 }
@@ -134,8 +136,7 @@ impl Control for Service {
         _: Request<wire::OverridesRequest>,
     ) -> Result<Response<wire::OverridesReply>, Status> {
         let (node, overrides) = (self.node.clone(), self.list());
-        let kept = self.overrides.lock().await.is_kept();
-        Ok(Response::new(wire::OverridesReply { node, overrides, kept }))
+        Ok(Response::new(wire::OverridesReply { node, overrides, kept: self.kept }))
     }
 
     async fn status(
@@ -159,7 +160,7 @@ impl Control for Service {
             geo: inputs.geo.description.clone(),
             dynamic: dynamic_zones(&snapshot),
             overrides: self.list(),
-            overrides_kept: self.overrides.lock().await.is_kept(),
+            overrides_kept: self.kept,
         }))
     }
 }
@@ -239,7 +240,9 @@ fn decision(decision: Decision) -> wire::Decision {
         note: match decision.outside {
             Some(outside) => format!("by its fence: {outside}"),
             None if decision.fail_open => {
-                "too few endpoints are up: decided as if all were (fail open)".into()
+                "too little is left: what is drained counts, or else everything as if it were up \
+                 (fail open)"
+                    .into()
             }
             None => String::new(),
         },

@@ -130,11 +130,6 @@ impl Store {
         Self { overrides, folder, keeper, shared, alarm }
     }
 
-    /// Whether what is said outlives this process.
-    pub fn is_kept(&self) -> bool {
-        self.folder.is_some()
-    }
-
     /// Takes in what `who` says.
     ///
     /// # Errors

@@ -400,6 +400,7 @@ impl Wiring {
         let listener = listener.try_clone()?;
         let (shared, tls, stop) = (shared.clone(), Arc::clone(tls), self.stop.clone());
         let (name, region) = (config.node.clone(), config.region.clone());
+        let kept = config.state_dir.is_some();
         let started = Instant::now();
         self.supervisor.spawn("control", move || {
             let service = control::Service {
@@ -408,6 +409,7 @@ impl Wiring {
                 region: region.clone(),
                 started,
                 overrides: Arc::clone(&overrides),
+                kept,
                 past: past.clone(),
             };
             let operators = {

@@ -40,6 +40,7 @@ mod explain;
 mod health;
 mod limits;
 mod messages;
+mod plain;
 
 use std::future::Future;
 use std::pin::pin;
@@ -56,9 +57,11 @@ use crate::tls::Tls;
 
 pub use authorise::Authorise;
 pub use client::{ConnectError, Endpoint, EndpointError, PeerIdentity, Timeouts, connect};
+pub(crate) use explain::tls_words;
 pub use explain::{explain, unsent};
 pub use health::Health;
 pub use limits::Limits;
+pub use plain::{PlainError, connect_plain};
 
 use accept::Acceptor;
 

@@ -17,6 +17,7 @@
 //! | run tasks that must not die quietly | [`supervise`] |
 //! | hold this node's certificate, trust others | [`tls`], [`renewal`] |
 //! | serve or call gRPC over mutual TLS | [`grpc`] |
+//! | ask a server that is not ours whether it is up | [`https`], [`dial`] |
 //! | answer `/metrics`, `/livez`, `/readyz` | [`admin`] |
 //! | notice that a file changed | [`reload`] |
 //! | log what strangers can cause, without a flood | [`quiet`] |
@@ -32,7 +33,9 @@ pub mod admin;
 mod bounded;
 pub mod config;
 pub mod descriptors;
+pub mod dial;
 pub mod grpc;
+pub mod https;
 pub mod places;
 pub mod quiet;
 pub mod ready;

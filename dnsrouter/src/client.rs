@@ -85,7 +85,7 @@ impl Asker {
         let Own { draw, turn } = match self.basis {
             Basis::Resolver => own,
             Basis::Subnet | Basis::Block { .. } => {
-                let slot = now / u64::from(policy.ttl().max(1));
+                let slot = now / u64::from(policy.ttl(false).max(1));
                 let draw = subnet_draw(policy.key(), prefix, slot);
                 Own { draw, turn: stick.wrapping_add(slot) }
             }

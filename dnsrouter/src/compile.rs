@@ -10,8 +10,8 @@ use geo::{Distances, Point, Table};
 use crate::config::Config;
 use crate::plan::{Geo, Location, Services};
 use crate::policy::{Policy, Views};
-use crate::service::{Alias, Target};
-use crate::verdicts::TargetId;
+use crate::service::{Alias, Endpoint};
+use crate::target::{Numbered, Watched};
 
 /// Services and places of a configuration without mistakes; `description` says what the table was
 /// made from.
@@ -23,18 +23,14 @@ pub fn compile(config: &Config, table: Arc<Table>, description: String) -> (Serv
         .collect();
     let index: HashMap<&str, u8> =
         (0..).zip(&locations).map(|(i, location)| (location.region.as_str(), i)).collect();
-    let mut targets: Vec<Target> = Vec::new();
-    let mut ids: HashMap<Target, TargetId> = HashMap::new();
+    let mut targets = Numbered::default();
+    let endpoints = config.services.iter().flat_map(|(service, _)| &service.endpoints);
+    endpoints.flat_map(Endpoint::all_watched).for_each(|watched| targets.add(&watched));
     let mut views = Views::new(table.lists());
     let mut dynamic = 0;
     let mut compiled: Vec<Policy> = Vec::with_capacity(config.services.len());
     for (id, (service, _)) in (0..).map(ServiceId).zip(&config.services) {
-        let target = |target: &Target| {
-            *ids.entry(target.clone()).or_insert_with(|| {
-                targets.push(target.clone());
-                TargetId(u32::try_from(targets.len() - 1).unwrap_or(u32::MAX))
-            })
-        };
+        let target = |watched: &Watched| targets.verdict(watched);
         let location = |region: &str| index.get(region).copied();
         let mut policy = Policy::compile(service, id, location, target, &mut views);
         policy.number(|| {
@@ -56,5 +52,6 @@ pub fn compile(config: &Config, table: Arc<Table>, description: String) -> (Serv
         (name.clone(), ServiceId(u32::try_from(*service).unwrap_or(u32::MAX)))
     });
     let aliases = aliases.collect();
-    (Services { services, aliases, locations, targets: targets.into() }, geo)
+    let (targets, pairs) = targets.into_parts();
+    (Services { services, aliases, locations, targets, pairs }, geo)
 }

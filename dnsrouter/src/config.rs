@@ -5,10 +5,8 @@
 //! databases are read by [`crate::io::load`].
 
 use std::collections::HashSet;
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use daemon::config::{ConfigError, Loaded, Log, Problem, Source, Spanned};
 use daemon::places::{Places, Regions};
@@ -17,15 +15,16 @@ use geo::{Lists, MAX_LOCATIONS, Point};
 use ipnet::IpNet;
 use pki::TrustDomain;
 
-use crate::health::Thresholds;
 use crate::history::Written;
 use crate::operators::Operators;
 use crate::service::{Alias, Service};
 use crate::updates::Permission;
 
+mod check;
 mod control;
 pub mod guard;
 mod listen;
+mod probe;
 mod raw;
 mod route;
 mod service;
@@ -34,6 +33,7 @@ mod update;
 pub use update::{KeyConfig, SecretSource};
 
 pub use listen::{Listen, MAX_PROXIES};
+pub use probe::Probe;
 
 /// Services of one node: a generated file a hundred times too large is refused, not served.
 pub const MAX_SERVICES: usize = 20_000;
@@ -76,6 +76,8 @@ pub struct Config {
     pub services: Vec<(Service, Range<usize>)>,
     /// Second names of services, with where each is written.
     pub aliases: Vec<(Alias, Range<usize>)>,
+    /// Files with authorities that checks trust, and where they are named.
+    pub authorities: Vec<(PathBuf, Range<usize>)>,
     /// Where every region in use is, in the order of first use: the order for clients whose place
     /// is unknown.
     pub locations: Vec<(String, Point)>,
@@ -109,19 +111,6 @@ impl Fixed {
         ];
         differs.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
     }
-}
-
-/// `[probe]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probe {
-    /// From one ping to the next.
-    pub interval: Duration,
-    /// A ping without a reply for so long has failed; at most `interval`.
-    pub timeout: Duration,
-    /// The most that is added to an interval.
-    pub jitter: Duration,
-    /// How many pings make a verdict.
-    pub thresholds: Thresholds,
 }
 
 /// `[[zone]]`.
@@ -176,6 +165,7 @@ impl Config {
             problems,
             warnings: Vec::new(),
             locations: Vec::new(),
+            authorities: Vec::new(),
             has_tls: raw.tls.is_some(),
             has_asns: !raw.geo.asn.is_empty(),
             source: &source,
@@ -202,7 +192,7 @@ impl Config {
                     .into(),
             );
         }
-        let Checker { problems, warnings, locations, .. } = checker;
+        let Checker { problems, warnings, locations, authorities, .. } = checker;
         ConfigError::check(problems)?;
         Ok(Self {
             node: raw.node.name.into_inner(),
@@ -221,6 +211,7 @@ impl Config {
             keys,
             services,
             aliases,
+            authorities,
             locations,
             log,
             warnings,
@@ -246,6 +237,7 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     locations: Vec<(String, Point)>,
+    authorities: Vec<(PathBuf, Range<usize>)>,
     has_tls: bool,
     has_asns: bool,
     source: &'a Source,
@@ -296,61 +288,6 @@ impl Checker<'_> {
         if !self.locations.iter().any(|(known, _)| known == region) {
             self.locations.push((region.to_owned(), point));
         }
-    }
-
-    fn probe(&mut self, raw: &raw::Probe) -> Probe {
-        let interval = self.duration(&raw.interval);
-        let timeout = self.duration(&raw.timeout);
-        if timeout > interval {
-            let message = "a ping may not outlast the interval to the next";
-            self.error(raw.timeout.span(), message, Some("lower timeout, or raise interval"));
-        }
-        Probe {
-            jitter: self.jitter(&raw.jitter, interval),
-            thresholds: Thresholds { rise: self.count(&raw.rise), fall: self.count(&raw.fall) },
-            interval,
-            timeout,
-        }
-    }
-
-    fn duration(&mut self, text: &Spanned<String>) -> Duration {
-        const LEAST: Duration = Duration::from_millis(10);
-        const MOST: Duration = Duration::from_secs(3600);
-        match humantime::parse_duration(text.get_ref()) {
-            Ok(duration) if (LEAST..=MOST).contains(&duration) => duration,
-            Ok(_) => {
-                self.error(text.span(), "from 10ms to 1h", None);
-                LEAST
-            }
-            Err(error) => {
-                self.error(text.span(), error.to_string(), Some("a duration such as \"5s\""));
-                LEAST
-            }
-        }
-    }
-
-    /// "10%" of the interval, or a duration.
-    fn jitter(&mut self, text: &Spanned<String>, interval: Duration) -> Duration {
-        let percent = text.get_ref().trim().strip_suffix('%').map(|n| n.trim().parse::<f64>());
-        let jitter = match percent {
-            Some(Ok(percent)) if (0.0..=100.0).contains(&percent) => {
-                Some(interval.mul_f64(percent / 100.0))
-            }
-            Some(_) => None,
-            None => humantime::parse_duration(text.get_ref()).ok().filter(|j| *j <= interval),
-        };
-        jitter.unwrap_or_else(|| {
-            let help = Some("\"10%\", or a duration up to the interval");
-            self.error(text.span(), format!("{:?} is no jitter", text.get_ref()), help);
-            Duration::ZERO
-        })
-    }
-
-    fn count(&mut self, count: &Spanned<u32>) -> NonZeroU32 {
-        NonZeroU32::new(*count.get_ref()).unwrap_or_else(|| {
-            self.error(count.span(), "at least 1 ping makes a verdict", None);
-            NonZeroU32::MIN
-        })
     }
 
     fn zones(&mut self, raw: &raw::Raw) -> Vec<ZoneConfig> {

@@ -168,7 +168,7 @@ impl View<'_> {
             form: self.form,
             steps: recorder.seen,
             records: records.map(Record::to_string).collect(),
-            ttl: self.policy.ttl(),
+            ttl: self.policy.ttl(health.is_unsettled(self.policy.id())),
             scope: asker.scope(self.policy, self.form, &client),
             fail_open: choice.fail_open,
             outside: choice.outside,

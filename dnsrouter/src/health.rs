@@ -1,4 +1,4 @@
-//! The health of one target: when a row of pings becomes a change of state.
+//! The health of one target: when a row of checks becomes a change of state.
 //!
 //! A single lost ping says little, and an answer that changes with every one of them would chase
 //! noise. So a state changes only after `fall` failures in a row, or `rise` successes:
@@ -17,18 +17,37 @@
 //!   nothing speaks against it, but it is never reported as up.
 //! * The first success is believed at once: a node that has just started should not wait
 //!   `rise × interval` to agree with the world.
+//! * `Degraded` is a kind of up: it answers, and says `fall` times in a row that it is not fully
+//!   well. It stays usable and keeps its rank, since a whole region of clients sent away for a
+//!   slow database would take the next region along; in picks it gets half its weight.
 //! * `Draining` is not an inference. The target says it over an authenticated connection, so it
 //!   counts at once, and coming back takes `rise` successes like any recovery.
+//! * A target that falls again and again is damped ([`damping`]): it keeps the worse state it has
+//!   shown until it was quiet for long enough.
+//! * A target that is usable although its last checks failed is *suspected*: nothing is taken
+//!   away yet, but answers with it should be short-lived.
+//! * A target that recovers starts slowly where its service says so ([`Machine::warm`]).
 //!
 //! With a probe every `interval + jitter` and `time_out ≤ interval`, a silent death is noticed
 //! within `fall × (interval + jitter) + time_out`.
 
 use std::num::NonZeroU32;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// How many pings in a row make a verdict.
+pub mod damping;
+mod fault;
+
+use crate::verdicts::WHOLE;
+use damping::{Damping, Penalty};
+
+pub use fault::Fault;
+
+/// What a target that starts slowly begins with, so that there is something to see it by: a tenth.
+const COLD: u16 = WHOLE / 10;
+
+/// How many checks in a row make a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// Successes in a row that bring a target up. 1 trusts the first; 2 is a good start.
@@ -37,8 +56,26 @@ pub struct Thresholds {
     pub fall: NonZeroU32,
 }
 
+/// How checks become states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What a row is.
+    pub thresholds: Thresholds,
+    /// How flapping is damped; none: it is not.
+    pub damping: Option<Damping>,
+}
+
+/// Now, by two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For people: it may leap, so nothing is reckoned with it.
+    pub wall: SystemTime,
+    /// Since the process began; it only grows.
+    pub uptime: Duration,
+}
+
 /// What this node believes of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// No verdict yet.
@@ -69,26 +106,53 @@ impl State {
             Self::Draining => "draining",
         }
     }
+
+    /// The one that speaks more against the target.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let badness = |state| match state {
+            Self::Up => 0,
+            Self::Unknown => 1,
+            Self::Degraded => 2,
+            Self::Draining => 3,
+            Self::Down => 4,
+        };
+        if badness(other) > badness(self) { other } else { self }
+    }
 }
 
-/// What one ping said.
+/// What one check said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The right region answered in time and is well.
+    /// The right one answered in time and is well.
     Success,
+    /// The right one answered, and says it is not fully well.
+    Degraded,
     /// Nothing, the wrong one, or one that is not well.
-    Failure,
-    /// The right region answered and asks to be left.
+    Failure(Fault),
+    /// The right one answered and asks to be left.
     Draining,
 }
 
 /// The up-and-down machine of one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
+    /// What rise and fall make of the checks.
+    measured: State,
+    /// What is believed: `measured`, or something worse while damped.
     state: State,
     since: SystemTime,
+    /// Answers in a row, degraded ones among them.
     successes: u32,
     failures: u32,
+    /// Full successes in a row.
+    well: u32,
+    /// Degraded answers in a row.
+    unwell: u32,
+    penalty: Penalty,
+    is_damped: bool,
+    /// When it became usable again.
+    recovered: Option<Duration>,
 }
 
 /// A change of state, to be logged, published and kept.
@@ -106,9 +170,21 @@ impl Machine {
         Self::restored(State::Unknown, now)
     }
 
-    /// A target as the last run of this node left it.
+    /// A target as the last run of this node left it. Points are not kept: a node that restarts
+    /// while a target flaps counts anew.
     pub fn restored(state: State, since: SystemTime) -> Self {
-        Self { state, since, successes: 0, failures: 0 }
+        Self {
+            measured: state,
+            state,
+            since,
+            successes: 0,
+            failures: 0,
+            well: 0,
+            unwell: 0,
+            penalty: Penalty::default(),
+            is_damped: false,
+            recovered: None,
+        }
     }
 
     /// The present verdict.
@@ -121,7 +197,7 @@ impl Machine {
         self.since
     }
 
-    /// Successes in a row.
+    /// Answers in a row.
     pub fn successes(&self) -> u32 {
         self.successes
     }
@@ -131,117 +207,93 @@ impl Machine {
         self.failures
     }
 
-    /// Takes in one ping; returns the change of state it made, if any.
-    pub fn observe(
-        &mut self,
-        outcome: Outcome,
-        thresholds: Thresholds,
-        now: SystemTime,
-    ) -> Option<Transition> {
-        match outcome {
-            Outcome::Success => {
-                self.successes = self.successes.saturating_add(1);
-                self.failures = 0;
-            }
-            Outcome::Failure => {
-                self.failures = self.failures.saturating_add(1);
-                self.successes = 0;
-            }
-            Outcome::Draining => {
-                self.successes = 0;
-                self.failures = 0;
-            }
+    /// Whether it may not get better yet, because it flapped.
+    pub fn is_damped(&self) -> bool {
+        self.is_damped
+    }
+
+    /// Whether its last checks failed although it still counts as usable.
+    pub fn is_suspected(&self) -> bool {
+        self.failures > 0 && self.state.is_usable()
+    }
+
+    /// The share of its weight that a target gets which became usable again: a tenth at once, and
+    /// the whole after `slow_start`.
+    pub fn warm(&self, slow_start: Duration, uptime: Duration) -> u16 {
+        let Some(recovered) = self.recovered else { return WHOLE };
+        let passed = uptime.saturating_sub(recovered);
+        if passed >= slow_start {
+            return WHOLE;
         }
-        let risen = self.successes >= thresholds.rise.get();
-        let fallen = self.failures >= thresholds.fall.get();
-        let to = match (self.state, outcome) {
-            (_, Outcome::Draining) => State::Draining,
-            (State::Unknown, Outcome::Success) => State::Up,
-            (State::Down | State::Draining, Outcome::Success) if risen => State::Up,
-            (_, Outcome::Failure) if fallen => State::Down,
-            (unchanged, _) => unchanged,
-        };
+        #[expect(clippy::cast_possible_truncation, reason = "passed / slow_start is below 1")]
+        let risen = (passed.as_nanos() * u128::from(WHOLE) / slow_start.as_nanos()) as u16;
+        risen.max(COLD)
+    }
+
+    /// Takes in one check; returns the change of state it made, if any.
+    pub fn observe(&mut self, outcome: Outcome, rules: &Rules, now: Now) -> Option<Transition> {
+        self.count(outcome);
+        let to = self.next(outcome, rules.thresholds);
+        let from = std::mem::replace(&mut self.measured, to);
+        if let Some(damping) = &rules.damping {
+            let points = match (from, to) {
+                (State::Up | State::Degraded, State::Down) => damping::FELL,
+                (State::Up, State::Degraded) => damping::DEGRADED,
+                _ => 0.0,
+            };
+            if points > 0.0 {
+                self.penalty.add(points, damping, now.uptime);
+            }
+            let points = self.penalty.points(damping, now.uptime);
+            self.is_damped |= points >= f64::from(damping.suppress);
+        }
+        self.settle(rules, now)
+    }
+
+    /// Lets time pass: a target that was quiet for long enough is damped no more.
+    pub fn settle(&mut self, rules: &Rules, now: Now) -> Option<Transition> {
+        self.is_damped &= rules.damping.is_some_and(|damping| {
+            self.penalty.points(&damping, now.uptime) >= f64::from(damping.reuse)
+        });
+        let to = if self.is_damped { self.state.worse(self.measured) } else { self.measured };
         if to == self.state {
             return None;
         }
         let from = std::mem::replace(&mut self.state, to);
-        self.since = now;
+        self.since = now.wall;
+        if to.is_usable() && !from.is_usable() {
+            self.recovered = Some(now.uptime);
+        }
         Some(Transition { from, to })
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        let next = |row: u32, goes_on| if goes_on { row.saturating_add(1) } else { 0 };
+        let (success, degraded) = (outcome == Outcome::Success, outcome == Outcome::Degraded);
+        self.successes = next(self.successes, success || degraded);
+        self.failures = next(self.failures, matches!(outcome, Outcome::Failure(_)));
+        self.well = next(self.well, success);
+        self.unwell = next(self.unwell, degraded);
+    }
+
+    fn next(&self, outcome: Outcome, thresholds: Thresholds) -> State {
+        let (rise, fall) = (thresholds.rise.get(), thresholds.fall.get());
+        let answers = |state| match self.measured {
+            State::Unknown => state,
+            State::Down | State::Draining if self.successes >= rise => state,
+            State::Degraded if self.well >= rise => State::Up,
+            State::Up if self.unwell >= fall => State::Degraded,
+            unchanged => unchanged,
+        };
+        match outcome {
+            Outcome::Draining => State::Draining,
+            Outcome::Success => answers(State::Up),
+            Outcome::Degraded => answers(State::Degraded),
+            Outcome::Failure(_) if self.failures >= fall => State::Down,
+            Outcome::Failure(_) => self.measured,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    const T: Thresholds =
-        Thresholds { rise: NonZeroU32::new(2).unwrap(), fall: NonZeroU32::new(3).unwrap() };
-
-    fn run(start: State, outcomes: &[Outcome]) -> State {
-        let mut machine = Machine::restored(start, SystemTime::UNIX_EPOCH);
-        for (second, outcome) in outcomes.iter().enumerate() {
-            machine.observe(
-                *outcome,
-                T,
-                SystemTime::UNIX_EPOCH + Duration::from_secs(second as u64),
-            );
-        }
-        machine.state()
-    }
-
-    use Outcome::{Draining as D, Failure as F, Success as S};
-
-    #[test]
-    fn falls_only_after_fall_failures_in_a_row() {
-        assert_eq!(run(State::Up, &[F, F]), State::Up);
-        assert_eq!(run(State::Up, &[F, F, S, F, F]), State::Up);
-        assert_eq!(run(State::Up, &[F, F, F]), State::Down);
-    }
-
-    #[test]
-    fn rises_only_after_rise_successes_in_a_row() {
-        assert_eq!(run(State::Down, &[S, F, S]), State::Down);
-        assert_eq!(run(State::Down, &[S, S]), State::Up);
-    }
-
-    #[test]
-    fn an_unknown_target_believes_its_first_success_but_not_its_first_failure() {
-        assert_eq!(run(State::Unknown, &[S]), State::Up);
-        assert_eq!(run(State::Unknown, &[F, F]), State::Unknown);
-        assert_eq!(run(State::Unknown, &[F, F, F]), State::Down);
-    }
-
-    #[test]
-    fn draining_counts_at_once_and_ends_by_rising() {
-        assert_eq!(run(State::Up, &[D]), State::Draining);
-        assert_eq!(run(State::Up, &[D, S]), State::Draining);
-        assert_eq!(run(State::Up, &[D, S, S]), State::Up);
-        assert_eq!(run(State::Up, &[D, F, F, F]), State::Down);
-        assert_eq!(run(State::Down, &[S, D, S]), State::Draining);
-    }
-
-    #[test]
-    fn a_transition_is_told_once_and_dated() {
-        let mut machine = Machine::new(SystemTime::UNIX_EPOCH);
-        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-        assert_eq!(
-            machine.observe(S, T, later),
-            Some(Transition { from: State::Unknown, to: State::Up })
-        );
-        assert_eq!(machine.since(), later);
-        assert_eq!(machine.observe(S, T, later + Duration::from_secs(1)), None);
-        assert_eq!(machine.since(), later);
-    }
-
-    proptest! {
-        /// Whatever came before: `rise` successes end up, `fall` failures end down.
-        #[test]
-        fn a_long_enough_row_decides(before in proptest::collection::vec(0..3_u8, 0..50)) {
-            let before: Vec<_> = before.iter().map(|b| [S, F, D][*b as usize]).collect();
-            prop_assert_eq!(run(State::Unknown, &[&before[..], &[S, S]].concat()), State::Up);
-            prop_assert_eq!(run(State::Unknown, &[&before[..], &[F, F, F]].concat()), State::Down);
-        }
-    }
-}
+mod tests;

@@ -14,8 +14,10 @@
 //! | what one query becomes | [`answer`] |
 //! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
 //! | why | [`explain`] |
+//! | what is checked | [`target`] |
+//! | when a target is up or down | [`health`], [`removal`], [`monitor`] |
+//! | what choices are made with beside the plan | [`verdicts`] |
 //! | when a full region sends its farthest clients elsewhere | [`balance`] |
-//! | when a target is up or down | [`health`], [`monitor`] |
 //! | what people say against that, and who may | [`overrides`], [`operators`] |
 //! | how it was then | [`history`] |
 //! | what is swapped in whole, and what is refused | [`plan`] |
@@ -30,6 +32,7 @@ pub mod client;
 pub mod compile;
 pub mod config;
 pub mod counters;
+pub mod dependants;
 pub mod explain;
 pub mod guard;
 pub mod health;
@@ -43,7 +46,9 @@ pub mod overrides;
 pub mod plan;
 pub mod policy;
 pub mod random;
+pub mod removal;
 pub mod service;
 pub mod signed;
+pub mod target;
 pub mod updates;
 pub mod verdicts;

@@ -1,343 +1,406 @@
-//! What this node knows of every target: one health machine each, and the last ping's details.
+//! What this node knows of every target: one health machine each, the last check's details, and
+//! the verdicts that follow, kept up to date as reports come.
 //!
-//! Pure: the prober shell feeds outcomes in, and takes transitions, verdicts, a form for the disk
-//! and one for metrics out.
+//! ```text
+//!  report ─▶ Entry ─▶ Machine ─▶ may it go? ─▶ Health (one page), unsettled services (one bit)
+//!                     rise, fall, removals:        │
+//!                     damping  not all at once     └─▶ Change, to be logged and published
+//! ```
+//!
+//! Pure: the prober shell feeds reports in; the keeper takes changes, verdicts, a form for the
+//! disk and one for metrics out. A report costs what depends on its target, however many targets
+//! and services there are.
 //!
 //! A verdict is good for as long as its last report says. When the next one does not come, not
 //! even that of a failure, nobody looks any more, and the target becomes unknown: an old verdict
 //! must not pass for a present one. Time without reports is counted in steps by whoever owns the
 //! monitor, so that a clock that leaps, or a process that was halted, ages nothing.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use dns::zone::ServiceId;
 
-use crate::health::{Machine, Outcome, State, Thresholds, Transition};
-use crate::service::Target;
-use crate::verdicts::Health;
+use crate::dependants::Dependants;
+use crate::health::{Machine, Now, Rules, State, Transition};
+use crate::plan::Services;
+use crate::removal::{Limit, Removals};
+use crate::target::{Pair, Target};
+use crate::verdicts::{Health, Stances, TargetId, Verdict, WHOLE};
+
+mod entry;
+mod rows;
+
+pub use entry::{Entry, Load, Report, Saved, unix_ms};
+pub use rows::Rows;
+pub(crate) use rows::escape;
 
 /// How long the verdicts of the last run, and of nobody yet, wait for a first report. It comes
-/// within the first ping's time-out, whatever the interval.
+/// within the first check's time-out, whatever the interval.
 const FIRST_REPORT: Duration = Duration::from_secs(300);
 
-/// One ping, as the prober saw it.
+/// How reports become verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Of a single target.
+    pub rules: Rules,
+    /// How many may be taken out at once; none: all.
+    pub removal: Option<Limit>,
+}
+
+/// A target's state as it is answered with has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub target: TargetId,
+    /// How.
+    pub transition: Transition,
+}
+
+/// A region and how its targets are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// What it means for the state.
-    pub outcome: Outcome,
-    /// From the request's first byte to the reply, when there was one.
-    pub rtt: Option<Duration>,
-    /// Why it was not a success, in words; empty for a success.
-    pub detail: String,
-    /// Without another report within this, nobody looks any more.
-    pub good_for: Duration,
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// Targets down.
+    pub down: usize,
+    /// All of them.
+    pub all: usize,
 }
 
-/// What is known of one target.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its state and how it got there.
-    pub machine: Machine,
-    /// Of the last successful ping.
-    pub rtt: Option<Duration>,
-    /// The last failure in words; empty after a success.
-    pub detail: String,
-    /// Time since the last report.
-    unheard: Duration,
-    /// How much of it the verdict outlasts.
-    good_for: Duration,
-}
-
-/// All targets of the present plan, in their order there.
+/// All targets of the present plan.
 #[derive(Debug, Default)]
 pub struct Monitor {
-    entries: BTreeMap<Target, Entry>,
-}
-
-/// A verdict as it is kept on disk, so that a restarted node goes on where it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Saved {
-    /// `host:port` that is pinged.
-    pub address: String,
-    /// The region expected there.
-    pub region: String,
-    /// The verdict.
-    pub state: State,
-    /// When it began, in milliseconds since 1970.
-    pub since_unix_ms: u64,
-}
-
-impl Saved {
-    /// Of a target whose state began at `since`.
-    pub fn of(target: &Target, state: State, since: SystemTime) -> Self {
-        Self {
-            address: target.ping.to_string(),
-            region: target.region.clone(),
-            state,
-            since_unix_ms: unix_ms(since),
-        }
-    }
+    targets: Arc<[Arc<Target>]>,
+    ids: HashMap<Arc<Target>, TargetId>,
+    /// By target id.
+    entries: Vec<Entry>,
+    /// Target ids by what is checked, for people.
+    order: Box<[TargetId]>,
+    /// What shares a pair's verdict.
+    pairs: Box<[Pair]>,
+    dependants: Dependants,
+    regions: Vec<Region>,
+    health: Health,
+    /// Verdicts differ from those taken last.
+    is_news: bool,
+    /// So does whether a service is unsettled.
+    is_urgent: bool,
+    plans: u64,
+    /// Per service: its suspected targets.
+    suspects: Vec<u32>,
+    removals: Removals,
+    /// Per region, those whose removal is held back, the longest waiting first; some of them
+    /// recovered meanwhile.
+    waiting: Vec<VecDeque<TargetId>>,
+    held: usize,
+    /// Those that change by time alone: damped or warming up.
+    restless: BTreeSet<TargetId>,
+    /// When to look whether a verdict expired, on a clock of its own: [`Self::age`].
+    deadlines: BinaryHeap<Reverse<(Duration, TargetId)>>,
+    aged: Duration,
 }
 
 impl Monitor {
     /// Follows a new plan: keeps what is known of targets that stay, forgets those that went.
     /// A target that is new here begins with what `saved` says of it, else unknown.
-    pub fn retarget(&mut self, targets: &[Target], saved: &[Saved], now: SystemTime) {
+    pub fn retarget(&mut self, services: &Services, saved: &[Saved], now: Now) {
+        let mut old = std::mem::take(self);
         let saved: HashMap<_, _> =
             saved.iter().map(|s| ((s.address.as_str(), s.region.as_str()), s)).collect();
-        let mut old = std::mem::take(&mut self.entries);
-        for target in targets {
-            let entry = old.remove(target).unwrap_or_else(|| {
-                let address = target.ping.to_string();
-                let known = saved.get(&(address.as_str(), target.region.as_str()));
-                Entry {
-                    machine: known.map_or_else(
-                        || Machine::new(now),
-                        // A stamp from the future (the clock was set back) counts from now.
-                        |s| Machine::restored(s.state, from_unix_ms(s.since_unix_ms).min(now)),
-                    ),
-                    rtt: None,
-                    detail: String::new(),
-                    unheard: Duration::ZERO,
-                    good_for: FIRST_REPORT,
-                }
+        let mut known: HashMap<&Target, Entry> =
+            old.targets.iter().map(|target| &**target).zip(old.entries.drain(..)).collect();
+        (self.aged, self.plans) = (old.aged, old.plans + 1);
+        self.removals = old.removals;
+        // Numbers of regions are this plan's.
+        self.removals.clear();
+        self.targets = Arc::clone(&services.targets);
+        self.pairs = services.pairs.clone();
+        self.dependants = Dependants::of(services);
+        self.suspects = vec![0; services.services.len()];
+        let mut regions: HashMap<&str, u16> = HashMap::new();
+        for (id, target) in (0..).map(TargetId).zip(services.targets.iter()) {
+            let mut entry = known.remove(&**target).unwrap_or_else(|| {
+                let check = target.check.to_string();
+                let saved = saved.get(&(check.as_str(), target.region.as_str()));
+                let machine = saved.map_or_else(|| Machine::new(now.wall), |s| s.machine(now.wall));
+                Entry { heard: self.aged, ..Entry::new(machine, FIRST_REPORT) }
             });
-            self.entries.insert(target.clone(), entry);
+            let next = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);
+            entry.region = *regions.entry(&target.region).or_insert_with(|| {
+                self.regions.push(Region { name: target.region.clone(), down: 0, all: 0 });
+                self.waiting.push(VecDeque::new());
+                next
+            });
+            let region = &mut self.regions[usize::from(entry.region)];
+            region.all += 1;
+            region.down += usize::from(entry.state == State::Down);
+            if entry.is_held {
+                self.held += 1;
+                self.waiting[usize::from(entry.region)].push_back(id);
+            }
+            let deadline = entry.heard + entry.good_for;
+            entry.due = Some(deadline);
+            self.deadlines.push(Reverse((deadline, id)));
+            self.ids.insert(Arc::clone(target), id);
+            self.entries.push(entry);
         }
+        let mut order: Box<[TargetId]> = self.ids.values().copied().collect();
+        order.sort_unstable_by_key(|id| &self.targets[id.0 as usize]);
+        self.order = order;
+        let all = self.entries.len() + self.pairs.len();
+        self.health = Health::new((0..all).map(|_| Verdict::UNKNOWN));
+        for id in (0..).map(TargetId).take(self.entries.len()) {
+            self.write(id, now.uptime);
+        }
+        self.is_news = true;
     }
 
-    /// Takes in one ping; returns the change of state it made. A report about a target that is no
+    /// Takes in one check; returns the change of state it made. A report about a target that is no
     /// longer in the plan changes nothing.
     pub fn observe(
         &mut self,
         target: &Target,
         report: Report,
-        thresholds: Thresholds,
-        now: SystemTime,
-    ) -> Option<Transition> {
-        let entry = self.entries.get_mut(target)?;
-        if report.rtt.is_some() {
-            entry.rtt = report.rtt;
+        settings: &Settings,
+        now: Now,
+    ) -> Option<Change> {
+        let id = *self.ids.get(target)?;
+        let entry = &mut self.entries[id.0 as usize];
+        let outcome = report.outcome;
+        entry.take(report, self.aged);
+        let deadline = entry.heard + entry.good_for;
+        // A later deadline is seen when the earlier one comes.
+        if entry.due.is_none_or(|due| due > deadline) {
+            entry.due = Some(deadline);
+            self.deadlines.push(Reverse((deadline, id)));
         }
-        entry.detail = report.detail;
-        entry.unheard = Duration::ZERO;
-        entry.good_for = report.good_for;
-        entry.machine.observe(report.outcome, thresholds, now)
+        entry.machine.observe(outcome, &settings.rules, now);
+        self.conclude(id, settings, now)
     }
 
     /// Lets time pass without reports; returns the targets that became unknown by it.
-    pub fn age(&mut self, by: Duration, now: SystemTime) -> Vec<Target> {
+    pub fn age(&mut self, by: Duration, now: Now) -> Vec<Change> {
+        self.aged = self.aged.saturating_add(by);
         let mut expired = Vec::new();
-        for (target, entry) in &mut self.entries {
-            entry.unheard = entry.unheard.saturating_add(by);
-            if entry.unheard >= entry.good_for && entry.machine.state() != State::Unknown {
-                entry.machine = Machine::new(now);
-                entry.rtt = None;
-                let waited = humantime::format_duration(entry.unheard);
-                entry.detail = format!("nobody has reported on it for {waited}");
-                expired.push(target.clone());
+        while let Some(Reverse((due, id))) = self.deadlines.peek().copied()
+            && due <= self.aged
+        {
+            self.deadlines.pop();
+            let entry = &mut self.entries[id.0 as usize];
+            if entry.due != Some(due) {
+                continue;
             }
+            let deadline = entry.heard + entry.good_for;
+            if deadline > self.aged {
+                entry.due = Some(deadline);
+                self.deadlines.push(Reverse((deadline, id)));
+                continue;
+            }
+            entry.due = None;
+            if entry.machine.state() == State::Unknown && entry.state == State::Unknown {
+                continue;
+            }
+            entry.expire(self.aged - entry.heard, now.wall);
+            expired.extend(self.publish(id, now.uptime));
         }
         expired
     }
 
-    /// The verdicts in the order of `targets`.
-    pub fn health(&self, targets: &[Target]) -> Health {
-        Health::new(targets.iter().map(|target| {
-            self.entries.get(target).map_or(State::Unknown, |entry| entry.machine.state())
-        }))
-    }
-
-    /// Every target with what is known of it.
-    pub fn entries(&self) -> impl Iterator<Item = (&Target, &Entry)> {
-        self.entries.iter()
-    }
-
-    /// What is known now, in Prometheus' text form: a target that went has no rows, and one that
-    /// nobody has seen is neither up nor not up.
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        let mut gauge = |name: &str, help: &str, row: fn(&Entry) -> Option<(String, f64)>| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-            for (target, entry) in &self.entries {
-                let Some((more, value)) = row(entry) else { continue };
-                let (ping, region) = (target.ping.to_string(), escape(&target.region));
-                let ping = escape(&ping);
-                let _ =
-                    writeln!(text, "{name}{{target=\"{ping}\",region=\"{region}\"{more}}} {value}");
+    /// Lets time end what it ends: damping, slow starts, removals that were held back.
+    pub fn settle(&mut self, settings: &Settings, now: Now) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for id in std::mem::take(&mut self.restless) {
+            self.entries[id.0 as usize].machine.settle(&settings.rules, now);
+            changes.extend(self.conclude(id, settings, now));
+        }
+        for region in 0..self.waiting.len() {
+            while let Some(id) = self.waiting[region].pop_front() {
+                if !self.entries[id.0 as usize].is_held {
+                    continue;
+                }
+                if !self.may_go(id, settings, now) {
+                    self.waiting[region].push_front(id);
+                    break;
+                }
+                changes.extend(self.publish(id, now.uptime));
             }
-        };
-        gauge("dnsrouter_target_state", "1 at the state a target is in", |entry| {
-            Some((format!(",state=\"{}\"", entry.machine.state().word()), 1.0))
-        });
-        gauge("dnsrouter_target_up", "Whether a target is up; absent while unknown", |entry| {
-            let state = entry.machine.state();
-            let up = f64::from(u8::from(state == State::Up));
-            (state != State::Unknown).then(|| (String::new(), up))
-        });
-        gauge("dnsrouter_target_rtt_seconds", "Round trip of the last ping replied to", |entry| {
-            entry.rtt.map(|rtt| (String::new(), rtt.as_secs_f64()))
-        });
-        text
+        }
+        changes
     }
 
-    /// The form that goes to disk. What is unknown is not worth keeping.
-    pub fn saved(&self) -> Vec<Saved> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.machine.state() != State::Unknown)
-            .map(|(target, entry)| Saved::of(target, entry.machine.state(), entry.machine.since()))
-            .collect()
+    /// Sets what people decided; services with an announced drain count as unsettled.
+    pub fn set_stances(&mut self, stances: Stances) {
+        let before = Arc::clone(self.health.stances());
+        if *before == stances {
+            return;
+        }
+        let stances = Arc::new(stances);
+        self.health.set_stances(Arc::clone(&stances));
+        for service in before.announced.iter().chain(&stances.announced) {
+            self.mark(*service);
+        }
+        self.is_news = true;
     }
-}
 
-/// A label's value as it stands between quotes.
-pub(crate) fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
+    /// The verdicts, whether or not they are news.
+    pub fn health(&mut self) -> Health {
+        (self.is_news, self.is_urgent) = (false, false);
+        self.health.clone()
+    }
 
-/// Milliseconds since 1970; 0 for a clock before that.
-pub fn unix_ms(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
+    /// Whether anything that choices look at has changed since the verdicts were taken.
+    pub fn is_news(&self) -> bool {
+        self.is_news
+    }
 
-fn from_unix_ms(ms: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH)
+    /// Whether a service became, or ceased to be, unsettled since: that should not wait.
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
+    /// How many plans it has followed: positions are good within one.
+    pub fn plans(&self) -> u64 {
+        self.plans
+    }
+
+    /// The services that look at a target.
+    pub fn services(&self, target: TargetId) -> impl Iterator<Item = ServiceId> + '_ {
+        self.dependants.services(target)
+    }
+
+    /// One target, if there is such a number.
+    pub fn get(&self, id: TargetId) -> Option<(&Arc<Target>, &Entry)> {
+        let at = id.0 as usize;
+        Some((self.targets.get(at)?, self.entries.get(at)?))
+    }
+
+    /// How many targets there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every target with what is known of it, by what is checked.
+    pub fn entries(&self) -> impl Iterator<Item = (&Arc<Target>, &Entry)> {
+        self.some(0..self.order.len())
+    }
+
+    /// Some of [`Self::entries`], by position: those who look at many targets do it in parts.
+    pub fn some(&self, range: Range<usize>) -> impl Iterator<Item = (&Arc<Target>, &Entry)> {
+        let end = range.end.min(self.order.len());
+        let ids = &self.order[range.start.min(end)..end];
+        ids.iter().filter_map(|id| self.get(*id))
+    }
+
+    /// Adds the rows of some targets.
+    pub fn render(&self, range: Range<usize>, rows: &mut Rows) {
+        self.some(range).for_each(|(target, entry)| rows.add(target, entry));
+    }
+
+    /// Some of the form that goes to disk. What is unknown is not worth keeping.
+    pub fn saved(&self, range: Range<usize>) -> impl Iterator<Item = Saved> {
+        let known = self.some(range).filter(|(_, entry)| entry.state != State::Unknown);
+        known.map(|(target, entry)| Saved::of(target, entry.state, entry.machine.since()))
+    }
+
+    /// Every region, and how its targets are.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// How many removals are held back.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// How many targets are damped or warming up.
+    pub fn restless(&self) -> usize {
+        self.restless.len()
+    }
+
+    /// What a machine's new state means: published, or held back.
+    fn conclude(&mut self, id: TargetId, settings: &Settings, now: Now) -> Option<Change> {
+        let entry = &self.entries[id.0 as usize];
+        let removes = entry.state.is_usable() && !entry.machine.state().is_usable();
+        if !removes || (!entry.is_held && self.may_go(id, settings, now)) {
+            return self.publish(id, now.uptime);
+        }
+        let entry = &mut self.entries[id.0 as usize];
+        if !entry.is_held {
+            entry.is_held = true;
+            self.held += 1;
+            self.waiting[usize::from(entry.region)].push_back(id);
+        }
+        self.write(id, now.uptime);
+        None
+    }
+
+    fn may_go(&mut self, id: TargetId, settings: &Settings, now: Now) -> bool {
+        let (region, all) = (self.entries[id.0 as usize].region, self.entries.len());
+        settings.removal.is_none_or(|limit| self.removals.may_go(region, all, &limit, now.uptime))
+    }
+
+    /// From now on its machine's state is answered with.
+    fn publish(&mut self, id: TargetId, uptime: Duration) -> Option<Change> {
+        let entry = &mut self.entries[id.0 as usize];
+        if std::mem::take(&mut entry.is_held) {
+            self.held -= 1;
+        }
+        let to = entry.machine.state();
+        let from = std::mem::replace(&mut entry.state, to);
+        let region = &mut self.regions[usize::from(entry.region)];
+        region.down -= usize::from(from == State::Down);
+        region.down += usize::from(to == State::Down);
+        self.write(id, uptime);
+        let transition = Transition { from, to };
+        (from != to).then_some(Change { target: id, transition })
+    }
+
+    /// Brings the verdicts that follow from an entry up to date.
+    fn write(&mut self, id: TargetId, uptime: Duration) {
+        let entry = &self.entries[id.0 as usize];
+        let verdict = entry.verdict(self.dependants.slow_start(id), uptime);
+        if entry.machine.is_damped() || verdict.warm < WHOLE {
+            self.restless.insert(id);
+        } else {
+            self.restless.remove(&id);
+        }
+        let was_suspected = self.health.verdict(id).suspected;
+        if !self.health.set(id, verdict) {
+            return;
+        }
+        self.is_news = true;
+        for at in self.dependants.pairs(id) {
+            let (first, second) = self.pairs[*at as usize];
+            let both = self.health.verdict(first).with(self.health.verdict(second));
+            let pair = self.entries.len() + *at as usize;
+            self.health.set(TargetId(u32::try_from(pair).unwrap_or(u32::MAX)), both);
+        }
+        if was_suspected != verdict.suspected {
+            let services: Vec<_> = self.dependants.services(id).collect();
+            for service in services {
+                let suspects = &mut self.suspects[service.0 as usize];
+                *suspects = if verdict.suspected { *suspects + 1 } else { *suspects - 1 };
+                self.mark(service);
+            }
+        }
+    }
+
+    /// Whether a service's TTL is the lower one.
+    fn mark(&mut self, service: ServiceId) {
+        let Some(suspects) = self.suspects.get(service.0 as usize) else { return };
+        let announced = self.health.stances().announced.binary_search(&service).is_ok();
+        self.is_urgent |= self.health.set_unsettled(service, *suspects > 0 || announced);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::service::Ping;
-    use std::num::NonZeroU32;
-
-    const T: Thresholds = Thresholds { rise: NonZeroU32::MIN, fall: NonZeroU32::MIN };
-    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
-    const GOOD_FOR: Duration = Duration::from_secs(60);
-
-    fn target(host: &str) -> Target {
-        Target { ping: Ping { host: host.into(), port: 443 }, region: "r".into() }
-    }
-
-    fn report(outcome: Outcome, rtt: Option<Duration>) -> Report {
-        Report { outcome, rtt, detail: "refused".into(), good_for: GOOD_FOR }
-    }
-
-    fn failure() -> Report {
-        report(Outcome::Failure, None)
-    }
-
-    #[test]
-    fn a_reload_keeps_what_is_known_of_targets_that_stay() {
-        let (a, b, c) = (target("a"), target("b"), target("c"));
-        let mut monitor = Monitor::default();
-        monitor.retarget(&[a.clone(), b.clone()], &[], NOW);
-        assert!(monitor.observe(&a, failure(), T, NOW).is_some());
-        monitor.retarget(&[c.clone(), a.clone()], &[], NOW);
-        let health = monitor.health(&[c, a]);
-        assert_eq!(health, Health::new([State::Unknown, State::Down]));
-        assert_eq!(monitor.observe(&b, failure(), T, NOW), None, "b is gone");
-    }
-
-    #[test]
-    fn a_restart_goes_on_with_the_saved_verdicts() {
-        let a = target("a");
-        let mut before = Monitor::default();
-        before.retarget(std::slice::from_ref(&a), &[], NOW);
-        before.observe(&a, failure(), T, NOW + Duration::from_secs(5));
-        let saved = before.saved();
-        let mut after = Monitor::default();
-        after.retarget(std::slice::from_ref(&a), &saved, NOW + Duration::from_secs(60));
-        let (_, entry) = after.entries().next().unwrap();
-        assert_eq!(entry.machine.state(), State::Down);
-        assert_eq!(entry.machine.since(), NOW + Duration::from_secs(5));
-    }
-
-    #[test]
-    fn a_saved_stamp_from_the_future_or_of_any_size_is_survived() {
-        let a = target("a");
-        let address = a.ping.to_string();
-        let saved =
-            Saved { address, region: "r".into(), state: State::Up, since_unix_ms: u64::MAX };
-        let mut monitor = Monitor::default();
-        monitor.retarget(std::slice::from_ref(&a), &[saved], NOW);
-        assert_eq!(monitor.entries().next().unwrap().1.machine.since(), NOW);
-    }
-
-    #[test]
-    fn a_verdict_that_nobody_renews_becomes_unknown() {
-        let (heard, unheard, never) = (target("heard"), target("unheard"), target("never"));
-        let targets = [heard.clone(), unheard.clone(), never];
-        let mut monitor = Monitor::default();
-        monitor.retarget(&targets, &[], NOW);
-        let second = Duration::from_secs(1);
-        monitor.observe(&unheard, failure(), T, NOW);
-        let mut passed = Duration::ZERO;
-        while passed < GOOD_FOR - second {
-            monitor.observe(&heard, failure(), T, NOW);
-            assert_eq!(monitor.age(second, NOW), [], "after {passed:?}");
-            passed += second;
-        }
-        assert_eq!(monitor.age(second, NOW + GOOD_FOR), std::slice::from_ref(&unheard));
-        assert_eq!(
-            monitor.health(&targets),
-            Health::new([State::Down, State::Unknown, State::Unknown])
-        );
-        assert_eq!(monitor.age(second, NOW), [], "it is told once");
-        assert!(monitor.observe(&unheard, failure(), T, NOW).is_some(), "and believed again");
-    }
-
-    #[test]
-    fn the_verdicts_of_the_last_run_expire_too() {
-        let a = target("a");
-        let address = a.ping.to_string();
-        let saved = Saved { address, region: "r".into(), state: State::Down, since_unix_ms: 0 };
-        let mut monitor = Monitor::default();
-        monitor.retarget(std::slice::from_ref(&a), &[saved], NOW);
-        assert_eq!(monitor.age(FIRST_REPORT - Duration::from_secs(1), NOW), []);
-        assert_eq!(monitor.age(Duration::from_secs(1), NOW), [a]);
-    }
-
-    #[test]
-    fn metrics_have_the_rows_of_present_targets_only() {
-        let (up, down, unknown) = (target("up"), target("down"), target("unknown"));
-        let mut monitor = Monitor::default();
-        monitor.retarget(&[up.clone(), down.clone(), unknown.clone()], &[], NOW);
-        monitor.observe(&up, report(Outcome::Success, Some(Duration::from_millis(12))), T, NOW);
-        monitor.observe(&down, failure(), T, NOW);
-        let rows = |monitor: &Monitor| {
-            let text = monitor.render();
-            let rows = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
-            rows.collect::<Vec<_>>()
-        };
-        assert_eq!(
-            rows(&monitor),
-            [
-                r#"dnsrouter_target_state{target="down:443",region="r",state="down"} 1"#,
-                r#"dnsrouter_target_state{target="unknown:443",region="r",state="unknown"} 1"#,
-                r#"dnsrouter_target_state{target="up:443",region="r",state="up"} 1"#,
-                r#"dnsrouter_target_up{target="down:443",region="r"} 0"#,
-                r#"dnsrouter_target_up{target="up:443",region="r"} 1"#,
-                r#"dnsrouter_target_rtt_seconds{target="up:443",region="r"} 0.012"#,
-            ]
-        );
-        monitor.retarget(&[unknown], &[], NOW);
-        let left = r#"dnsrouter_target_state{target="unknown:443",region="r",state="unknown"} 1"#;
-        assert_eq!(rows(&monitor), [left]);
-    }
-
-    #[test]
-    fn labels_cannot_break_out_of_their_quotes() {
-        let mut odd = target("a\"b");
-        odd.region = "back\\slash\nline".into();
-        let mut monitor = Monitor::default();
-        monitor.retarget(&[odd], &[], NOW);
-        let row = r#"{target="a\"b:443",region="back\\slash\nline",state="unknown"} 1"#;
-        assert!(monitor.render().contains(row), "{}", monitor.render());
-    }
-}
+mod tests;

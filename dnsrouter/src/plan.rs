@@ -28,9 +28,9 @@ use geo::{Distances, Point, ScopeCap, Table};
 use crate::guard::Guard;
 use crate::history::Written;
 use crate::policy::{Built, Policy};
-use crate::service::Target;
+use crate::target::{Pair, Target};
 use crate::updates::Updates;
-use crate::verdicts::Health;
+use crate::verdicts::{Health, TargetId};
 
 /// Counts the inputs that one node has applied; later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -66,8 +66,20 @@ pub struct Services {
     pub aliases: Box<[(Name, ServiceId)]>,
     /// What routes rank; candidates carry indices into this.
     pub locations: Box<[Location]>,
-    /// What is pinged; health is in this order.
-    pub targets: Box<[Target]>,
+    /// What is checked; verdicts are in this order, those of pairs behind them.
+    pub targets: Arc<[Arc<Target>]>,
+    /// Two targets that speak for an address together.
+    pub pairs: Box<[Pair]>,
+}
+
+impl Services {
+    /// The targets whose checks make up a verdict: itself, or a pair's two.
+    pub fn behind(&self, verdict: TargetId) -> impl Iterator<Item = TargetId> {
+        let pair = (verdict.0 as usize).checked_sub(self.targets.len());
+        let pair = pair.and_then(|at| self.pairs.get(at));
+        let (first, second) = pair.map_or((verdict, None), |(a, b)| (*a, Some(*b)));
+        std::iter::once(first).chain(second)
+    }
 }
 
 /// A region in use.

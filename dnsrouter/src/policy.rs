@@ -33,13 +33,15 @@
 //! | a draw per client | the cap (default /24 and /48) |
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use dns::rr::Rtype;
 use dns::zone::ServiceId;
 use geo::{Fence, Mask, PlaceId, Point};
 
 use crate::plan::Geo;
-use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step, Target};
+use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step};
+use crate::target::Watched;
 use crate::verdicts::{Health, TargetId, WHOLE};
 
 use hash::fold;
@@ -73,6 +75,8 @@ pub struct Policy {
     sights: [Sight; FORMS],
     bindings: Box<[Binding]>,
     ttl: u32,
+    ttl_min: u32,
+    slow_start: Duration,
     key: u64,
     /// Where its shares are; none: no step needs any.
     dynamic: Option<u32>,
@@ -137,7 +141,7 @@ impl Policy {
         service: &Service,
         id: ServiceId,
         mut location: impl FnMut(&str) -> Option<u8>,
-        mut target: impl FnMut(&Target) -> TargetId,
+        mut target: impl FnMut(&Watched) -> TargetId,
         views: &mut Views<'_>,
     ) -> Self {
         assert!(service.endpoints.len() <= MAX_ENDPOINTS, "validation limits endpoints");
@@ -159,7 +163,9 @@ impl Policy {
             bindings: service.bindings.clone().into(),
             stages,
             endpoints,
-            ttl: u32::try_from(service.ttl.as_secs()).unwrap_or(i32::MAX as u32),
+            ttl: seconds(service.ttl),
+            ttl_min: seconds(service.ttl_min.min(service.ttl)),
+            slow_start: service.slow_start,
             key: fold(service.name.lower().iter().copied()),
             dynamic: None,
         }
@@ -185,9 +191,26 @@ impl Policy {
         self.sights[form as usize].scope(client)
     }
 
-    /// Seconds, of every address RRset.
-    pub fn ttl(&self) -> u32 {
-        self.ttl
+    /// Seconds, of every RRset; fewer while the service is unsettled
+    /// ([`Health::is_unsettled`]).
+    pub fn ttl(&self, unsettled: bool) -> u32 {
+        if unsettled { self.ttl_min } else { self.ttl }
+    }
+
+    /// How long an endpoint that recovered takes until it has its whole weight.
+    pub fn slow_start(&self) -> Duration {
+        self.slow_start
+    }
+
+    /// Every verdict that it looks at, some of them more than once.
+    pub fn targets(&self) -> impl Iterator<Item = TargetId> + '_ {
+        let records = self.endpoints.iter().flat_map(|endpoint| endpoint.records.iter().flatten());
+        records.filter_map(|record| record.target)
+    }
+
+    /// Of the service, in the plan it was compiled for.
+    pub fn id(&self) -> ServiceId {
+        self.id
     }
 
     /// Keeps the draws of different services apart.
@@ -248,7 +271,7 @@ impl Policy {
 
     /// Whether recovered endpoints get their weight little by little.
     fn starts_slowly(&self) -> bool {
-        false
+        !self.slow_start.is_zero()
     }
 
     /// The lens through which a step of its looks; none: it looks at no place.
@@ -335,6 +358,10 @@ impl Compiled {
     fn of(&self, form: Form) -> &[Record] {
         &self.records[form as usize]
     }
+}
+
+fn seconds(ttl: Duration) -> u32 {
+    u32::try_from(ttl.as_secs()).unwrap_or(i32::MAX as u32)
 }
 
 fn endpoint_id(endpoint: &Endpoint) -> u64 {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use dns::name::Name;
 use dns::rr::Rtype;
 
+use crate::target::{Check, HostPort, Target, Watched};
+
 pub use step::{FenceRule, Figure, Nearest, Percent, Prefer, Step, Tiers};
 
 mod step;
@@ -112,6 +114,10 @@ pub struct Service {
     pub name: Name,
     /// Of every RRset it answers.
     pub ttl: Duration,
+    /// Instead, while an answer may have to change soon; at most `ttl`.
+    pub ttl_min: Duration,
+    /// How long an endpoint that recovered takes until it has its whole weight; zero: no time.
+    pub slow_start: Duration,
     /// The chain, as written.
     pub route: Vec<Step>,
     /// In the order written: the order of last resort.
@@ -144,43 +150,10 @@ pub struct Endpoint {
     pub tier: u8,
     /// Requests per second, for load-aware steps.
     pub capacity: Option<u64>,
-    /// Its GeoPing, one per way to reach it; none: never probed, always up.
-    pub pings: Vec<Ping>,
-}
-
-/// `https://host:port` of a GeoPing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ping {
-    /// A literal address (IPv6 without brackets) or a host name.
-    pub host: String,
-    /// TCP port; 443 if the URL has none.
-    pub port: u16,
-}
-
-impl Ping {
-    /// The host as an address, if it is one.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
-    }
-}
-
-impl fmt::Display for Ping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// What the prober pings: one per address and expected region, however many services share it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// Where to connect.
-    pub ping: Ping,
-    /// The region its certificate and its reply must name.
-    pub region: String,
+    /// Its GeoPing, one per way to reach it.
+    pub pings: Vec<HostPort>,
+    /// Another check, beside the ping or instead; without either it is always up.
+    pub check: Option<Check>,
 }
 
 impl Endpoint {
@@ -193,26 +166,39 @@ impl Endpoint {
         }
     }
 
-    /// The target whose health is that of records that are not addresses: the first `ping`, as
-    /// written; none: always up.
-    pub fn target(&self) -> Option<Target> {
-        let ping = self.pings.first()?.clone();
-        Some(Target { ping, region: self.region.clone() })
+    /// What speaks for records that are not addresses: the first `ping` and the `check`, as
+    /// written; none: they are always up.
+    pub fn watched(&self) -> Option<Watched> {
+        self.watch(self.pings.first(), None)
     }
 
-    /// The target whose health is that of `address`; none: always up.
+    /// What speaks for `address`; none: it is always up.
     ///
     /// A `ping` at one of the endpoint's own addresses stands for "this port, on each address":
     /// every address is pinged itself. A `ping` elsewhere (a host name, a management address)
-    /// speaks for all addresses, of its own family first when there is one per family.
-    pub fn target_of(&self, address: IpAddr) -> Option<Target> {
+    /// speaks for all addresses, of its own family first when there is one per family. A `check`
+    /// likewise.
+    pub fn watched_by(&self, address: IpAddr) -> Option<Watched> {
         let family =
-            |ping: &&Ping| ping.address().is_some_and(|a| a.is_ipv4() == address.is_ipv4());
-        let ping = self.pings.iter().find(family).or(self.pings.first())?;
-        let own = ping.address().is_some_and(|host| self.addresses.contains(&host));
-        let ping =
-            if own { Ping { host: address.to_string(), port: ping.port } } else { ping.clone() };
-        Some(Target { ping, region: self.region.clone() })
+            |ping: &&HostPort| ping.address().is_some_and(|a| a.is_ipv4() == address.is_ipv4());
+        self.watch(self.pings.iter().find(family).or(self.pings.first()), Some(address))
+    }
+
+    /// Everything that speaks for any of its records.
+    pub fn all_watched(&self) -> impl Iterator<Item = Watched> + '_ {
+        let records = self.records.first().and_then(|_| self.watched());
+        let addresses = self.addresses.iter().filter_map(|address| self.watched_by(*address));
+        addresses.chain(records)
+    }
+
+    fn watch(&self, ping: Option<&HostPort>, address: Option<IpAddr>) -> Option<Watched> {
+        let ping = ping.map(|ping| Check::GeoPing(ping.clone()));
+        let mut checks = ping.into_iter().chain(self.check.clone()).map(|check| {
+            let own = check.at().address().is_some_and(|host| self.addresses.contains(&host));
+            let check = if own && let Some(address) = address { check.to(address) } else { check };
+            Target { check, region: self.region.clone() }
+        });
+        Some(Watched { first: checks.next()?, second: checks.next() })
     }
 }
 
@@ -228,12 +214,17 @@ mod tests {
             weight: 1,
             tier: 1,
             capacity: None,
-            pings: pings.iter().map(|(h, p)| Ping { host: (*h).into(), port: *p }).collect(),
+            pings: pings.iter().map(|(h, p)| HostPort { host: (*h).into(), port: *p }).collect(),
+            check: None,
         }
     }
 
     fn target(endpoint: &Endpoint, address: &str) -> Option<String> {
-        endpoint.target_of(address.parse().unwrap()).map(|t| t.ping.to_string())
+        let Watched { first, second } = endpoint.watched_by(address.parse().unwrap())?;
+        Some(
+            first.check.to_string()
+                + &second.map_or(String::new(), |s| format!(" and {}", s.check)),
+        )
     }
 
     #[test]
@@ -255,6 +246,19 @@ mod tests {
         let e = endpoint(&["203.0.113.10", "2001:db8::10"], &[("127.0.0.1", 1), ("::1", 2)]);
         assert_eq!(target(&e, "203.0.113.10").as_deref(), Some("127.0.0.1:1"));
         assert_eq!(target(&e, "2001:db8::10").as_deref(), Some("[::1]:2"));
+    }
+
+    #[test]
+    fn a_check_stands_beside_a_ping_or_instead_of_it() {
+        let tcp = |host: &str| Some(Check::Tcp(HostPort { host: host.into(), port: 5 }));
+        let addresses = ["203.0.113.10", "2001:db8::10"];
+        let mut e = Endpoint { check: tcp("203.0.113.10"), ..endpoint(&addresses, &[("p", 443)]) };
+        let both = "p:443 and tcp://[2001:db8::10]:5";
+        assert_eq!(target(&e, "2001:db8::10").as_deref(), Some(both));
+        let written = e.watched().unwrap().second.unwrap();
+        assert_eq!(written.check.to_string(), "tcp://203.0.113.10:5");
+        e = Endpoint { check: tcp("elsewhere"), ..endpoint(&addresses, &[]) };
+        assert_eq!(target(&e, "2001:db8::10").as_deref(), Some("tcp://elsewhere:5"));
     }
 
     #[test]

@@ -85,6 +85,17 @@ impl Verdict {
         u32::try_from(weighed).unwrap_or(weight).max(weight.min(1))
     }
 
+    /// Of an address for which both must be well: the worse of each, and the figures of `self`.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self {
+            state: self.state.worse(other.state),
+            suspected: self.suspected || other.suspected,
+            warm: self.warm.min(other.warm),
+            ..*self
+        }
+    }
+
     /// The smoothed round trip, when one is known.
     pub fn round_trip(&self) -> Option<Duration> {
         (self.rtt > 0).then(|| Duration::from_micros(self.rtt.into()))
@@ -176,7 +187,7 @@ pub struct Shares {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
     pages: Box<[Arc<[Verdict]>]>,
-    unsettled: Arc<[u64]>,
+    unsettled: Arc<Vec<u64>>,
     stances: Arc<Stances>,
     shares: Arc<[Shares]>,
 }
@@ -237,20 +248,30 @@ impl Health {
         &self.stances
     }
 
-    /// Replaces one verdict; the pages that others share are copied. What is not listed is not
-    /// added.
-    pub fn set(&mut self, target: TargetId, verdict: Verdict) {
+    /// Replaces one verdict, and returns whether it is another; the page is copied when others
+    /// share it. What is not listed is not added.
+    pub fn set(&mut self, target: TargetId, verdict: Verdict) -> bool {
         let (page, at) = (target.0 as usize / PAGE, target.0 as usize % PAGE);
         let known = self.pages.get(page).and_then(|page| page.get(at));
         if known.is_none_or(|known| *known == verdict) {
-            return;
+            return false;
         }
         Arc::make_mut(&mut self.pages[page])[at] = verdict;
+        true
     }
 
-    /// Sets which services' TTL is the lower one; a bit per service, from the lowest bit on.
-    pub fn set_unsettled(&mut self, bits: Arc<[u64]>) {
-        self.unsettled = bits;
+    /// Sets whether a service's TTL is the lower one; returns whether that is news.
+    pub fn set_unsettled(&mut self, service: ServiceId, unsettled: bool) -> bool {
+        if self.is_unsettled(service) == unsettled {
+            return false;
+        }
+        let word = service.0 as usize / 64;
+        let bits = Arc::make_mut(&mut self.unsettled);
+        if bits.len() <= word {
+            bits.resize(word + 1, 0);
+        }
+        bits[word] ^= 1 << (service.0 % 64);
+        true
     }
 
     /// Sets what people decided.
@@ -321,10 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn of_two_verdicts_the_worse_counts() {
+        let ping = Verdict { warm: 7, told: true, in_flight: 9, rtt: 5, ..State::Up.into() };
+        let check = Verdict { suspected: true, rtt: 100, ..State::Down.into() };
+        let both = ping.with(&check);
+        assert_eq!(both, Verdict { state: State::Down, suspected: true, ..ping });
+        assert_eq!(check.with(&ping).warm, 7);
+    }
+
+    #[test]
     fn unsettled_services_are_bits() {
         let mut health = Health::default();
         assert!(!health.is_unsettled(ServiceId(65)));
-        health.set_unsettled([0, 2].into());
+        assert!(health.set_unsettled(ServiceId(65), true));
+        assert!(!health.set_unsettled(ServiceId(65), true), "it was already");
         assert_eq!(
             [1, 64, 65, 129].map(|s| health.is_unsettled(ServiceId(s))),
             [false, false, true, false]

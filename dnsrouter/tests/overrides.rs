@@ -7,16 +7,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use dns::zone::ServiceId;
-use dnsrouter::health::{State, Thresholds};
+use dnsrouter::health::{Rules, State, Thresholds};
 use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Keeper, Shared};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::io::overrides::{Insistence, Refused, Sentence, Store};
-use dnsrouter::io::state::{self, Folder};
+use dnsrouter::io::state::Folder;
+use dnsrouter::monitor::Settings;
 use dnsrouter::overrides::bound::Bound;
 use dnsrouter::overrides::last::{Emptied, emptied, untouched};
 use dnsrouter::overrides::{Invalid, Kind, Order, Override, Overrides, Subject};
 use dnsrouter::plan::{Generation, Inputs, Services};
+use dnsrouter::target::Target;
 use dnsrouter::verdicts::{Health, Stance, WHOLE};
 use pki::Identity;
 use tokio::sync::{mpsc, watch};
@@ -231,8 +233,8 @@ fn answers_are_kept_for_less_before_and_during_a_drain() {
 /// Verdicts by the targets' addresses.
 fn health(down: &[&str]) -> Health {
     let targets = services();
-    let state = |target: &dnsrouter::service::Target| {
-        if down.contains(&target.ping.host.as_str()) { State::Down } else { State::Up }
+    let state = |target: &Arc<Target>| {
+        if down.contains(&target.check.at().host.as_str()) { State::Down } else { State::Up }
     };
     Health::new(targets.targets.iter().map(state))
 }
@@ -315,15 +317,16 @@ impl Node {
         let folder = folder.map(|path| Folder::open(path).unwrap());
         let store = Store::open(folder, speaking, shared.clone());
         let one = std::num::NonZeroU32::MIN;
+        let thresholds = Thresholds { rise: one, fall: one };
         let mut keeper = Keeper {
             shared: shared.clone(),
-            thresholds: Thresholds { rise: one, fall: one },
+            settings: Settings { rules: Rules { thresholds, damping: None }, removal: None },
             reports: mpsc::channel(1).1,
             inputs: mpsc::channel(1).1,
             said,
             recorder: Recorder::default(),
             targets: watch::channel(Arc::from([])).0,
-            state: watch::channel(state::State::default()).0,
+            disk: watch::channel(()).0,
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -4,24 +4,32 @@
 
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
-use dnsrouter::health::{Outcome, State, Thresholds};
+use dnsrouter::health::{Fault, Outcome, Rules, State, Thresholds};
 use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Apply, Keeper, MAX_WAITING, Shared, keep_on_disk};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::io::state;
-use dnsrouter::monitor::{Report, Saved};
+use dnsrouter::monitor::{Report, Saved, Settings};
 use dnsrouter::plan::Generation;
-use dnsrouter::service::{Ping, Target};
+use dnsrouter::removal::Limit;
+use dnsrouter::target::{Check, HostPort, Target};
+use dnsrouter::verdicts::TargetId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Longer than any of these takes, shorter than anybody waits.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(3600);
-const THRESHOLDS: Thresholds = Thresholds { rise: NonZeroU32::MIN, fall: NonZeroU32::MIN };
+const SETTINGS: Settings = Settings {
+    rules: Rules {
+        thresholds: Thresholds { rise: NonZeroU32::MIN, fall: NonZeroU32::MIN },
+        damping: None,
+    },
+    removal: None,
+};
 
 const BEGINNING: &str = r#"
 [node]
@@ -67,65 +75,71 @@ fn load(config: &str) -> Loaded {
     Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()))
 }
 
-fn target(host: &str, region: &str) -> Target {
-    Target { ping: Ping { host: host.into(), port: 443 }, region: region.into() }
+fn target(host: &str, region: &str) -> Arc<Target> {
+    let check = Check::GeoPing(HostPort { host: host.into(), port: 443 });
+    Arc::new(Target { check, region: region.into() })
 }
 
-fn here() -> Target {
+fn here() -> Arc<Target> {
     target("203.0.113.10", "us-central1")
 }
 
-fn there() -> Target {
+fn there() -> Arc<Target> {
     target("203.0.113.20", "europe-west3")
 }
 
 fn failure(good_for: Duration) -> Report {
-    Report { outcome: Outcome::Failure, rtt: None, detail: "refused".into(), good_for }
+    let outcome = Outcome::Failure(Fault::Refused);
+    Report { outcome, rtt: None, load: None, detail: "refused".into(), good_for }
 }
 
 /// A keeper that runs, and what others hold of it.
 struct Running {
     shared: Shared,
-    reports: mpsc::Sender<(Target, Report)>,
+    reports: mpsc::Sender<(Arc<Target>, Report)>,
     inputs: mpsc::Sender<Apply>,
-    state: watch::Receiver<state::State>,
+    disk: watch::Receiver<()>,
     stop: CancellationToken,
 }
 
 impl Running {
     fn start() -> Self {
-        let shared = Shared::new(TWO.inputs(Generation(1)), &[], SystemTime::UNIX_EPOCH);
+        Self::with(&TWO, SETTINGS)
+    }
+
+    fn with(loaded: &Loaded, settings: Settings) -> Self {
+        let shared = Shared::new(loaded.inputs(Generation(1)), &[], SystemTime::UNIX_EPOCH);
         let (reports, reported) = mpsc::channel(MAX_WAITING);
         let (inputs, given) = mpsc::channel(1);
         let (targets, _) = watch::channel(Arc::from([]));
-        let (newest, state) = watch::channel(state::State::default());
+        let (news, disk) = watch::channel(());
         let mut keeper = Keeper {
             shared: shared.clone(),
-            thresholds: THRESHOLDS,
+            settings,
             reports: reported,
             inputs: given,
             said: mpsc::channel(1).1,
             recorder: Recorder::default(),
             targets,
-            state: newest,
+            disk: news,
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::spawn(async move { keeper.run(&stopped).await });
-        Self { shared, reports, inputs, state, stop }
+        Self { shared, reports, inputs, disk, stop }
     }
 
     fn states(&self) -> Vec<State> {
-        let monitor = self.shared.monitor();
-        monitor.entries().map(|(_, entry)| entry.machine.state()).collect()
+        let snapshot = self.shared.plan.load();
+        (0..2).map(|id| snapshot.health.state(TargetId(id))).collect()
     }
 
-    /// Waits until the targets, by address, are in these states.
+    /// Waits until the first targets are published in these states.
     async fn until(&mut self, states: [State; 2]) {
-        // What changes a state also sends the form for the disk.
+        // What changes a state is also for the disk.
         soon(async {
             while self.states() != states {
-                self.state.changed().await.unwrap();
+                self.disk.changed().await.unwrap();
             }
         })
         .await;
@@ -155,6 +169,51 @@ async fn a_target_that_nobody_reports_on_any_more_becomes_unknown() {
     assert_eq!(*snapshot.health, dnsrouter::verdicts::Health::new(expected), "and is published");
 }
 
+/// Four regions with ten targets each, of which all fail at once.
+#[tokio::test]
+async fn when_everything_fails_at_once_most_of_it_stays_and_that_is_told() {
+    let regions = ["us-central1", "europe-west3", "asia-southeast1", "us-east1"];
+    let address = |i: usize| format!("198.51.100.{i}");
+    let endpoints: String = (0..40)
+        .map(|i| {
+            let (region, address) = (regions[i % 4], address(i));
+            format!(
+                "[[service.endpoint]]\nregion = \"{region}\"\naddresses = [\"{address}\"]\n\
+                 ping = \"https://{address}:443\"\n"
+            )
+        })
+        .collect();
+    let loaded = load(&[BEGINNING, &endpoints].concat());
+    let limit = Limit { percent: 25, per: LONG };
+    let node = Running::with(&loaded, Settings { removal: Some(limit), ..SETTINGS });
+    assert_eq!(node.shared.alarms(), Vec::<String>::new());
+    for i in 0..40 {
+        let report = (target(&address(i), regions[i % 4]), failure(LONG));
+        node.reports.send(report).await.unwrap();
+    }
+    let down = |node: &Running| {
+        let snapshot = node.shared.plan.load();
+        (0..41).filter(|id| snapshot.health.state(TargetId(*id)) == State::Down).count()
+    };
+    let held_back = |node: &Running| {
+        node.shared.alarms().into_iter().find(|alarm| alarm.contains("removal held back"))
+    };
+    soon(async {
+        // What is held back alone is told with the next tick.
+        let told = |held: usize| held_back(&node).is_some_and(|a| a.starts_with(&held.to_string()));
+        loop {
+            let held = node.shared.monitor().held();
+            if held + down(&node) == 40 && told(held) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // A quarter of 41, and what is left of the region that lost most.
+    assert!((11..=21).contains(&down(&node)), "{} went", down(&node));
+}
+
 #[tokio::test]
 async fn metrics_forget_a_target_that_went() {
     let mut node = Running::start();
@@ -162,15 +221,15 @@ async fn metrics_forget_a_target_that_went() {
         node.reports.send((target, failure(LONG))).await.unwrap();
     }
     node.until([State::Down, State::Down]).await;
-    let row = |target: Target| {
-        let Target { ping, region } = target;
-        format!("dnsrouter_target_up{{target=\"{ping}\",region=\"{region}\"}} 0\n")
+    let row = |target: Arc<Target>| {
+        let Target { check, region } = &*target;
+        format!("dnsrouter_target_up{{target=\"{check}\",region=\"{region}\"}} 0\n")
     };
     let text = node.shared.render();
     assert!(text.contains(&row(here())) && text.contains(&row(there())), "{text}");
 
     let (done, applied) = oneshot::channel();
-    let apply = Apply { inputs: ONE.inputs(Generation(2)), thresholds: THRESHOLDS, done };
+    let apply = Apply { inputs: ONE.inputs(Generation(2)), settings: SETTINGS, done };
     assert!(node.inputs.send(apply).await.is_ok(), "the keeper runs");
     soon(applied).await.unwrap().unwrap();
     let text = node.shared.render();
@@ -194,16 +253,20 @@ async fn what_came_last_is_on_disk_after_the_stop() {
     };
     for round in 0..16 {
         let (first, last) = (state_of(2 * round + 1), state_of(2 * round + 2));
-        let (publish, newest) = watch::channel(first.clone());
+        let newest = Arc::new(Mutex::new(first.clone()));
+        let collected = Arc::clone(&newest);
+        let collect = Arc::new(move || collected.lock().unwrap().clone());
+        let (publish, news) = watch::channel(());
         let stop = CancellationToken::new();
-        let keeping = tokio::spawn(keep_on_disk(folder.clone(), newest, stop.clone()));
+        let keeping = tokio::spawn(keep_on_disk(folder.clone(), collect, news, stop.clone()));
         soon(async {
             while folder.read() != first {
                 tokio::task::yield_now().await;
             }
         })
         .await;
-        publish.send_replace(last.clone());
+        *newest.lock().unwrap() = last.clone();
+        publish.send_replace(());
         stop.cancel();
         soon(keeping).await.unwrap();
         assert_eq!(folder.read(), last, "in round {round}");

@@ -110,13 +110,13 @@ impl Node {
         let (_, reports) = mpsc::channel(1);
         let mut keeper = Keeper {
             shared: shared.clone(),
-            thresholds: loaded.config.probe.thresholds,
+            settings: loaded.config.probe.settings,
             reports,
             inputs: given,
             said: mpsc::channel(1).1,
             recorder: Recorder::default(),
             targets: watch::channel(Arc::from([])).0,
-            state: watch::channel(dnsrouter::io::state::State::default()).0,
+            disk: watch::channel(()).0,
         };
         let registry = Registry::default();
         let plan = Arc::clone(&shared.plan);

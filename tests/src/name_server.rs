@@ -224,7 +224,8 @@ impl NameServerPlan {
              [listen]\ndns = [\"{dns}\"]\ncontrol = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n\
              [tls]\ncert = {cert:?}\nkey = {key:?}\nca = {ca:?}\n\n\
              [probe]\ninterval = \"{interval:?}\"\ntimeout = \"{timeout:?}\"\n\
-             jitter = \"{jitter}%\"\nrise = {rise}\nfall = {fall}\n\n\
+             jitter = \"{jitter}%\"\nrise = {rise}\nfall = {fall}\n\
+             damping = false # regions die again and again here, and each time is measured\n\n\
              [geo]\ndatabase = {databases:?}\n[geo.networks]\n",
             name = self.name,
             region = self.region,

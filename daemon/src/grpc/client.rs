@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,16 +10,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper_util::rt::TokioIo;
 use pki::{Identity, IdentityError};
-use rustix::io::Errno;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
 
-use super::explain::tls_error_in_words;
+use super::explain::{is_identity, tls_error_in_words};
+use crate::dial::{self, DialError};
 use crate::tls::{Credentials, Expect};
 
 /// How long a server may keep us waiting for its first bytes after the handshake. Ours send them
@@ -32,11 +31,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest header list accepted from a server, in bytes.
 const HEADER_LIST: u32 = 16 * 1024;
-
-/// Names that are resolved at once. The system's resolver blocks a thread until it gives up, however
-/// long ago whoever asked has stopped waiting; a few dozen serve thousands of names where resolving
-/// works, and leave most of the runtime's 512 blocking threads to the disk where it does not.
-static RESOLVER: Resolver = Resolver(Semaphore::const_new(32));
 
 /// Where a server is: `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +100,8 @@ pub enum ConnectError {
         endpoint: Endpoint,
         /// What happened.
         words: String,
+        /// Whether it is about who they are: their certificate, not the handshake.
+        is_identity: bool,
     },
     /// The connection ended during the handshake.
     #[error("{endpoint} closed the connection during the handshake; does it speak TLS?")]
@@ -130,9 +126,7 @@ impl ConnectError {
         let (Self::Resolve { cause, .. } | Self::Unreachable { cause, .. }) = self else {
             return false;
         };
-        let Some(error) = Errno::from_io_error(cause) else { return false };
-        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL]
-            .contains(&error)
+        dial::lacks_means(cause)
     }
 }
 
@@ -239,30 +233,15 @@ impl Dialer {
         tokio::time::timeout(self.timeout, within).await.unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// The first address that takes the connection.
     async fn tcp(&self) -> Result<(TcpStream, SocketAddr), ConnectError> {
-        let Endpoint { host, port } = &self.endpoint;
-        let resolve = |cause| ConnectError::Resolve { endpoint: self.endpoint.clone(), cause };
-        let addresses = RESOLVER.resolve(host, *port, system_addresses).await.map_err(resolve)?;
-        let mut last = resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(socket) => {
-                    let _ = socket.set_nodelay(true); // slower without, but right
-                    return Ok((socket, address));
-                }
-                Err(cause) => last = self.not_connected(cause),
+        let endpoint = || self.endpoint.clone();
+        dial::tcp(&self.endpoint.host, self.endpoint.port).await.map_err(|error| match error {
+            DialError::Resolve(cause) => ConnectError::Resolve { endpoint: endpoint(), cause },
+            DialError::Refused => ConnectError::Refused { endpoint: endpoint() },
+            DialError::Unreachable(cause) => {
+                ConnectError::Unreachable { endpoint: endpoint(), cause }
             }
-        }
-        Err(last)
-    }
-
-    fn not_connected(&self, cause: io::Error) -> ConnectError {
-        let endpoint = self.endpoint.clone();
-        match cause.kind() {
-            io::ErrorKind::ConnectionRefused => ConnectError::Refused { endpoint },
-            _ => ConnectError::Unreachable { endpoint, cause },
-        }
+        })
     }
 
     async fn handshake(
@@ -294,45 +273,24 @@ impl Dialer {
         let endpoint = self.endpoint.clone();
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match (tls, error.kind()) {
-            (Some(tls), _) => ConnectError::Tls { endpoint, words: tls_error_in_words(tls) },
+            (Some(tls), _) => ConnectError::Tls {
+                endpoint,
+                words: tls_error_in_words(tls),
+                is_identity: is_identity(tls),
+            },
             (
                 None,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::BrokenPipe,
             ) => ConnectError::Closed { endpoint },
-            (None, _) => ConnectError::Tls { endpoint, words: error.to_string() },
+            (None, _) => {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<IdentityError>());
+                let is_identity = inner.is_some();
+                ConnectError::Tls { endpoint, words: error.to_string(), is_identity }
+            }
         }
     }
-}
-
-/// Bounds how many names are resolved at once.
-struct Resolver(Semaphore);
-
-impl Resolver {
-    /// The addresses of a host. One that is an address itself waits for nobody.
-    async fn resolve(
-        &'static self,
-        host: &str,
-        port: u16,
-        lookup: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
-    ) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
-        let place = self.0.acquire().await.map_err(io::Error::other)?;
-        let host = host.to_owned();
-        let blocking = tokio::task::spawn_blocking(move || {
-            // The thread holds the place, not whoever waits for it: they may be gone long before.
-            let _place = place;
-            lookup(&host, port)
-        });
-        blocking.await.map_err(io::Error::other)?
-    }
-}
-
-fn system_addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    Ok((host, port).to_socket_addrs()?.collect())
 }
 
 impl FromStr for Endpoint {
@@ -386,9 +344,8 @@ impl<'de> serde::Deserialize<'de> for Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
+    use rustix::io::Errno;
 
     #[test]
     fn what_this_machine_lacks_is_not_the_server_s_fault() {
@@ -400,48 +357,6 @@ mod tests {
         assert!(unreachable(Errno::MFILE) && unreachable(Errno::ADDRNOTAVAIL));
         assert!(!unreachable(Errno::HOSTUNREACH) && !unreachable(Errno::NETUNREACH));
         assert!(!ConnectError::Refused { endpoint }.is_ours());
-    }
-
-    /// Longer than it takes, shorter than anybody waits.
-    const DEADLINE: Duration = Duration::from_secs(30);
-
-    /// A resolver that hangs until told, at the one place there is: those who stopped waiting
-    /// still have their thread, so nobody may get another.
-    #[tokio::test]
-    async fn a_hanging_resolver_costs_no_more_threads_than_there_are_places() {
-        static ONE: Resolver = Resolver(Semaphore::const_new(1));
-        let (go, told) = mpsc::channel::<()>();
-        let (start, mut started) = tokio::sync::mpsc::unbounded_channel();
-        let first = tokio::spawn(ONE.resolve("hanging", 1, move |_, _| {
-            let _ = start.send(());
-            let _ = told.recv();
-            Ok(Vec::new())
-        }));
-        tokio::time::timeout(DEADLINE, started.recv()).await.unwrap().unwrap();
-        first.abort();
-        assert!(first.await.unwrap_err().is_cancelled());
-
-        let found = SocketAddr::from(([192, 0, 2, 1], 7));
-        let mut second = Box::pin(ONE.resolve("works", 7, move |_, _| Ok(vec![found])));
-        assert!(ready(&mut second).is_none(), "the hanging thread has the place");
-        for literal in ["192.0.2.1", "::1"] {
-            let resolving = ONE.resolve(literal, 7, |_, _| unreachable!("an address is no name"));
-            let address = SocketAddr::new(literal.parse().unwrap(), 7);
-            let resolved = ready(&mut Box::pin(resolving));
-            assert_eq!(resolved.expect("it waits for nobody").unwrap(), [address]);
-        }
-        go.send(()).unwrap();
-        let resolved = tokio::time::timeout(DEADLINE, second).await.unwrap();
-        assert_eq!(resolved.unwrap(), [found]);
-    }
-
-    /// What a future is ready with, when it is.
-    fn ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match std::pin::Pin::new(future).poll(&mut context) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        }
     }
 
     #[test]

@@ -61,6 +61,18 @@ pub(super) fn tls_error_in_words(error: &rustls::Error) -> String {
     }
 }
 
+/// What a failed handshake says, and whether it is about the server's certificate; none when the
+/// connection just ended.
+pub(crate) fn tls_words(error: &io::Error) -> Option<(String, bool)> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some((tls_error_in_words(tls), is_identity(tls)))
+}
+
+/// Whether a TLS error is about the server's certificate.
+pub(super) fn is_identity(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+}
+
 /// An error that says it all by itself.
 fn precise(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(connect) = error.downcast_ref::<ConnectError>() {

@@ -108,8 +108,8 @@ impl<'a, 'w> Chosen<'a, 'w> {
             return;
         }
         let draw = self.worker.random.next();
-        let ttl = Ttl::from_secs(policy.ttl());
         let health = &asked.snapshot.health;
+        let ttl = Ttl::from_secs(policy.ttl(health.is_unsettled(id)));
         // Did something not fit, the writer has set TC.
         if let Some(form) = Form::of(rtype) {
             let choice = self.choose(policy, form, draw);

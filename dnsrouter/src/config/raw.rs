@@ -114,6 +114,44 @@ pub(super) struct Probe {
     pub(super) rise: Spanned<u32>,
     /// Failures in a row that take it down. Default 3.
     pub(super) fall: Spanned<u32>,
+    /// How flapping is damped, or `false`.
+    pub(super) damping: Switch<Damping>,
+    /// How many may be taken out at once, or `false`.
+    pub(super) removal: Switch<Removal>,
+}
+
+/// Settings, or `true` for the usual ones and `false` for none.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Switch<T> {
+    /// On or off.
+    Is(bool),
+    /// These.
+    Given(Spanned<T>),
+}
+
+/// `[probe] damping`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Damping {
+    /// Points halve in this time. Default 2 m.
+    pub(super) half_life: Option<Spanned<String>>,
+    /// From so many points on a target is damped; a fall is 1000. Default 2000.
+    pub(super) suppress: Option<u32>,
+    /// Below so many it is free again. Default 750.
+    pub(super) reuse: Option<u32>,
+    /// It is free after so long without another fall, whatever was before. Default 10 m.
+    pub(super) longest: Option<Spanned<String>>,
+}
+
+/// `[probe] removal`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    /// Percent of all targets, beside one whole region. Default 20.
+    pub(super) percent: Option<u8>,
+    /// Within this time. Default 1 m.
+    pub(super) per: Option<Spanned<String>>,
 }
 
 /// `[identity]`.
@@ -283,6 +321,10 @@ pub(super) struct Service {
     pub(super) alias: Option<Spanned<String>>,
     /// Seconds.
     pub(super) ttl: Option<Spanned<u32>>,
+    /// Seconds, while an answer may have to change soon. Default: a sixth of `ttl`, at least 5.
+    pub(super) ttl_min: Option<Spanned<u32>>,
+    /// Until an endpoint that recovered has its whole weight. Default: no time.
+    pub(super) slow_start: Option<Spanned<String>>,
     /// The chain.
     pub(super) route: Option<Spanned<Vec<Spanned<route::Step>>>>,
     /// An HTTPS record as in a master file; address hints are added.
@@ -319,8 +361,32 @@ pub(super) struct Endpoint {
     pub(super) tier: Option<Spanned<u32>>,
     /// Requests per second.
     pub(super) capacity: Option<u64>,
-    /// URL of its GeoPing, or several; none: always up.
+    /// URL of its GeoPing, or several.
     pub(super) ping: Option<Spanned<Pings>>,
+    /// Another check; without either it is always up.
+    pub(super) check: Option<Spanned<Check>>,
+}
+
+/// `[[service.endpoint]] check`: one of `grpc`, `https`, `tcp`, and what goes with it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    /// URL of a server with grpc.health.v1: https with mTLS, http without.
+    pub(super) grpc: Option<String>,
+    /// With `grpc`: whose health. Default: the whole server's.
+    pub(super) service: Option<String>,
+    /// URL to get.
+    pub(super) https: Option<String>,
+    /// With `https`: the good statuses. Default 200.
+    pub(super) status: Option<Vec<u16>>,
+    /// With `https`: what the body must contain.
+    pub(super) body: Option<String>,
+    /// With `https`: whose certificate it must be, and the Host. Default: that of the URL.
+    pub(super) host: Option<String>,
+    /// With `https`: PEM file of the authority. Default: those that the system trusts.
+    pub(super) ca: Option<PathBuf>,
+    /// `host:port` to connect to.
+    pub(super) tcp: Option<String>,
 }
 
 /// One URL or a list of them.
@@ -349,6 +415,8 @@ impl Default for Probe {
             jitter: text("10%"),
             rise: count(2),
             fall: count(3),
+            damping: Switch::Is(true),
+            removal: Switch::Is(true),
         }
     }
 }

@@ -9,12 +9,13 @@ use daemon::config::Spanned;
 use dns::name::Name;
 use dns::rr::Rtype;
 
+use super::check::host_port;
 use super::{Checker, MAX_TTL, raw};
 use crate::binding::{IPV4HINT, IPV6HINT};
 use crate::service::{
-    Alias, Binding, Endpoint, Form, MAX_BINDING, MAX_ENDPOINTS, MAX_RECORDS, Ping, Record, Service,
-    Step,
+    Alias, Binding, Endpoint, Form, MAX_BINDING, MAX_ENDPOINTS, MAX_RECORDS, Record, Service, Step,
 };
+use crate::target::HostPort;
 
 /// Endpoints share among them at most this: weights are ratios, not identifiers.
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -57,10 +58,28 @@ impl Checker<'_> {
             .into_iter()
             .filter_map(|(rtype, text)| self.binding(rtype, text.as_ref()?))
             .collect();
+        let ttl_min = self.ttl_min(*ttl.get_ref(), raw.ttl_min.as_ref());
+        let slow_start = raw.slow_start.as_ref().map_or(Duration::ZERO, |s| self.duration(s));
         let ttl = Duration::from_secs(u64::from(*ttl.get_ref()));
-        let service = Service { name, ttl, route, endpoints, bindings };
+        let service = Service { name, ttl, ttl_min, slow_start, route, endpoints, bindings };
         self.host_names(&service, &raw.endpoint, span);
         Some((service, raw.name.span()))
+    }
+
+    /// What the TTL falls to. Default: a sixth, but not below 5 s, where resolvers ask often enough
+    /// to be felt.
+    fn ttl_min(&mut self, ttl: u32, given: Option<&Spanned<u32>>) -> Duration {
+        const USUAL_LEAST: u32 = 5;
+        let least = match given {
+            Some(given) if *given.get_ref() > ttl => {
+                let message = format!("ttl_min is at most ttl, which is {ttl}");
+                self.error(given.span(), message, None);
+                ttl
+            }
+            Some(given) => *given.get_ref(),
+            None => (ttl / 6).max(USUAL_LEAST).min(ttl),
+        };
+        Duration::from_secs(u64::from(least))
     }
 
     /// Second names of the services.
@@ -75,6 +94,8 @@ impl Checker<'_> {
         for service in raw {
             let Some(of) = &service.alias else { continue };
             let more = service.ttl.is_some()
+                || service.ttl_min.is_some()
+                || service.slow_start.is_some()
                 || service.route.is_some()
                 || service.https.is_some()
                 || service.svcb.is_some()
@@ -141,7 +162,9 @@ impl Checker<'_> {
             u8::try_from(*tier.get_ref()).unwrap_or(u8::MAX)
         });
         let pings = raw.ping.as_ref().map(|ping| self.pings(ping)).unwrap_or_default();
-        Endpoint { region, addresses, records, weight, tier, capacity: raw.capacity, pings }
+        let check = raw.check.as_ref().and_then(|check| self.check(check));
+        let capacity = raw.capacity;
+        Endpoint { region, addresses, records, weight, tier, capacity, pings, check }
     }
 
     fn addresses(
@@ -254,7 +277,7 @@ impl Checker<'_> {
         Some(Binding { rtype, rdata })
     }
 
-    fn pings(&mut self, raw: &Spanned<raw::Pings>) -> Vec<Ping> {
+    fn pings(&mut self, raw: &Spanned<raw::Pings>) -> Vec<HostPort> {
         if !self.has_tls {
             let help = Some("add [tls], or leave ping out: the endpoint then always counts as up");
             self.error(raw.span(), "a ping is mTLS, and there is no [tls]", help);
@@ -301,21 +324,9 @@ fn has_hints(mut parameters: &[u8]) -> bool {
 }
 
 /// `https://host[:port]`, nothing behind it.
-fn parse_ping(url: &str) -> Option<Ping> {
+fn parse_ping(url: &str) -> Option<HostPort> {
     let authority = url.strip_prefix("https://")?;
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(v6) => {
-            let (host, rest) = v6.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, rest.strip_prefix(':').or(rest.is_empty().then_some("443"))?)
-        }
-        None => authority.split_once(':').unwrap_or((authority, "443")),
-    };
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    (!host.is_empty() && host.len() <= 253 && host.chars().all(allowed))
-        .then(|| Ping { host: host.to_owned(), port })
+    host_port(authority.strip_suffix('/').unwrap_or(authority), Some(443))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use daemon::uptime::go_duration;
 use dns::name::{LowerName, Name};
@@ -17,9 +17,11 @@ use proto::dnsrouter::v1::control_server::Control;
 use tonic::{Request, Response, Status};
 
 use crate::explain::{self, Considered, Decision, Seen};
-use crate::monitor::unix_ms;
+use crate::monitor::{Entry, unix_ms};
 use crate::plan::Snapshot;
 use crate::service::Form;
+use crate::target::Target;
+use crate::verdicts::WHOLE;
 
 use super::history::Reader;
 use super::keeper::Shared;
@@ -167,22 +169,37 @@ impl Control for Service {
 
 impl Service {
     fn targets(&self) -> Vec<wire::Target> {
-        let monitor = self.shared.monitor();
-        let target = |(target, entry): (&crate::service::Target, &crate::monitor::Entry)| {
-            let machine = &entry.machine;
-            let rtt_us = entry.rtt.map_or(0, |rtt| rtt.as_micros());
-            wire::Target {
-                address: target.ping.to_string(),
-                region: target.region.clone(),
-                state: machine.state().word().into(),
-                since_unix_ms: unix_ms(machine.since()),
-                rtt_us: u64::try_from(rtt_us).unwrap_or(u64::MAX),
-                detail: entry.detail.clone(),
-                successes: machine.successes(),
-                failures: machine.failures(),
-            }
-        };
-        monitor.entries().map(target).collect()
+        self.shared.gather(|monitor, range, all: &mut Vec<wire::Target>| {
+            all.extend(monitor.some(range).map(|(known, entry)| target(known, entry)));
+        })
+    }
+}
+
+fn target(target: &Target, entry: &Entry) -> wire::Target {
+    let machine = &entry.machine;
+    let micros = |rtt: Option<Duration>| {
+        rtt.map_or(0, |rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX))
+    };
+    wire::Target {
+        address: target.check.to_string(),
+        region: target.region.clone(),
+        state: entry.state.word().into(),
+        since_unix_ms: unix_ms(machine.since()),
+        rtt_us: micros(entry.rtt),
+        detail: entry.detail.clone(),
+        successes: machine.successes(),
+        failures: machine.failures(),
+        check: target.check.kind().into(),
+        fault: entry.fault.map(|fault| fault.word().into()).unwrap_or_default(),
+        damped: machine.is_damped(),
+        held_back: entry.is_held,
+        smoothed_rtt_us: micros(entry.smoothed),
+        load: entry.load.map(|load| wire::TargetLoad {
+            in_flight: load.in_flight,
+            cpu: f64::from(load.cpu) / f64::from(WHOLE),
+            rate: load.rate,
+            capacity: load.capacity,
+        }),
     }
 }
 

@@ -4,148 +4,46 @@
 //! monitor in the order they come, a burst of them makes one new snapshot, and inputs and verdicts
 //! never cross. What it publishes it also keeps on disk, a moment later and only the newest.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use dns::zone::ServiceId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::{State, Thresholds};
-use crate::history::Base;
-use crate::monitor::{Monitor, Report, Saved};
-use crate::operators::Operators;
-use crate::overrides::Overrides;
-use crate::overrides::bound::Bound;
-use crate::plan::{Generation, Inputs, Published, Refused, Services};
-use crate::service::Target;
-use crate::verdicts::Health;
+use crate::health::{Now, State};
+use crate::monitor::{Change, Report, Saved, Settings};
+use crate::plan::{Inputs, Refused};
+use crate::target::Target;
 
 use super::history::Recorder;
 use super::overrides::Said;
-use super::state;
+
+mod alarms;
+mod disk;
+mod shared;
+
+pub use disk::keep_on_disk;
+pub use shared::Shared;
+
+use alarms::Found;
 
 /// Reports that may wait; more make the prober wait.
 pub const MAX_WAITING: usize = 4096;
 /// How often replaced snapshots and old verdicts are looked at, so that none outlives its last
 /// reader, or report, by long.
 const TICK: Duration = Duration::from_secs(1);
-/// A disk that refused is tried again after this.
-const RETRY: Duration = Duration::from_secs(5);
 
-/// New inputs, with the thresholds that go with them.
+/// New inputs, with the settings that go with them.
 pub struct Apply {
     /// What to serve.
     pub inputs: Inputs,
     /// How reports are counted from now on.
-    pub thresholds: Thresholds,
+    pub settings: Settings,
     /// Told when it is applied or refused.
     pub done: oneshot::Sender<Result<(), Refused>>,
-}
-
-/// What the keeper shares with others: they read, it writes.
-#[derive(Clone)]
-pub struct Shared {
-    /// The plan.
-    pub plan: Arc<Published>,
-    monitor: Arc<Mutex<Monitor>>,
-    alarms: Arc<Mutex<Alarms>>,
-    overrides: Arc<ArcSwap<Bound>>,
-    operators: Arc<ArcSwap<Operators>>,
-}
-
-/// What is wrong: derived anew from each plan, or raised and ended by somebody.
-#[derive(Debug, Default)]
-struct Alarms {
-    derived: BTreeSet<String>,
-    raised: BTreeSet<Cow<'static, str>>,
-}
-
-impl Shared {
-    /// Begins with a plan and what the last run knew of its targets.
-    pub fn new(inputs: Inputs, saved: &[Saved], now: SystemTime) -> Self {
-        let mut monitor = Monitor::default();
-        monitor.retarget(&inputs.services.targets, saved, now);
-        let health = monitor.health(&inputs.services.targets);
-        Self {
-            plan: Arc::new(Published::new(inputs, health)),
-            monitor: Arc::new(Mutex::new(monitor)),
-            alarms: Arc::default(),
-            overrides: Arc::default(),
-            operators: Arc::default(),
-        }
-    }
-
-    /// Puts the overrides of the last run in force, before there is a keeper.
-    pub fn begin_with(&self, overrides: Arc<Overrides>, now: SystemTime) {
-        let inputs = self.plan.load().inputs.clone();
-        self.overrides.store(Arc::new(Bound::new(overrides, &inputs.services)));
-        let health = self.health(&inputs.services, now);
-        if let Err(refused) = self.plan.apply_health(inputs.generation, health) {
-            tracing::error!(%refused, "the overrides of the last run were not applied");
-        }
-    }
-
-    /// What people said, against the present plan.
-    pub fn overrides(&self) -> Arc<Bound> {
-        self.overrides.load_full()
-    }
-
-    /// Who may say so.
-    pub fn operators(&self) -> Arc<Operators> {
-        self.operators.load_full()
-    }
-
-    /// Changes who may.
-    pub fn set_operators(&self, operators: Operators) {
-        self.operators.store(Arc::new(operators));
-    }
-
-    /// What was measured of a plan's targets, and what people say against that.
-    fn health(&self, services: &Services, now: SystemTime) -> Health {
-        let mut health = self.monitor().health(&services.targets);
-        health.set_stances(Arc::new(self.overrides.load().stances(now)));
-        health
-    }
-
-    /// What is known of every target; hold it briefly.
-    pub fn monitor(&self) -> MutexGuard<'_, Monitor> {
-        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is known of every target and said of anything, in Prometheus' text form.
-    pub fn render(&self) -> String {
-        let overrides = self.overrides.load().overrides().render(SystemTime::now());
-        self.monitor().render() + &overrides
-    }
-
-    /// What is wrong at the moment, in words.
-    pub fn alarms(&self) -> Vec<String> {
-        let alarms = self.lock_alarms();
-        let raised = alarms.raised.iter().map(|alarm| alarm.clone().into_owned());
-        alarms.derived.iter().cloned().chain(raised).collect()
-    }
-
-    /// Raises an alarm until [`Self::clear_alarm`].
-    pub fn raise_alarm(&self, alarm: impl Into<Cow<'static, str>>) {
-        let mut alarms = self.lock_alarms();
-        alarms.raised.insert(alarm.into());
-        alarms.measure();
-    }
-
-    /// Ends an alarm.
-    pub fn clear_alarm(&self, alarm: &str) {
-        let mut alarms = self.lock_alarms();
-        alarms.raised.remove(alarm);
-        alarms.measure();
-    }
-
-    fn lock_alarms(&self) -> MutexGuard<'_, Alarms> {
-        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The task's own side.
@@ -153,9 +51,9 @@ pub struct Keeper {
     /// What it writes.
     pub shared: Shared,
     /// How reports are counted.
-    pub thresholds: Thresholds,
+    pub settings: Settings,
     /// From the prober.
-    pub reports: mpsc::Receiver<(Target, Report)>,
+    pub reports: mpsc::Receiver<(Arc<Target>, Report)>,
     /// From the reloader.
     pub inputs: mpsc::Receiver<Apply>,
     /// From people.
@@ -163,9 +61,9 @@ pub struct Keeper {
     /// To the history.
     pub recorder: Recorder,
     /// To the prober.
-    pub targets: watch::Sender<Arc<[Target]>>,
-    /// To the disk.
-    pub state: watch::Sender<state::State>,
+    pub targets: watch::Sender<Arc<[Arc<Target>]>>,
+    /// To the disk: there is something new to keep.
+    pub disk: watch::Sender<()>,
 }
 
 impl Keeper {
@@ -186,27 +84,29 @@ impl Keeper {
         }
     }
 
+    /// What time alone changes, and figures that waited for it.
     fn tick(&mut self) {
         let held = self.shared.plan.collect();
         metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
-        let now = SystemTime::now();
-        self.recorder.tick(now, || everything(&self.shared));
-        let stances = self.shared.overrides.load().stances(now);
-        let mut changed = **self.shared.plan.load().health.stances() != stances;
+        let now = self.shared.now();
+        self.recorder.tick(now.wall, || self.shared.everything());
+        let stances = self.shared.overrides.load().stances(now.wall);
+        let said_otherwise = **self.shared.plan.load().health.stances() != stances;
         // Reports that wait are not missing.
-        if self.reports.is_empty() {
-            let expired = self.shared.monitor().age(TICK, now);
-            for target in &expired {
-                tracing::warn!(
-                    target = %target.ping, region = target.region,
-                    "nobody reports on the target any more; it counts as unknown"
-                );
-                self.recorder.verdict(now, || Saved::of(target, State::Unknown, now));
-            }
-            changed |= !expired.is_empty();
+        let expired = match self.reports.is_empty() {
+            true => self.shared.monitor().age(TICK, now),
+            false => Vec::new(),
+        };
+        let settled = self.shared.monitor().settle(&self.settings, now);
+        self.tell(&expired, now);
+        self.tell(&settled, now);
+        let changes = [expired, settled].concat();
+        let news = self.shared.monitor().is_news();
+        if said_otherwise || news {
+            self.publish(&changes);
         }
-        if changed {
-            self.publish_health();
+        if said_otherwise {
+            self.judge_all();
         }
     }
 
@@ -215,59 +115,80 @@ impl Keeper {
         let Said { overrides, done } = said;
         let services = Arc::clone(&self.shared.plan.load().inputs.services);
         self.recorder.overrides(SystemTime::now(), overrides.iter());
-        self.shared.overrides.store(Arc::new(Bound::new(overrides, &services)));
-        self.publish_health();
+        self.shared.bind(overrides, &services);
+        self.publish(&[]);
+        self.judge_all();
         // Whoever said it may have gone; it counts all the same.
         let _ = done.send(());
     }
 
     /// One report and whatever else already waits: one change of many targets is one new plan.
     fn take_reports(&mut self, target: &Target, report: Report) {
-        let now = SystemTime::now();
-        let mut changed = self.take_report(target, report, now);
+        let now = self.shared.now();
+        let mut changes = Vec::new();
+        changes.extend(self.take_report(target, report, now));
         for _ in 0..MAX_WAITING {
             let Ok((target, report)) = self.reports.try_recv() else { break };
-            changed |= self.take_report(&target, report, now);
+            changes.extend(self.take_report(&target, report, now));
         }
-        if changed {
-            self.publish_health();
+        // A first failure lowers a TTL, which is not to wait either.
+        if !changes.is_empty() || self.shared.monitor().is_urgent() {
+            self.publish(&changes);
         }
     }
 
-    fn take_report(&mut self, target: &Target, report: Report, now: SystemTime) -> bool {
-        let detail = report.detail.clone();
-        let rtt = report.rtt;
-        let transition = self.shared.monitor().observe(target, report, self.thresholds, now);
-        if let Some(rtt) = rtt {
+    fn take_report(&mut self, target: &Target, report: Report, now: Now) -> Option<Change> {
+        if let Some(rtt) = report.rtt {
             let region = target.region.clone();
             metrics::histogram!("dnsrouter_ping_seconds", "region" => region).record(rtt);
         }
-        let Some(change) = transition else { return false };
-        self.recorder.verdict(now, || Saved::of(target, change.to, now));
-        let (from, to) = (change.from.word(), change.to.word());
-        if change.to == State::Up {
-            tracing::info!(target = %target.ping, region = target.region, from, to, "target changed");
-        } else {
-            tracing::warn!(
-                target = %target.ping, region = target.region, from, to, why = detail,
-                "target changed"
-            );
-        }
-        true
+        let change = self.shared.monitor().observe(target, report, &self.settings, now);
+        self.tell(change.as_slice(), now);
+        change
     }
 
-    fn publish_health(&self) {
-        let inputs = self.shared.plan.load().inputs.clone();
-        let health = self.shared.health(&inputs.services, SystemTime::now());
-        if let Err(refused) = self.shared.plan.apply_health(inputs.generation, health) {
+    /// Tells the log and the history.
+    fn tell(&mut self, changes: &[Change], now: Now) {
+        for Change { target, transition } in changes {
+            let known = self.shared.monitor().get(*target).map(|(target, entry)| {
+                (Arc::clone(target), entry.fault.map_or("", |f| f.word()), entry.detail.clone())
+            });
+            let Some((target, fault, why)) = known else { continue };
+            self.recorder.verdict(now.wall, || Saved::of(&target, transition.to, now.wall));
+            let (from, to) = (transition.from.word(), transition.to.word());
+            let (check, region) = (&target.check, &target.region);
+            if transition.to == State::Up {
+                tracing::info!(target = %check, region, from, to, "target changed");
+            } else {
+                tracing::warn!(target = %check, region, from, to, fault, why, "target changed");
+            }
+        }
+    }
+
+    /// Publishes the verdicts first, then everything that follows from the changes among them.
+    fn publish(&self, changes: &[Change]) {
+        let generation = self.shared.plan.load().inputs.generation;
+        let health = self.shared.health(SystemTime::now());
+        if let Err(refused) = self.shared.plan.apply_health(generation, health) {
             // Only this task publishes, so this would be a defect; the old plan serves on.
             tracing::error!(%refused, "verdicts were not applied");
         }
-        self.announce();
+        if changes.is_empty() {
+            return self.find_regions();
+        }
+        let mut concerned: Vec<ServiceId> = {
+            let monitor = self.shared.monitor();
+            changes.iter().flat_map(|change| monitor.services(change.target)).collect()
+        };
+        concerned.sort_unstable();
+        concerned.dedup();
+        self.judge(concerned.into_iter());
+        self.find_regions();
+        self.disk.send_replace(());
     }
 
     fn apply(&mut self, apply: Apply) {
-        let Apply { inputs, thresholds, done } = apply;
+        let Apply { inputs, settings, done } = apply;
         let services = Arc::clone(&inputs.services);
         // Dominated inputs must not touch the monitor either: its targets are the plan's.
         let applied = self.shared.plan.load().inputs.generation;
@@ -275,126 +196,91 @@ impl Keeper {
             let _ = done.send(Err(Refused::Dominated { offered: inputs.generation, applied }));
             return;
         }
-        let now = SystemTime::now();
-        self.shared.monitor().retarget(&services.targets, &[], now);
+        let now = self.shared.now();
+        self.shared.monitor().retarget(&services, &[], now);
         // Only this task binds, so those of the plan before cannot come back.
         let said = Arc::clone(self.shared.overrides.load().overrides());
-        self.shared.overrides.store(Arc::new(Bound::new(said, &services)));
-        let health = self.shared.health(&services, now);
+        self.shared.bind(said, &services);
+        let health = self.shared.health(now.wall);
         let written = Arc::clone(&inputs.written);
         let result = self.shared.plan.apply(inputs, health);
-        self.recorder.plan(now, &written, || everything(&self.shared));
-        self.thresholds = thresholds;
+        self.recorder.plan(now.wall, &written, || self.shared.everything());
+        self.settings = settings;
         self.announce();
         // Whoever asked may have gone; the plan is applied all the same.
         let _ = done.send(result);
     }
 
-    /// Tells the prober, the disk, the metrics and the log what is now.
+    /// Tells the prober, the disk, the metrics and the log what a plan brings.
     fn announce(&self) {
-        let snapshot = self.shared.plan.load();
+        let snapshot = Arc::clone(&self.shared.plan.load());
         let services = &snapshot.inputs.services;
         self.targets.send_if_modified(|known| {
-            let same = **known == *services.targets;
+            let same = Arc::ptr_eq(known, &services.targets) || **known == *services.targets;
             if !same {
-                *known = Arc::from(&*services.targets);
+                *known = Arc::clone(&services.targets);
             }
             !same
         });
-        let Generation(generation) = snapshot.inputs.generation;
-        let saved = self.shared.monitor().saved();
-        self.state.send_replace(state::State::new(generation, saved));
-        metrics::gauge!("dnsrouter_plan_generation").set(generation as f64);
-        let failing = services
-            .services
-            .iter()
-            .filter(|(_, policy)| policy.fails_open(&snapshot.inputs.geo, &snapshot.health))
-            .map(|(name, _)| {
+        metrics::gauge!("dnsrouter_plan_generation").set(snapshot.inputs.generation.0 as f64);
+        self.judge_all();
+        self.find_regions();
+        self.disk.send_replace(());
+    }
+
+    /// Judges every service anew; those of a plan before count no more.
+    fn judge_all(&self) {
+        let services = Arc::clone(&self.shared.plan.load().inputs.services);
+        let names: BTreeSet<String> =
+            services.services.iter().map(|(name, _)| name.to_string()).collect();
+        self.shared.lock_alarms().keep(|found| match found {
+            Found::FailOpen(name) => names.contains(name),
+            Found::Region(_) | Found::HeldBack => true,
+        });
+        self.judge((0..).map(ServiceId).take(services.services.len()));
+    }
+
+    /// Whether services fail open.
+    fn judge(&self, concerned: impl Iterator<Item = ServiceId>) {
+        let snapshot = Arc::clone(&self.shared.plan.load());
+        let mut alarms = self.shared.lock_alarms();
+        for id in concerned {
+            let service = snapshot.inputs.services.services.get(id.0 as usize);
+            let Some((name, policy)) = service else { continue };
+            let words = policy.fails_open(&snapshot.inputs.geo, &snapshot.health).then(|| {
                 format!("{name}: too few endpoints are up; answering as if all were (fail open)")
             });
-        let failing: Vec<_> = failing.collect();
-        metrics::gauge!("dnsrouter_services_fail_open").set(failing.len() as f64);
-        let alarms = failing.into_iter().chain(regions_down(&self.shared.monitor()));
-        self.raise(alarms.collect());
-    }
-
-    fn raise(&self, now: BTreeSet<String>) {
-        let mut alarms = self.shared.lock_alarms();
-        for alarm in now.difference(&alarms.derived) {
-            tracing::error!(alarm, "alarm raised");
+            alarms.find(Found::FailOpen(name.to_string()), words);
         }
-        for alarm in alarms.derived.difference(&now) {
-            tracing::info!(alarm, "alarm ended");
-        }
-        alarms.derived = now;
         alarms.measure();
     }
-}
 
-/// For the history.
-fn everything(shared: &Shared) -> Base {
-    Base {
-        plan: Arc::clone(&shared.plan.load().inputs.written),
-        verdicts: shared.monitor().saved(),
-        overrides: shared.overrides.load().overrides().iter().cloned().collect(),
-        missed_since: None,
-    }
-}
-
-/// One alarm per region that has a target down, however many.
-fn regions_down(monitor: &Monitor) -> Vec<String> {
-    let mut regions: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (target, entry) in monitor.entries() {
-        let (down, all) = regions.entry(&target.region).or_default();
-        *down += usize::from(entry.machine.state() == State::Down);
-        *all += 1;
-    }
-    let down = regions.into_iter().filter(|(_, (down, _))| *down > 0);
-    down.map(|(region, (down, all))| format!("region {region}: {down} of {all} targets down"))
-        .collect()
-}
-
-impl Alarms {
-    fn measure(&self) {
-        let count = self.derived.len() + self.raised.len();
-        metrics::gauge!("dnsrouter_alarms").set(count as f64);
-    }
-}
-
-/// Keeps the newest state on disk until told to stop, then once more if there is anything newer.
-pub async fn keep_on_disk(
-    folder: state::Folder,
-    mut newest: watch::Receiver<state::State>,
-    stop: CancellationToken,
-) {
-    loop {
-        let state = newest.borrow_and_update().clone();
-        let saved = save(&folder, state).await;
-        tokio::select! {
-            changed = newest.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RETRY), if !saved => {}
-            () = stop.cancelled() => {
-                if !saved || newest.has_changed().unwrap_or(true) {
-                    let last = newest.borrow().clone();
-                    save(&folder, last).await;
-                }
-                return;
-            }
+    /// One alarm per region that has a target down, however many; and one for what is held back.
+    fn find_regions(&self) {
+        let monitor = self.shared.monitor();
+        let regions = monitor.regions().to_vec();
+        let (held, restless) = (monitor.held(), monitor.restless());
+        drop(monitor);
+        let mut alarms = self.shared.lock_alarms();
+        alarms.keep(|found| match found {
+            Found::Region(name) => regions.iter().any(|region| region.name == *name),
+            Found::FailOpen(_) | Found::HeldBack => true,
+        });
+        for region in regions {
+            let (name, down, all) = (region.name, region.down, region.all);
+            let words = || format!("region {name}: {down} of {all} targets down");
+            let words = (down > 0).then(words);
+            alarms.find(Found::Region(name), words);
         }
+        let words = || {
+            format!(
+                "{held} targets more seem to have failed: too many at once to believe it, so they \
+                 stay in the answers for now (removal held back)"
+            )
+        };
+        alarms.find(Found::HeldBack, (held > 0).then(words));
+        alarms.measure();
+        metrics::gauge!("dnsrouter_removals_held_back").set(held as f64);
+        metrics::gauge!("dnsrouter_targets_restless").set(restless as f64);
     }
-}
-
-async fn save(folder: &state::Folder, state: state::State) -> bool {
-    let to = folder.clone();
-    let written = tokio::task::spawn_blocking(move || to.write(&state)).await;
-    let failed = match written {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(panicked) => Some(panicked.to_string()),
-    };
-    metrics::gauge!("dnsrouter_state_unsaved").set(f64::from(u8::from(failed.is_some())));
-    if let Some(error) = &failed {
-        tracing::error!(error, "the state was not kept; serving goes on, a restart would lose it");
-    }
-    failed.is_none()
 }

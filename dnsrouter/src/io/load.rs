@@ -29,6 +29,7 @@ use super::dynamic::Kept;
 pub use zones::Dynamic;
 pub(crate) use zones::outdated;
 
+mod authorities;
 mod guard;
 mod keys;
 mod zones;
@@ -161,6 +162,7 @@ impl Loader {
         let mut config = Config::load(file, flags)?;
         let mut problems = Vec::new();
         let keys = self.keys(&mut config, &mut problems);
+        self.authorities(&mut config, &mut problems);
         let (zones, dynamic) = self.zones(&mut config, &mut problems);
         let table = self.table(&config, &mut problems);
         let rest = fingerprint(&config, table.as_ref().map(|(table, _)| &**table));

@@ -180,7 +180,7 @@ impl Node {
         node.deferred(&shared, jobs, &store);
         node.dns(&sockets, config, &shared, &deferred, &connections, tcp_runtime.handle())?;
         let reloading = Reloading { loader, origin, store, given, said, recorder };
-        node.keep_and_probe(loaded, folder, kept, &shared, tls.clone(), reloading)?;
+        node.keep_and_probe(loaded, folder, &shared, tls.clone(), reloading)?;
         node.overrides(&overrides);
         node.control(&sockets, config, &shared, tls.as_ref(), (overrides, past))?;
         node.admin(&sockets, &shared, metrics)?;
@@ -302,7 +302,6 @@ impl Wiring {
         &mut self,
         loaded: &Loaded,
         folder: Option<state::Folder>,
-        kept: state::State,
         shared: &Shared,
         tls: Option<Arc<Tls>>,
         reloading: Reloading,
@@ -311,16 +310,16 @@ impl Wiring {
         let (reports, reported) = mpsc::channel(MAX_WAITING);
         let (targets, wanted) = watch::channel(Arc::from([]));
         let (settings, probe_settings) = watch::channel(loaded.config.probe);
-        let (newest, to_disk) = watch::channel(kept);
+        let (disk, news) = watch::channel(());
         let keeper = Keeper {
             shared: shared.clone(),
-            thresholds: loaded.config.probe.thresholds,
+            settings: loaded.config.probe.settings,
             reports: reported,
             inputs: given,
             said,
             recorder,
             targets,
-            state: newest,
+            disk,
         };
         let keeper = Arc::new(tokio::sync::Mutex::new(keeper));
         let stop = self.stop.clone();
@@ -333,21 +332,22 @@ impl Wiring {
         });
         if let Some(folder) = folder {
             let stop = self.stop.clone();
+            let of = shared.clone();
+            let state: Arc<dyn Fn() -> state::State + Send + Sync> = Arc::new(move || of.state());
             self.supervisor.spawn("state to disk", move || {
-                let kept = keeper::keep_on_disk(folder.clone(), to_disk.clone(), stop.clone());
+                let (folder, news) = (folder.clone(), news.clone());
+                let state = Arc::clone(&state);
+                let kept = keeper::keep_on_disk(folder, state, news, stop.clone());
                 async move {
                     kept.await;
                     Ok::<_, Infallible>(())
                 }
             });
         }
-        if let Some(tls) = tls.clone() {
-            let region = loaded.config.region.clone();
-            let prober = Prober { tls, region, settings: probe_settings, reports };
-            let stop = self.stop.clone();
-            self.supervisor
-                .spawn("prober", move || prober.clone().run(wanted.clone(), stop.clone()));
-        }
+        let region = loaded.config.region.clone();
+        let prober = Prober::new(tls.clone(), region, probe_settings, reports);
+        let stop = self.stop.clone();
+        self.supervisor.spawn("prober", move || prober.clone().run(wanted.clone(), stop.clone()));
         let reloader = Reloader::new(origin, loader, loaded, tls, store, settings, shared)?;
         let reloader = Arc::new(tokio::sync::Mutex::new(reloader));
         let stop = self.stop.clone();

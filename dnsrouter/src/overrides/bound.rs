@@ -182,5 +182,5 @@ impl Meant {
 }
 
 fn ttl(services: &Services, id: ServiceId) -> u32 {
-    services.services[id.0 as usize].1.ttl()
+    services.services[id.0 as usize].1.ttl(false)
 }

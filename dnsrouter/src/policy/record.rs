@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::service::{self, Endpoint, Form, Target};
+use crate::service::{self, Endpoint, Form};
+use crate::target::Watched;
 use crate::verdicts::TargetId;
 
 /// One record of an endpoint, ready to be written.
@@ -55,12 +56,12 @@ impl fmt::Display for Record {
 pub(super) fn compile(
     endpoint: &Endpoint,
     form: Form,
-    target: &mut impl FnMut(&Target) -> TargetId,
+    target: &mut impl FnMut(&Watched) -> TargetId,
 ) -> Box<[Record]> {
     let mut addresses = |v4: bool| -> Box<[Record]> {
         let of_family = endpoint.addresses.iter().filter(|ip| ip.is_ipv4() == v4);
         of_family
-            .map(|ip| Record::address(*ip, endpoint.target_of(*ip).map(|t| target(&t))))
+            .map(|ip| Record::address(*ip, endpoint.watched_by(*ip).map(|w| target(&w))))
             .collect()
     };
     match form {
@@ -70,7 +71,7 @@ pub(super) fn compile(
             let of_form = endpoint.records.iter().filter(|record| record.form == form);
             let record = |record: &service::Record| Record {
                 data: Data::Other { rdata: record.rdata.clone(), text: record.text.clone().into() },
-                target: endpoint.target().map(|t| target(&t)),
+                target: endpoint.watched().map(|w| target(&w)),
             };
             of_form.map(record).collect()
         }

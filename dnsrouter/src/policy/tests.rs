@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::health::State;
-use crate::service::{self, Endpoint, FenceRule, Figure, Nearest, Percent, Prefer, Tiers};
+use crate::service::{Endpoint, FenceRule, Figure, Nearest, Percent, Prefer, Tiers};
+use crate::target::HostPort;
 use crate::verdicts::{Shares, Stance, Stances, Verdict, WHOLE};
 
 const SERVICE: ServiceId = ServiceId(7);
@@ -33,7 +34,8 @@ fn policy(route: &[Step], endpoints: &[(u8, u32)], v6: bool) -> Policy {
         weight: *weight,
         tier: location + 1,
         capacity: None,
-        pings: vec![service::Ping { host: format!("10.0.0.{i}"), port: 1 }],
+        pings: vec![HostPort { host: format!("10.0.0.{i}"), port: 1 }],
+        check: None,
     });
     compiled(route, endpoints.collect())
 }
@@ -42,6 +44,8 @@ fn compiled(route: &[Step], endpoints: Vec<Endpoint>) -> Policy {
     let service = Service {
         name: "geo.example.".parse().unwrap(),
         ttl: Duration::from_secs(60),
+        ttl_min: Duration::from_secs(10),
+        slow_start: Duration::ZERO,
         route: route.to_vec(),
         endpoints,
         bindings: Vec::new(),
@@ -50,7 +54,7 @@ fn compiled(route: &[Step], endpoints: Vec<Endpoint>) -> Policy {
         &service,
         SERVICE,
         |region| region[1..].parse().ok().filter(|location| *location < LOCATIONS),
-        |target| match target.ping.address().unwrap() {
+        |watched| match watched.first.check.at().address().unwrap() {
             IpAddr::V4(v4) => TargetId(u32::from(v4.octets()[3])),
             IpAddr::V6(v6) => TargetId(u32::from(v6.octets()[15])),
         },
@@ -273,6 +277,7 @@ fn families_are_chosen_separately() {
             tier: 1,
             capacity: None,
             pings: vec![],
+            check: None,
         });
     }
     let policy = compiled(&[HEALTHY, nearest()], nearest_without_v6);

@@ -107,7 +107,7 @@ pub(crate) fn published(config: &str) -> Published {
 pub(crate) fn down(published: &Published, dead: &[&str]) {
     let snapshot = published.load();
     let states = snapshot.inputs.services.targets.iter().map(|target| {
-        if dead.contains(&target.ping.host.as_str()) { State::Down } else { State::Up }
+        if dead.contains(&target.check.at().host.as_str()) { State::Down } else { State::Up }
     });
     published.apply_health(Generation(1), Health::new(states)).unwrap();
 }

@@ -1,10 +1,11 @@
 //! Decisions of another time: the plan, the verdicts and the overrides of then, and the code of now.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tonic::Status;
 
+use crate::health::Now;
 use crate::history::Unknown;
 use crate::io::history::Missing;
 use crate::io::load;
@@ -76,12 +77,13 @@ impl Past {
         }
         let services = &inputs.services;
         let mut monitor = Monitor::default();
-        monitor.retarget(&services.targets, &moment.verdicts, at);
-        let mut health = monitor.health(&services.targets);
+        let now = Now { wall: at, uptime: Duration::ZERO };
+        monitor.retarget(services, &moment.verdicts, now);
         let overrides = Overrides::restored(moment.overrides);
         let overrides = overrides.map_err(|error| Status::internal(error.to_string()))?;
         let bound = Bound::new(Arc::new(overrides), services);
-        health.set_stances(Arc::new(bound.stances(at)));
-        Ok((Snapshot { inputs, health: Arc::new(health) }, notes))
+        monitor.set_stances(bound.stances(at));
+        let health = Arc::new(monitor.health());
+        Ok((Snapshot { inputs, health }, notes))
     }
 }

@@ -33,9 +33,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::catalogue::Asked;
 use super::journal::{self, Journal, JournalError, Kept};
 use super::replay::Replays;
-use crate::health::Thresholds;
 use crate::io::keeper::{Apply, Shared};
 use crate::io::load::{Loaded, outdated};
+use crate::monitor::Settings;
 use crate::mould::Mould;
 use crate::plan::{Generation, Inputs, Refused};
 use crate::updates::{Denied, Permission};
@@ -57,7 +57,7 @@ pub struct Store {
     held: HashMap<Name, Held>,
     /// What is served, but for what the next plan changes.
     inputs: Inputs,
-    thresholds: Thresholds,
+    settings: Settings,
     replays: Replays,
     keeper: mpsc::Sender<Apply>,
     shared: Shared,
@@ -140,7 +140,7 @@ impl Store {
             mould: None,
             held: HashMap::new(),
             inputs: loaded.inputs(Generation::default()),
-            thresholds: loaded.config.probe.thresholds,
+            settings: loaded.config.probe.settings,
             replays: Replays::default(),
             keeper,
             shared,
@@ -184,8 +184,8 @@ impl Store {
     ///
     /// The plan was not applied; nothing was changed.
     pub async fn publish_loaded(&mut self, loaded: &Loaded) -> Result<(), NotAdopted> {
-        let thresholds = loaded.config.probe.thresholds;
-        self.publish(loaded.inputs(Generation::default()), thresholds).await?;
+        let settings = loaded.config.probe.settings;
+        self.publish(loaded.inputs(Generation::default()), settings).await?;
         self.take(loaded);
         Ok(())
     }
@@ -196,14 +196,14 @@ impl Store {
     ///
     /// The plan was not applied. The journal holds what it would have shown.
     pub(super) async fn publish_updated(&self, inputs: Inputs) -> Result<(), NotAdopted> {
-        self.publish(inputs, self.thresholds).await
+        self.publish(inputs, self.settings).await
     }
 
-    async fn publish(&self, inputs: Inputs, thresholds: Thresholds) -> Result<(), NotAdopted> {
+    async fn publish(&self, inputs: Inputs, settings: Settings) -> Result<(), NotAdopted> {
         let Generation(applied) = self.shared.plan.load().inputs.generation;
         let inputs = Inputs { generation: Generation(applied.saturating_add(1)), ..inputs };
         let (done, result) = oneshot::channel();
-        let apply = Apply { inputs, thresholds, done };
+        let apply = Apply { inputs, settings, done };
         self.keeper.send(apply).await.map_err(|_| NotAdopted::Gone)?;
         result.await.map_err(|_| NotAdopted::Gone)?.map_err(NotAdopted::Plan)
     }
@@ -211,7 +211,7 @@ impl Store {
     /// Goes on from what was loaded and published.
     fn take(&mut self, loaded: &Loaded) {
         self.inputs = loaded.inputs(Generation::default());
-        self.thresholds = loaded.config.probe.thresholds;
+        self.settings = loaded.config.probe.settings;
         self.mould = loaded.mould().cloned();
         let mut before = std::mem::take(&mut self.held);
         let mut now = BTreeSet::new();

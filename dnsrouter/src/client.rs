@@ -91,7 +91,7 @@ impl Asker {
             }
         };
         let (place, leaf) = (self.hit.place, self.hit.scope);
-        let (address, is_subnet) = (self.address, self.basis == Basis::Subnet);
+        let (address, is_subnet) = (self.address, self.basis != Basis::Resolver);
         Client { geo, place, address, is_subnet, leaf, cap, draw, stick, turn }
     }
 

@@ -4,4 +4,5 @@
 
 mod forms;
 mod routing;
+mod steps;
 mod world;

@@ -217,7 +217,7 @@ const EDGES: [(&str, u8); 17] = [
 
 /// Anybody, somebody in a block of the edges, or its first or last address and the ones beside
 /// these; with any source length.
-fn any_client() -> impl Strategy<Value = (IpAddr, u8)> {
+pub(crate) fn any_client() -> impl Strategy<Value = (IpAddr, u8)> {
     let anywhere = prop_oneof![
         any::<u32>().prop_map(|bits| IpAddr::V4(bits.into())),
         any::<u128>().prop_map(|bits| IpAddr::V6(bits.into())),
@@ -244,16 +244,16 @@ fn any_client() -> impl Strategy<Value = (IpAddr, u8)> {
         .prop_map(|(address, source)| (address, source % (bits(address) + 1)))
 }
 
-fn bits(address: IpAddr) -> u8 {
+pub(crate) fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-fn masked(address: IpAddr, length: u8) -> IpAddr {
+pub(crate) fn masked(address: IpAddr, length: u8) -> IpAddr {
     ipnet::IpNet::new(address, length).unwrap().network()
 }
 
 /// An address inside `prefix/length` whose other bits are those of `noise`.
-fn inside(prefix: IpAddr, length: u8, noise: u128) -> IpAddr {
+pub(crate) fn inside(prefix: IpAddr, length: u8, noise: u128) -> IpAddr {
     match prefix {
         IpAddr::V4(v4) => {
             let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);

@@ -45,6 +45,7 @@ pub struct Resolution<'z> {
     visited: usize,
     answers: ArrayVec<Stored<'z>, MAX_ANSWERS>,
     authority: Option<(NameRef<'z>, RRset<'z>)>,
+    alias: Option<Alias<'z>>,
     additional: Option<Additional<'z>>,
     /// Names that DNAMEs made.
     made: ArrayVec<MadeName, MAX_CHAIN>,
@@ -89,6 +90,40 @@ struct Additional<'z> {
     referral: bool,
 }
 
+/// What a service binding in alias form leads to: bindings of the same type.
+#[derive(Clone, Copy)]
+struct Alias<'z> {
+    owner: NameRef<'z>,
+    data: DataAt<'z>,
+    /// Addresses of their targets.
+    addresses: Additional<'z>,
+}
+
+impl<'z> Additional<'z> {
+    /// Those of its nodes that the client may see, and whether they must come along.
+    fn seen(self) -> impl Iterator<Item = (NodeId, bool)> {
+        let is_hidden = move |i: usize| self.hidden >> i.min(LAST_BIT) & 1 != 0;
+        let nodes = self.nodes.iter().enumerate().filter(move |(i, _)| !is_hidden(*i));
+        nodes.map(move |(i, &node)| (node, i < self.needed))
+    }
+
+    /// Whether a node is among its own, seen or hidden.
+    fn has(self, table: &Table, node: NodeId) -> bool {
+        std::ptr::eq(self.table, table) && self.nodes.contains(&node)
+    }
+
+    /// RRsets, as [`Resolution::additional`] has them, and whose they are.
+    fn entries(self) -> impl Iterator<Item = (NodeId, Section, Entry<'z>)> {
+        let Additional { table, referral, .. } = self;
+        self.seen().flat_map(move |(id, needed)| {
+            let section = if needed { Section::Glue } else { Section::Additional };
+            addresses(table, table.node(id))
+                .filter(move |entry| !(referral && matches!(entry.data, Data::Service { .. })))
+                .map(move |entry| (id, section, entry))
+        })
+    }
+}
+
 /// One RRset of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'r> {
@@ -130,6 +165,7 @@ impl<'z> Resolution<'z> {
             visited: 0,
             answers: ArrayVec::new_const(),
             authority: None,
+            alias: None,
             additional: None,
             made: ArrayVec::new_const(),
         }
@@ -143,6 +179,7 @@ impl<'z> Resolution<'z> {
         self.visited = 0;
         self.answers.clear();
         self.authority = None;
+        self.alias = None;
         self.additional = None;
         self.made.clear();
     }
@@ -177,14 +214,9 @@ impl<'z> Resolution<'z> {
 
     /// The answer section, in order of the chain.
     pub fn answer(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.answers.iter().map(|stored| Entry {
-            owner: self.owner(stored.owner),
-            data: match stored.data {
-                DataAt::Static(rrset) => Data::Static(rrset),
-                DataAt::Service(service, rtype) => Data::Service { service, rtype },
-                DataAt::Cname { made, ttl } => Data::Cname { target: self.made(made), ttl },
-            },
-        })
+        self.answers
+            .iter()
+            .map(|stored| Entry { owner: self.owner(stored.owner), data: self.data(stored.data) })
     }
 
     /// The service in the answer section, if there is one: there is never more than one, at the
@@ -203,23 +235,25 @@ impl<'z> Resolution<'z> {
             .map(|&(owner, rrset)| Entry { owner: Owner::Name(owner), data: Data::Static(rrset) })
     }
 
-    /// Addresses that go along: glue of a referral, which must fit ([`Section::Glue`]), and
-    /// addresses of NS, MX, SRV, SVCB and HTTPS targets in the same table of our zones, which need not. Services are among
-    /// the latter but not in referrals. A reply whose additional section holds a service's
+    /// What goes along: glue of a referral, which must fit ([`Section::Glue`]), and what need not:
+    /// bindings that a SVCB or HTTPS record in alias form leads to (RFC 9460 §4.1), and addresses
+    /// of NS, MX, SRV, SVCB and HTTPS targets in the same table of our zones. Services are among
+    /// the latter two but not in referrals. A reply whose additional section holds a service's
     /// addresses depends on the client: leave them out or give the scope accordingly.
     pub fn additional(&self) -> impl Iterator<Item = (Section, Entry<'_>)> {
-        self.additional.into_iter().flat_map(|additional| {
-            let Additional { table, nodes, needed, hidden, referral } = additional;
-            let is_hidden = move |i: usize| hidden >> i.min(LAST_BIT) & 1 != 0;
-            let seen = nodes.iter().enumerate().filter(move |(i, _)| !is_hidden(*i));
-            seen.flat_map(move |(i, &node)| {
-                let section = if i < needed { Section::Glue } else { Section::Additional };
-                let node = table.node(node);
-                addresses(table, node)
-                    .filter(move |entry| !(referral && matches!(entry.data, Data::Service { .. })))
-                    .map(move |entry| (section, entry))
-            })
-        })
+        let alias = self.alias.into_iter();
+        let bindings = alias.clone().map(|Alias { owner, data, .. }| {
+            let data = self.data(data);
+            (Section::Additional, Entry { owner: Owner::Name(owner), data })
+        });
+        let theirs = alias.flat_map(|alias| alias.addresses.entries());
+        let others = self.additional.into_iter().flat_map(move |additional| {
+            let is_said = move |node| {
+                self.alias.is_some_and(|alias| alias.addresses.has(additional.table, node))
+            };
+            additional.entries().filter(move |(node, ..)| !is_said(*node))
+        });
+        bindings.chain(theirs.chain(others).map(|(_, section, entry)| (section, entry)))
     }
 
     /// Writes all sections, and AA, of the answer to the question; see
@@ -271,6 +305,14 @@ impl<'z> Resolution<'z> {
                 // What comes later is needed less.
                 return;
             }
+        }
+    }
+
+    fn data(&self, data: DataAt<'z>) -> Data<'_> {
+        match data {
+            DataAt::Static(rrset) => Data::Static(rrset),
+            DataAt::Service(service, rtype) => Data::Service { service, rtype },
+            DataAt::Cname { made, ttl } => Data::Cname { target: self.made(made), ttl },
         }
     }
 

@@ -1,7 +1,8 @@
 //! Down the tree and along the chain.
 
 use super::{
-    Additional, Data, DataAt, Entry, LAST_BIT, MAX_CHAIN, MadeName, OwnerAt, Resolution, Stored,
+    Additional, Alias, Data, DataAt, Entry, LAST_BIT, MAX_CHAIN, MadeName, OwnerAt, Resolution,
+    Stored,
 };
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype, Ttl};
@@ -254,18 +255,47 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
     }
 
     fn push(&mut self, owner: OwnerAt<'z>, slot: &'z Slot) -> Step<'z> {
-        let data = match slot.service {
-            Some(service) => DataAt::Service(service, slot.rtype),
-            None => DataAt::Static(self.table.rrset(slot)),
-        };
-        self.add(owner, data);
-        let (nodes, _) = self.table.extras(slot);
-        if !nodes.is_empty() && self.qtype != Rtype::ANY {
-            let (table, hidden) = (self.table, self.hidden(nodes));
-            let more = Additional { table, nodes, needed: 0, hidden, referral: false };
-            self.out.additional = Some(more);
+        self.add(owner, data_of(self.table, slot));
+        if self.qtype != Rtype::ANY {
+            self.out.additional = self.addresses(self.table, slot);
+            if matches!(slot.rtype, Rtype::SVCB | Rtype::HTTPS) {
+                self.out.alias = self.alias(slot);
+            }
         }
         Step::Done
+    }
+
+    /// Addresses of an RRset's targets, which need not come along.
+    fn addresses(&self, table: &'z Table, slot: &Slot) -> Option<Additional<'z>> {
+        let (nodes, _) = table.extras(slot);
+        if nodes.is_empty() {
+            return None;
+        }
+        let hidden = self.hidden(table, nodes);
+        Some(Additional { table, nodes, needed: 0, hidden, referral: false })
+    }
+
+    /// Where service bindings in alias form lead to, one step: records of the same type that stand
+    /// at the very name. A resolver would ask for them next.
+    #[cold]
+    fn alias(&self, slot: &'z Slot) -> Option<Alias<'z>> {
+        let rrset = self.table.rrset(slot);
+        let mut targets = rrset.rdatas().filter_map(|rdata| rdata.strip_prefix(&[0, 0]));
+        let target = NameRef::parse(targets.next()?).ok()?;
+        let name = LowerName::from(target);
+        let (table, id, depth) = self.zones.seek(&name);
+        let node = table.node(id);
+        let is_there = depth == name.label_count() && node.kind == Kind::Data;
+        if target.is_root() || !is_there || !(self.may_see)(node.zone) {
+            return None;
+        }
+        let bindings = table.slot(node, slot.rtype)?;
+        if std::ptr::eq(bindings, slot) {
+            return None;
+        }
+        let none = Additional { table, nodes: &[], needed: 0, hidden: 0, referral: false };
+        let addresses = self.addresses(table, bindings).unwrap_or(none);
+        Some(Alias { owner: table.name(node), data: data_of(table, bindings), addresses })
     }
 
     fn add(&mut self, owner: OwnerAt<'z>, data: DataAt<'z>) {
@@ -286,14 +316,14 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         self.out.authority = Some((table.name(cut), table.rrset(slot)));
         let (nodes, needed) =
             if mutated!(ReferralWithoutGlue) { (&[][..], 0) } else { table.extras(slot) };
-        let hidden = self.hidden(nodes);
+        let hidden = self.hidden(table, nodes);
         self.out.additional = Some(Additional { table, nodes, needed, hidden, referral: true });
         Step::Done
     }
 
     /// Which of some addresses lie in zones that may not be seen, as bits from the lowest.
-    fn hidden(&self, nodes: &[NodeId]) -> u64 {
-        let hidden = |node: &NodeId| !(self.may_see)(self.table.node(*node).zone);
+    fn hidden(&self, table: &Table, nodes: &[NodeId]) -> u64 {
+        let hidden = |node: &NodeId| !(self.may_see)(table.node(*node).zone);
         let hidden = nodes.iter().enumerate().filter(|(_, node)| hidden(node));
         hidden.fold(0, |all, (i, _)| all | 1 << i.min(LAST_BIT))
     }
@@ -356,5 +386,13 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
             Rtype::CNAME | Rtype::ANY if !mutated!(DnameFollowsQtypeCname) => Step::Done,
             _ => Step::Follow(OwnerAt::Made(place)),
         }
+    }
+}
+
+/// What an RRset is in an answer.
+fn data_of<'z>(table: &'z Table, slot: &Slot) -> DataAt<'z> {
+    match slot.service {
+        Some(service) => DataAt::Service(service, slot.rtype),
+        None => DataAt::Static(table.rrset(slot)),
     }
 }

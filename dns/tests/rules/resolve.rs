@@ -144,6 +144,42 @@ fn rfc9460_4_1_service_bindings_bring_the_addresses_of_their_targets() {
 }
 
 #[test]
+fn rfc9460_4_1_an_alias_brings_the_bindings_of_its_target_and_their_addresses() {
+    let zones = example(
+        "alias HTTPS 0 pool\nalias SVCB 0 pool\n\
+         pool HTTPS 1 . alpn=h2\npool HTTPS 2 other\npool A 192.0.2.2\n\
+         other A 192.0.2.3\n\
+         bare HTTPS 0 only\nonly HTTPS 1 other\n\
+         again HTTPS 0 alias\nitself HTTPS 0 itself\nitself A 192.0.2.4\n\
+         to-wild HTTPS 0 x.wild\n*.wild HTTPS 1 other\n\
+         below HTTPS 0 www.child\nchild NS ns.child\nns.child A 192.0.2.5\n\
+         way CNAME alias\n",
+    );
+    // Owner and type of each.
+    let additional = |name: &str, rtype| {
+        let lines = ask(&zones, name, rtype).into_iter();
+        let lines = lines.filter_map(|line| Some(line.strip_prefix("ar ")?.to_owned()));
+        let words = |line: String| line.split(' ').step_by(2).take(2).collect::<Vec<_>>().join(" ");
+        lines.map(words).collect::<Vec<_>>()
+    };
+    let pool = ["pool.example. HTTPS", "pool.example. A"];
+    let other = "other.example. A";
+    let both = additional("alias.example", Rtype::HTTPS);
+    assert_eq!(both, [pool[0], pool[1], other], "each once");
+    assert_eq!(additional("way.example", Rtype::HTTPS), both, "at the end of a chain too");
+    assert_eq!(additional("alias.example", Rtype::SVCB), [pool[1]], "it has no SVCB records");
+    let bare = additional("bare.example", Rtype::HTTPS);
+    assert_eq!(bare, ["only.example. HTTPS", other], "no address of its own");
+    // One step: a resolver asks for the next anyway.
+    assert_eq!(additional("again.example", Rtype::HTTPS).len(), 2);
+    assert_eq!(additional("itself.example", Rtype::HTTPS), ["itself.example. A"]);
+    for name in ["to-wild.example", "below.example"] {
+        assert!(additional(name, Rtype::HTTPS).is_empty(), "{name}");
+    }
+    assert!(additional("alias.example", Rtype::ANY).is_empty());
+}
+
+#[test]
 fn a_host_that_several_records_lead_to_goes_along_once() {
     let zones = example("@ MX 10 mail\n@ MX 20 mail\nmail A 192.0.2.1\n");
     let lines = ask(&zones, "example", Rtype::MX);

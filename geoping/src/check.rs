@@ -18,6 +18,7 @@ use http::uri::{PathAndQuery, Uri};
 use tonic::Code;
 
 use crate::backend::{Condition, Policy};
+use crate::counter::Counter;
 
 /// What to ask, and when; `check` is absent where no backend is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Checks {
     pub check: Option<Check>,
     /// Its rhythm.
     pub policy: Policy,
+    /// Where the backend counts its requests.
+    pub counter: Option<Counter>,
 }
 
 /// A question to the backend.
@@ -104,6 +107,15 @@ impl Check {
     /// [`CheckError::NotUrl`].
     pub fn http(url: &str) -> Result<Check, CheckError> {
         parse_url(url).map(|(origin, path)| Check::Http(origin, path))
+    }
+
+    /// Where an `http[s]://host[:port]/path` leads.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::NotUrl`].
+    pub fn url(url: &str) -> Result<(Origin, PathAndQuery), CheckError> {
+        parse_url(url)
     }
 
     /// Where the backend is asked.

@@ -22,6 +22,9 @@
 //! timeout  = "1s"
 //! rise     = 2
 //! fall     = 2
+//! [backend.requests]                    # who counts its requests; none: no rate is told
+//! metrics  = "http://127.0.0.1:9464/metrics"   # as Prometheus reads them
+//! counter  = "grpc_server_started_total"       # summed over its labels
 //!
 //! [tls]
 //! cert = "node.crt"

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod health;
 pub mod program;
 pub mod reload;
+pub mod requests;
 
 /// The system's monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,6 +15,7 @@
 //! | a service that knows how it is | that `Status` says so | a `watch` of [`backend::Condition`] |
 //! | a service in another process | the same | [`io::backend::follow`] |
 //! | a tonic server of your own | its requests, in flight and per second, in the reply | [`Load::layer`] |
+//! | a service that counts its requests itself | their rate in the reply | [`io::requests::follow`] |
 //! | a machine without such a server | the whole program | the binary `geoping`, [`config`] |
 //!
 //! # Embedding
@@ -56,6 +57,7 @@
 //! | [`backend`] | condition of the backend from findings | [`io::backend`] | asks it |
 //! | [`check`] | what to ask and what answers mean | [`io::health`] | tells `grpc.health.v1` |
 //! | [`state`] | the word callers read | [`io::cpu`] | samples `/proc/stat` |
+//! | [`counter`] | the service's own count of its requests | [`io::requests`] | reads it |
 //! | [`load`], [`rate`] | requests in flight and per second, processors in use | [`io::certificate`] | is it in date |
 //! | [`caller`] | who a caller seems to be | [`io::reload`] | reads the configuration again |
 //! | [`pings`] | names of metrics, bounded labels | [`io::program`] | binds, runs, leaves in order |
@@ -65,6 +67,7 @@ pub mod backend;
 pub mod caller;
 pub mod check;
 pub mod config;
+pub mod counter;
 pub mod io;
 pub mod load;
 pub mod pings;

@@ -14,6 +14,7 @@ use pki::{Identity, Program};
 use super::{Config, Listen, MAX_AGE, MAX_INTERVAL, MAX_TIME, MIN_INTERVAL, MIN_TIME, raw};
 use crate::backend::Policy;
 use crate::check::{Check, CheckError, Checks};
+use crate::counter::{Counter, CounterError};
 use crate::service::MAX_REQUEST;
 
 /// Checks everything that needs no other file; relative paths count from `folder`.
@@ -210,7 +211,18 @@ impl Checker<'_> {
             let help = Some("leave it out, or check by grpc");
             self.error(service.span(), "only grpc.health.v1 knows services by name", help);
         }
-        Checks { check, policy: self.policy(raw) }
+        let counter = raw.requests.as_ref().and_then(|requests| self.counter(requests));
+        Checks { check, policy: self.policy(raw), counter }
+    }
+
+    fn counter(&mut self, raw: &raw::Requests) -> Option<Counter> {
+        let counter = Counter::new(raw.metrics.get_ref(), raw.counter.get_ref());
+        if let Err(error) = &counter {
+            let of_name = matches!(error, CounterError::Name(_));
+            let span = if of_name { raw.counter.span() } else { raw.metrics.span() };
+            self.error(span, error.to_string(), None);
+        }
+        counter.ok()
     }
 
     fn place(

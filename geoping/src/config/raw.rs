@@ -115,4 +115,16 @@ pub(crate) struct Backend {
     pub(crate) rise: Option<Spanned<u32>>,
     /// Default 2.
     pub(crate) fall: Option<Spanned<u32>>,
+    /// Who counts its requests.
+    pub(crate) requests: Option<Requests>,
+}
+
+/// `[backend.requests]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Requests {
+    /// URL that answers a GET with Prometheus' text.
+    pub(crate) metrics: Spanned<String>,
+    /// Name of the counter there.
+    pub(crate) counter: Spanned<String>,
 }

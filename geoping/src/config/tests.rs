@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::backend::Policy;
 use crate::check::Check;
+use crate::counter::Counter;
 use crate::service::MAX_REQUEST;
 
 /// All that is required.
@@ -40,6 +41,7 @@ fn all_that_can_be_written_is_read() {
         "admin = '127.0.0.1:9154'\ndrain_wait = '1s'\ndrain_deadline = '2s'",
         "[backend]\ngrpc = 'http://127.0.0.1:50051'\nservice = 'shop.v1.Cart'\ninterval = '500ms'\n\
          timeout = '100ms'\nrise = 3\nfall = 1\n\
+         [backend.requests]\nmetrics = 'http://127.0.0.1:9464/metrics'\ncounter = 'requests_total'\n\
          [geo]\ndatabase = ['city.mmdb']\n[geo.networks]\n'10.0.0.0/8' = { region = 'attic' }\n\
          '192.0.2.0/24' = { country = 'DE' }\n'2001:db8::/32' = { location = [1.5, 2.5] }\n\
          [[region]]\nname = 'attic'\nlocation = [50.1, 8.7]\n[log]\nlevel = 'debug'\n\
@@ -62,6 +64,7 @@ fn all_that_can_be_written_is_read() {
             rise: count(3),
             fall: count(1),
         },
+        counter: Some(Counter::new("http://127.0.0.1:9464/metrics", "requests_total").unwrap()),
     };
     assert_eq!(config.checks, checks);
     let databases: Vec<_> = config.geo.databases.iter().map(|(file, _)| file.as_path()).collect();
@@ -99,6 +102,18 @@ fn every_mistake_is_pointed_at() {
         ("", "", "[backend]\ngrpc = 'a:1'", "not of the form http://host:port"),
         ("", "", "[backend]\ntcp = 'a:1'\nservice = 's'", "knows services by name"),
         ("", "", "[backend]\ntcp = 'a:1'\nrise = 0", "must be at least 1"),
+        (
+            "",
+            "",
+            "[backend]\ntcp = 'a:1'\nrequests = { metrics = 'http://a/m', counter = '1st' }",
+            "'1st' is no metric's name",
+        ),
+        (
+            "",
+            "",
+            "[backend]\ntcp = 'a:1'\nrequests = { metrics = 'a:1', counter = 'c' }",
+            "not of the form http://host:port",
+        ),
         ("", "", "[backend]\ntcp = 'a:1'\ntimeout = '9s'", "may not outlast the interval"),
         ("", "", "[backend]\ntcp = 'a:1'\ninterval = '1ms'", "must be between 50ms and 1h"),
         ("", "", "[geo.networks]\n'10.0.0.1/8' = { country = 'DE' }", "is not a network"),

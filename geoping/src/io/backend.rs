@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use daemon::grpc::{self, Timeouts};
 use daemon::tls::{Credentials as _, Expect, Tls};
+use http::Response;
 use http::uri::PathAndQuery;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -51,7 +53,7 @@ pub async fn follow(
     told: watch::Sender<Condition>,
 ) -> Result<(), Infallible> {
     loop {
-        let Checks { check, policy } = checks.borrow_and_update().clone();
+        let Checks { check, policy, .. } = checks.borrow_and_update().clone();
         let asking = async {
             match check {
                 Some(check) => ask_for_ever(&check, policy, tls.as_ref(), &told).await,
@@ -149,6 +151,17 @@ async fn ask_http(
     path: &PathAndQuery,
     tls: Option<&Arc<Tls>>,
 ) -> Result<Condition, String> {
+    let (response, _driver) = request(origin, path, tls).await?;
+    Ok(check::http_answer(response.status()))
+}
+
+/// Sends a `GET` and reads the head of the answer. Its body comes for as long as the driver lives:
+/// dropping that ends the connection, also when the request is given up.
+pub(super) async fn request(
+    origin: &Origin,
+    path: &PathAndQuery,
+    tls: Option<&Arc<Tls>>,
+) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), String> {
     let stream = connect(origin).await?;
     if !origin.secure {
         return get(stream, origin, path).await;
@@ -161,12 +174,11 @@ async fn ask_http(
     get(stream, origin, path).await
 }
 
-/// Sends a `GET` and reads the head of the answer; its body is not waited for.
 async fn get(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     origin: &Origin,
     path: &PathAndQuery,
-) -> Result<Condition, String> {
+) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), String> {
     let request = http::Request::get(path.as_str())
         .header(http::header::HOST, origin.authority())
         .header(http::header::USER_AGENT, concat!("geoping/", env!("CARGO_PKG_VERSION")))
@@ -178,11 +190,10 @@ async fn get(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| grpc::explain(&error))?;
-    // Dropping the set ends the connection, also when this check is given up.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let response = sender.send_request(request).await.map_err(|error| grpc::explain(&error))?;
-    Ok(check::http_answer(response.status()))
+    Ok((response, driver))
 }
 
 async fn connect(origin: &Origin) -> Result<TcpStream, String> {

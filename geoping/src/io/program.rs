@@ -36,7 +36,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use super::certificate::Certificate;
 use super::reload::Reload;
-use super::{backend, cpu, health};
+use super::{backend, cpu, health, requests};
 use crate::backend::Condition;
 use crate::check::Checks;
 use crate::config::Config;
@@ -207,7 +207,7 @@ impl Bound {
         let (limits, renew) = (config.limits.clone(), config.tls.renew.clone());
         let grace = limits.drain_wait + limits.drain_deadline + SLACK;
         let signals = Signals::new()?;
-        let asked = checks.subscribe();
+        let (asked, checks_too) = (checks.subscribe(), checks.subscribe());
         let readiness = Readiness::new();
         let certificate = Certificate::new(Arc::clone(&tls), readiness.condition("certificate"));
         certificate.look();
@@ -233,8 +233,7 @@ impl Bound {
         tasks.watch_backend(asked, Arc::clone(&tls), told);
         tasks.tell_health(service.clone(), reporter);
         tasks.sample_cpu(service.load().clone());
-        // The requests of the service beside this program do not come through its own server.
-        service.load().tell_rate(None);
+        tasks.count_requests(checks_too, Arc::clone(&tls), service.load().clone());
         tasks.look_at_certificate(certificate);
         tasks.renew(tls, renew);
         tasks.drain(signals, service, readiness);
@@ -322,6 +321,13 @@ impl Tasks {
 
     fn sample_cpu(&mut self, load: Load) {
         self.until_served("cpu", move || cpu::sample(load.clone(), cpu::PROC_STAT.as_ref()));
+    }
+
+    /// The requests of the service beside this program do not come through its own server.
+    fn count_requests(&mut self, checks: watch::Receiver<Checks>, tls: Arc<Tls>, load: Load) {
+        self.until_served("requests", move || {
+            requests::follow(checks.clone(), Some(Arc::clone(&tls)), load.clone())
+        });
     }
 
     fn look_at_certificate(&mut self, certificate: Certificate) {

@@ -142,9 +142,9 @@ async fn new_checks_take_over_and_no_check_means_well() {
     };
     let (checks, mut told) = checking(Some(open));
     turns(&mut told, Health::Ok, "").await;
-    checks.send_replace(Checks { check: Some(closed), policy: policy() });
+    checks.send_replace(Checks { check: Some(closed), policy: policy(), counter: None });
     turns(&mut told, Health::Unavailable, "refused").await;
-    checks.send_replace(Checks { check: None, policy: policy() });
+    checks.send_replace(Checks { check: None, policy: policy(), counter: None });
     turns(&mut told, Health::Ok, "").await;
 }
 
@@ -190,7 +190,7 @@ fn watching(check: Check) -> watch::Receiver<Condition> {
 
 fn checking(check: Option<Check>) -> (watch::Sender<Checks>, watch::Receiver<Condition>) {
     let (told, condition) = watch::channel(Condition::unchecked());
-    let (checks, asked) = watch::channel(Checks { check, policy: policy() });
+    let (checks, asked) = watch::channel(Checks { check, policy: policy(), counter: None });
     tokio::spawn(follow(asked, None, told));
     (checks, condition)
 }

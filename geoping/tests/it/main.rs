@@ -14,3 +14,4 @@ mod harness;
 mod identity;
 mod lifecycle;
 mod reload;
+mod requests;

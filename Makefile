@@ -60,5 +60,4 @@ doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 bench: ## measurements
-	$(CARGO) build --release -p dnsrouter
 	$(CARGO) bench -p bench

@@ -25,10 +25,17 @@ impl Zone {
 pub(crate) struct Records {
     text: String,
     owner: Option<Name>,
+    /// The last record: an RRset has each once, and repetitions follow each other.
+    last: Option<(Name, String)>,
 }
 
 impl Records {
     pub(crate) fn add(&mut self, owner: &Name, ttl: u32, rtype: &str, rdata: &str) {
+        let this = (owner.clone(), format!("{rtype} {rdata}"));
+        if self.last.as_ref() == Some(&this) {
+            return;
+        }
+        self.last = Some(this);
         let same = self.owner.as_ref() == Some(owner);
         let shown = if same { String::new() } else { owner.to_string() };
         let _ = writeln!(self.text, "{shown:<32} {ttl:>6} {rtype:<6} {rdata}");

@@ -55,8 +55,6 @@ pub struct Store {
     /// None: no zone can be changed.
     mould: Option<Mould>,
     held: HashMap<Name, Held>,
-    /// A zone as it was, which takes a while to free.
-    replaced: Option<Arc<ZoneData>>,
     /// What is served, but for what the next plan changes.
     inputs: Inputs,
     settings: Settings,
@@ -141,7 +139,6 @@ impl Store {
             folder: None,
             mould: None,
             held: HashMap::new(),
-            replaced: None,
             inputs: loaded.inputs(Generation::default()),
             settings: loaded.config.probe.settings,
             replays: Replays::default(),
@@ -274,7 +271,7 @@ impl Store {
         };
         let Trial { mut outcomes, edits, data, first } = trial;
         let mut inputs = None;
-        if let Some(data) = data {
+        if !edits.is_empty() {
             match self.make(zone, data, &edits) {
                 Ok(made) => inputs = Some(made),
                 Err(NotMade::Frozen(_)) if asked.len() > 1 => return None,
@@ -320,11 +317,7 @@ impl Store {
                 }
             }
         }
-        let data = match data {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(changed) => Some(changed),
-        };
-        Some(Trial { outcomes, data, edits, first })
+        Some(Trial { outcomes, data: data.into_owned(), edits, first })
     }
 
     /// What an update of a zone is told that is not ours, or not to be changed.
@@ -343,7 +336,7 @@ impl Store {
         self.tell(zone, kept.as_ref().err());
         kept?;
         let Some(mould) = &mut self.mould else { return Err(NotMade::Gone) };
-        self.replaced = mould.take(next);
+        mould.take(next);
         self.inputs.zones = Arc::clone(mould.frozen());
         self.inputs.fingerprint = mould.fingerprint();
         Ok(self.inputs.clone())
@@ -407,10 +400,8 @@ impl Store {
         self.mould.as_ref()?.zone(zone).map(|zone| zone.serial())
     }
 
-    /// What can wait until nobody does: the zone as it was is freed, and the journal shortened if it
-    /// has grown long, and measured.
+    /// What can wait until nobody does: the journal is shortened if it has grown long, and measured.
     pub(super) fn tidy(&mut self, zone: &Name) {
-        self.replaced = None;
         let data = self.mould.as_ref().and_then(|mould| mould.zone(zone));
         let journal = self.held.get_mut(zone).and_then(|held| held.journal.as_mut());
         let (Some(data), Some(journal)) = (data, journal) else { return };
@@ -428,8 +419,7 @@ impl Store {
 /// What would come of updates.
 struct Trial {
     outcomes: Vec<Outcome>,
-    /// The zone with what was changed; none if nothing was.
-    data: Option<ZoneData>,
+    data: ZoneData,
     edits: Vec<Edit>,
     /// From here on an outcome depends on changes.
     first: usize,

@@ -95,7 +95,8 @@ fn a_drain_moves_clients_evenly_and_none_of_them_back() {
         }
         let after = gone();
         let share = moved.values().filter(|moved| **moved).count() as f64 / crowd.len() as f64;
-        // Which scopes go when is a hash, the same in each run; a hundred of them are near the mean.
+        // Which scopes go when is a hash, the same in each run; a hundred of them are near the
+        // mean. And a figure is told a moment before it is in the answers.
         assert!(
             (before - 0.15..=after + 0.15).contains(&share),
             "{share} of {} went, of {before} to {after}",
@@ -124,12 +125,19 @@ fn a_drain_moves_clients_evenly_and_none_of_them_back() {
 
 #[test]
 fn an_announced_drain_begins_at_its_time_and_ends_by_itself() {
-    let world = world("announced", 1);
+    let shape = Shape { name_servers: 1, kept: true, ttl: 60, ..Shape::default() };
+    let world = World::start("announced", shape);
     let (here, geoip) = (address(&world, HERE), world.geoip());
+    let ttl = || {
+        let reply = Ask::a(world.dns()[0], NAME).from(client(HERE)).expect();
+        reply.message.answers[0].ttl
+    };
+    assert_eq!(ttl(), 60);
     let begins = unix().as_secs() + 4;
     let args = ["drain", REGIONS[HERE], "--at", &time(begins), "--for", "3s"];
     let printed = ok(geoip.run(args));
     assert!(printed.stdout.contains("begins in"), "{printed:?}");
+    assert!(ttl() < 60, "an answer of now would be kept into the drain");
     let mut early = 0;
     wait::until("the drain to begin", SOON, || {
         let sent = sent(&world, HERE);
@@ -139,6 +147,7 @@ fn an_announced_drain_begins_at_its_time_and_ends_by_itself() {
     assert!(early > 0 && unix() >= Duration::from_secs(begins), "it began before {begins}");
     wait::until("it to end", SOON, || sent(&world, HERE) == here);
     assert!(unix() >= Duration::from_secs(begins + 3), "it lasts from its beginning");
+    assert_eq!(ttl(), 60);
 }
 
 #[test]

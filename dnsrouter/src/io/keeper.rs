@@ -90,7 +90,7 @@ impl Keeper {
         metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
         let now = self.shared.now();
         self.recorder.tick(now.wall, || self.shared.everything());
-        let stances = self.shared.overrides.load().stances(now.wall);
+        let stances = self.shared.stances(now.wall);
         let said_otherwise = **self.shared.plan.load().health.stances() != stances;
         // Reports that wait are not missing.
         let expired = match self.reports.is_empty() {

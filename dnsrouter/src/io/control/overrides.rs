@@ -97,7 +97,9 @@ impl Service {
         let now = SystemTime::now();
         let bound = self.shared.overrides();
         let there = bound.overrides().iter().filter(|one| !one.is_over(now));
-        there.map(|one| self.shown(one, now)).collect()
+        // As far as they have come in the answers.
+        let reckoned = self.shared.reckoned();
+        there.map(|one| self.shown(one, reckoned)).collect()
     }
 
     fn shown(&self, one: &Override, now: SystemTime) -> wire::Override {

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 
 use crate::health::Now;
 use crate::history::Base;
 use crate::io::state::State;
-use crate::monitor::{Monitor, Rows, Saved};
+use crate::monitor::{Monitor, Rows, Saved, unix_ms};
 use crate::operators::Operators;
 use crate::overrides::Overrides;
 use crate::overrides::bound::Bound;
 use crate::plan::{Inputs, Published, Services};
-use crate::verdicts::Health;
+use crate::verdicts::{Health, Stances};
 
 use super::alarms::Alarms;
 
@@ -29,6 +30,9 @@ pub struct Shared {
     /// The plan.
     pub plan: Arc<Published>,
     pub(super) overrides: Arc<ArcSwap<Bound>>,
+    /// When it was last reckoned what follows from them, in milliseconds since 1970: what is
+    /// shown of a ramp is what is in the answers.
+    reckoned: Arc<AtomicU64>,
     monitor: Arc<Mutex<Monitor>>,
     alarms: Arc<Mutex<Alarms>>,
     operators: Arc<ArcSwap<Operators>>,
@@ -46,6 +50,7 @@ impl Shared {
         Self {
             plan: Arc::new(Published::new(inputs, health)),
             overrides: Arc::default(),
+            reckoned: Arc::default(),
             monitor: Arc::new(Mutex::new(monitor)),
             alarms: Arc::default(),
             operators: Arc::default(),
@@ -84,7 +89,7 @@ impl Shared {
 
     /// What is known of every target and said of anything, in Prometheus' text form.
     pub fn render(&self) -> String {
-        let overrides = self.overrides.load().overrides().render(SystemTime::now());
+        let overrides = self.overrides.load().overrides().render(self.reckoned());
         let rows: Rows = self.gather(Monitor::render);
         rows.text() + &overrides
     }
@@ -130,9 +135,21 @@ impl Shared {
         self.overrides.store(Arc::new(Bound::new(overrides, services)));
     }
 
+    /// When it was last reckoned what follows from overrides.
+    pub fn reckoned(&self) -> SystemTime {
+        let ms = Duration::from_millis(self.reckoned.load(Ordering::Relaxed));
+        SystemTime::UNIX_EPOCH.checked_add(ms).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// What follows from overrides at `now`.
+    pub(super) fn stances(&self, now: SystemTime) -> Stances {
+        self.reckoned.store(unix_ms(now), Ordering::Relaxed);
+        self.overrides.load().stances(now)
+    }
+
     /// What was measured, and what people say against that.
     pub(super) fn health(&self, now: SystemTime) -> Health {
-        let stances = self.overrides.load().stances(now);
+        let stances = self.stances(now);
         let mut monitor = self.monitor();
         monitor.set_stances(stances);
         monitor.health()

@@ -13,6 +13,10 @@ use crate::policy::{Policy, Views};
 use crate::service::{Alias, Endpoint};
 use crate::target::{Numbered, Watched};
 
+pub use replace::{Unfit, replace};
+
+mod replace;
+
 /// Services and places of a configuration without mistakes; `description` says what the table was
 /// made from.
 pub fn compile(config: &Config, table: Arc<Table>, description: String) -> (Services, Geo) {

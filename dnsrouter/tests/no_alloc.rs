@@ -78,6 +78,18 @@ ttl = 60
 route = ["healthy", "failover", "round-robin", { take = 2 }]
 ENDPOINTS
 [[service]]
+name = "least.test-net.io"
+ttl = 60
+slow_start = "30s"
+route = [
+  "healthy",
+  { "least-connections" = { within = "20 %" } },
+  "latency",
+  { resource = { within = "5 %" } },
+  "weighted",
+]
+ENDPOINTS
+[[service]]
 name = "fair.test-net.io"
 ttl = 60
 route = ["healthy", { fair = { demand = 10 } }, { take = 2 }]
@@ -159,7 +171,7 @@ const INVALID: [u8; 28] =
 
 /// Name, type, EDNS options, a change of the query, and the response code that shows that the case
 /// is the one meant.
-const CASES: [(&str, u8, &[u8], Change, u8); 41] = [
+const CASES: [(&str, u8, &[u8], Change, u8); 43] = [
     ("geo.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("geo.test-net.io", 28, &NEAR, AS_IT_IS, 0),
     ("geo.test-net.io", 1, &[], AS_IT_IS, 0),
@@ -179,6 +191,8 @@ const CASES: [(&str, u8, &[u8], Change, u8); 41] = [
     ("tiers.test-net.io", 28, &[], AS_IT_IS, 0),
     ("turns.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("turns.test-net.io", 1, &[], AS_IT_IS, 0),
+    ("least.test-net.io", 1, &NEAR, AS_IT_IS, 0),
+    ("least.test-net.io", 28, &[], AS_IT_IS, 0),
     ("fair.test-net.io", 1, &NEAR, AS_IT_IS, 0),
     ("fair.test-net.io", 1, &[], AS_IT_IS, 0),
     ("www.test-net.io", 1, &NEAR, AS_IT_IS, 0),

@@ -332,7 +332,6 @@ impl Checker<'_> {
 /// What a step would need that nobody measures yet.
 fn lacking(step: &Step) -> Option<&'static str> {
     match step {
-        Step::Least { .. } => Some("this version does not keep what pings say of it"),
         Step::Fair { demand: None } => {
             Some("this version does not measure the demand; state it: { fair = { demand = 8000 } }")
         }

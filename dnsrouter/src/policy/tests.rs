@@ -511,6 +511,24 @@ fn a_cold_endpoint_gets_its_share_little_by_little() {
 }
 
 #[test]
+fn a_recovered_endpoint_comes_back_little_by_little_where_that_is_wanted() {
+    let warming = Verdict { warm: WHOLE / 4, ..State::Up.into() };
+    let health = Health::new([warming, State::Up.into()]);
+    let mut policy = policy(&[HEALTHY, Step::Weighted], &[(0, 100), (0, 100)], false);
+    let picked = |policy: &Policy| {
+        let draws =
+            (0..10_000).filter(|draw| answer(policy, &client(&[0], mix(*draw)), &health) == [0]);
+        draws.count()
+    };
+    let at_once = picked(&policy);
+    assert!((4800..=5200).contains(&at_once), "{at_once}");
+    policy.slow_start = Duration::from_secs(30);
+    let slowly = picked(&policy);
+    // 24 of 124.
+    assert!((1735..=2135).contains(&slowly), "{slowly}");
+}
+
+#[test]
 fn fair_shares_and_prices_are_those_that_were_reckoned() {
     let mut fair = policy(&[HEALTHY, Step::Fair { demand: None }], &[(0, 1), (0, 1)], false);
     fair.number(|| 0);

@@ -47,12 +47,25 @@ pub struct Built {
     pub fences: Box<[Fence]>,
     /// At most [`MAX_CLASSES`].
     pub scopes: Box<[(Class, Scopes)]>,
+    /// What lenses and fences were built from, by their numbers.
+    rules: (Box<[LensRule]>, Box<[geo::FenceRule]>),
 }
 
 impl<'l> Views<'l> {
     /// None but plain distance. `lists` are those of the table, and of all rules to come.
     pub fn new(lists: &'l Lists) -> Self {
         Self { lists, lenses: vec![LensRule::default()], fences: Vec::new() }
+    }
+
+    /// Those that are built already, to compile one more service with.
+    pub(crate) fn again(lists: &'l Lists, built: &Built) -> Self {
+        let (lenses, fences) = &built.rules;
+        Self { lists, lenses: lenses.to_vec(), fences: fences.to_vec() }
+    }
+
+    /// Whether there are none but those that are built.
+    pub(crate) fn are_built(&self, built: &Built) -> bool {
+        (self.lenses.len(), self.fences.len()) == (built.lenses.len(), built.fences.len())
     }
 
     /// The number of the lens that this looks through. Bands are not the lens's: they are measured
@@ -131,7 +144,8 @@ impl<'l> Views<'l> {
             (class.clone(), Scopes::build(table, &through, fence, class.mask))
         });
         let scopes = scopes.collect();
-        Built { lenses, fences, scopes }
+        let rules = (self.lenses.clone().into(), self.fences.clone().into());
+        Built { lenses, fences, scopes, rules }
     }
 }
 

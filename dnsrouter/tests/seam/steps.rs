@@ -62,7 +62,7 @@ fn made_up(number: usize) -> MadeUp {
     let mut fence = Vec::new();
     let mut steps = Vec::new();
     for _ in 0..1 + dice.below(5) {
-        steps.push(match dice.below(9) {
+        steps.push(match dice.below(10) {
             0 | 1 => "\"healthy\"".to_owned(),
             2 => format!("{{ failover = [[{}]] }}", quoted(&dice.some(&REGIONS))),
             3 => "\"nearest\"".to_owned(),
@@ -80,6 +80,7 @@ fn made_up(number: usize) -> MadeUp {
             5 => "\"weighted\"".to_owned(),
             6 => "\"sticky\"".to_owned(),
             7 => "\"round-robin\"".to_owned(),
+            8 => "{ \"least-connections\" = { within = \"50 %\" } }".to_owned(),
             _ => "{ fair = { demand = 100 } }".to_owned(),
         });
     }

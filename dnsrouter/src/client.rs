@@ -90,9 +90,9 @@ impl Asker {
                 Own { draw, turn: stick.wrapping_add(slot) }
             }
         };
-        let (place, leaf) = (self.hit.place, self.hit.scope);
+        let Hit { place, slot, scope: leaf, .. } = self.hit;
         let (address, is_subnet) = (self.address, self.basis != Basis::Resolver);
-        Client { geo, place, address, is_subnet, leaf, cap, draw, stick, turn }
+        Client { geo, place, address, slot, is_subnet, leaf, cap, draw, stick, turn }
     }
 
     /// The scope to return with an answer of this policy.

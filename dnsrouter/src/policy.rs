@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use dns::rr::Rtype;
 use dns::zone::ServiceId;
-use geo::{Fence, Mask, PlaceId, Point};
+use geo::{Fence, Mask, PlaceId, Point, Slot};
 
 use crate::plan::Geo;
 use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step};
@@ -107,6 +107,8 @@ pub struct Client<'a> {
     pub place: PlaceId,
     /// The address that was looked up: what scopes and drains go by.
     pub address: IpAddr,
+    /// Where the table has it.
+    pub slot: Slot,
     /// Whether the answer is for all of a scope, not for `address` alone.
     pub is_subnet: bool,
     /// Prefix length of the leaf that holds the client's address.

@@ -77,16 +77,15 @@ impl Borders {
     /// the key that the run holds.
     #[inline]
     pub(crate) fn find(&self, key: u64) -> (usize, u8) {
-        let bucket = (key >> SUFFIX_BITS) as usize;
+        let bucket = Borders::bucket(key);
         let slots = self.slots(bucket);
         if slots.len() == 1 {
             return (slots.start, self.scopes[bucket]);
         }
         let suffix = key & u64::host_mask(BUCKET_BITS);
         let slot = self.suffixes.find(slots.clone(), suffix >> self.shift);
-        let start = |slot: usize| self.suffixes.get(slot) << self.shift;
-        let next = (slot + 1 < slots.end).then(|| start(slot + 1));
-        (slot, suffix.block(start(slot).checked_sub(1), next))
+        let next = (slot + 1 < slots.end).then_some(slot + 1);
+        (slot, self.block(key, Some(slot), next))
     }
 
     /// The blocks of the disjoint trie in order: first key, prefix length, slot.
@@ -100,12 +99,9 @@ impl Borders {
         })
     }
 
-    /// The first key of each slot.
-    pub(crate) fn starts(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..1 << BUCKET_BITS).flat_map(move |bucket: usize| {
-            let first = (bucket as u64) << SUFFIX_BITS;
-            self.slots(bucket).map(move |slot| first | self.suffixes.get(slot) << self.shift)
-        })
+    /// The slots of each bucket, in order.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        (0..1 << BUCKET_BITS).map(|bucket| self.slots(bucket))
     }
 
     /// Feeds all that look-ups depend on.
@@ -118,8 +114,35 @@ impl Borders {
         size_of_val(&*self.buckets) + size_of_val(&*self.scopes) + self.suffixes.memory_bytes()
     }
 
+    /// The bucket of a key.
     #[inline]
-    fn slots(&self, bucket: usize) -> Range<usize> {
+    pub(crate) fn bucket(key: u64) -> usize {
+        (key >> SUFFIX_BITS) as usize
+    }
+
+    /// The first key of a bucket.
+    pub(crate) fn first_key(bucket: usize) -> u64 {
+        (bucket as u64) << SUFFIX_BITS
+    }
+
+    /// The first and the last key of a slot, of a bucket with these slots.
+    pub(crate) fn keys(&self, slot: usize, slots: &Range<usize>) -> (u64, u64) {
+        let start = |slot: usize| self.suffixes.get(slot) << self.shift;
+        let behind = if slot + 1 < slots.end { start(slot + 1) } else { 1 << SUFFIX_BITS };
+        (start(slot), behind - 1)
+    }
+
+    /// The prefix length of the largest block around a key inside its bucket that holds neither
+    /// the slot that ends before `begin`, nor that at `end`; for none, there is no such slot.
+    #[inline]
+    pub(crate) fn block(&self, key: u64, begin: Option<usize>, end: Option<usize>) -> u8 {
+        let start = |slot: usize| self.suffixes.get(slot) << self.shift;
+        let suffix = key & u64::host_mask(BUCKET_BITS);
+        suffix.block(begin.and_then(|slot| start(slot).checked_sub(1)), end.map(start))
+    }
+
+    #[inline]
+    pub(crate) fn slots(&self, bucket: usize) -> Range<usize> {
         self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize
     }
 }

@@ -58,6 +58,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bits;
 mod borders;
 pub mod builtin;
 mod column;
@@ -95,6 +96,6 @@ pub use place::{Place, PlaceId, Source};
 pub use point::{Kilometres, Point, PointError};
 pub use scopes::Scopes;
 pub use selector::{Selector, SelectorError};
-pub use table::{Hit, Routed, ScopeCap, Table, TableBuilder, TableError};
+pub use table::{Hit, Routed, ScopeCap, Slot, Table, TableBuilder, TableError};
 pub use who::{MAX_RULES, Who};
 pub use within::{Within, WithinError};

@@ -20,12 +20,12 @@ impl Partition {
         Partition { borders, values: values.into() }
     }
 
-    /// The value that covers the key, and the prefix length of the largest block around the key
-    /// in which every key has this value.
+    /// The value that covers the key, the prefix length of the largest block around the key in
+    /// which every key has this value, and the slot where all that was found.
     #[inline]
-    pub(crate) fn lookup(&self, key: u64) -> (Value, u8) {
+    pub(crate) fn lookup(&self, key: u64) -> (Value, u8, usize) {
         let (slot, scope) = self.borders.find(key);
-        (self.values[slot], scope)
+        (self.values[slot], scope, slot)
     }
 
     /// The leaves of the disjoint trie in order: first key, prefix length, value.
@@ -33,10 +33,14 @@ impl Partition {
         self.borders.blocks().map(|(start, len, slot)| (start, len, self.values[slot]))
     }
 
-    /// The runs of what `f` makes of the values; they start where those of the partition do.
-    pub(crate) fn regroup(&self, f: impl Fn(Value) -> Value) -> Runs<u64> {
-        let values = self.values.iter().map(|&value| f(value));
-        Runs::ascending(self.borders.starts().zip(values))
+    /// Where the runs begin.
+    pub(crate) fn borders(&self) -> &Borders {
+        &self.borders
+    }
+
+    /// The values, slot by slot.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.values
     }
 
     /// Replaces each value by what `f` makes of it; distinct values stay distinct.

@@ -146,14 +146,6 @@ impl<K: Key> Runs<K> {
         runs
     }
 
-    /// From the first addresses of stretches, in order, the first of them zero; neighbours may be
-    /// of one value.
-    pub(crate) fn ascending(stretches: impl Iterator<Item = (K, Value)>) -> Runs<K> {
-        let mut runs = Runs::empty(0);
-        stretches.for_each(|(start, value)| runs.push(start, value));
-        runs
-    }
-
     /// What `self` knows, and where it knows nothing, what `low` knows.
     pub(crate) fn overlay(self, low: Runs<K>) -> Runs<K> {
         if low.knows_nothing() {

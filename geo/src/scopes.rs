@@ -16,21 +16,23 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::borders::Borders;
-use crate::partition::Partition;
 use crate::runs::Value;
-use crate::table::{key_v4, key_v6};
+use crate::table::{Slot, key_v4, key_v6};
 use crate::{Fence, Lens, Mask, PlaceId, Source, Table};
+use merged::Merged;
 
+mod merged;
 #[cfg(test)]
 mod tests;
 
 /// The scopes of one class of services: those whose routes look at the client's place through the
 /// same lenses and the same fence, and that are in the same locations.
+///
+/// They add to the table what is theirs, and use its borders: it must be at hand when they are asked.
 #[derive(Debug)]
 pub struct Scopes {
-    v4: Borders,
-    v6: Borders,
+    v4: Merged,
+    v6: Merged,
 }
 
 impl Scopes {
@@ -45,31 +47,35 @@ impl Scopes {
     pub fn build(table: &Table, lenses: &[&Lens], fence: Option<&Fence>, mask: Mask) -> Scopes {
         let classes = classes(table, lenses, fence, mask);
         let class = |value: Value| match value.source() {
-            Source::Special => Value::new(PlaceId::UNKNOWN, Source::Special),
-            _ => Value::new(PlaceId(classes[value.place().index()]), Source::None),
+            Source::Special => u32::MAX,
+            _ => classes[value.place().index()],
         };
-        let borders =
-            |leaves: &Partition, cap| Borders::new(leaves.regroup(class).as_slice(), cap, |_| ());
         let (v4, v6) = table.partitions();
-        Scopes { v4: borders(v4, table.cap().v4()), v6: borders(v6, table.cap().v6()) }
+        Scopes { v4: Merged::new(v4, class), v6: Merged::new(v6, class) }
     }
 
     /// The prefix length of a network around the address in which the class tells no two
     /// addresses apart: the widest there is, and never finer than the table's cap.
+    ///
+    /// The table is the one that the scopes were built from, and `slot` is that of the address'
+    /// [hit](Table::lookup_subnet); the default is looked up again.
     #[inline]
-    pub fn scope(&self, address: IpAddr) -> u8 {
+    pub fn scope(&self, table: &Table, address: IpAddr, slot: Slot) -> u8 {
+        let (v4, v6) = table.partitions();
         match address {
-            IpAddr::V4(v4) => self.v4.find(key_v4(v4.into())).1,
-            IpAddr::V6(v6) => self.v6.find(key_v6(v6.into())).1,
+            IpAddr::V4(address) => self.v4.scope(v4.borders(), key_v4(address.into()), slot),
+            IpAddr::V6(address) => self.v6.scope(v6.borders(), key_v6(address.into()), slot),
         }
     }
 
     /// How many scopes there are, of both families.
-    pub fn count(&self) -> usize {
-        self.v4.blocks().count() + self.v6.blocks().count()
+    pub fn count(&self, table: &Table) -> usize {
+        let (v4, v6) = table.partitions();
+        self.v4.count(v4.borders()) + self.v6.count(v6.borders())
     }
 
-    /// The memory that they hold, in bytes: about 0.7 MB, and one or four bytes for each border.
+    /// The memory that they hold, in bytes: from a quarter of a byte for each of the table's slots,
+    /// where nearly all are alike, up to one and a quarter.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Scopes>() + self.v4.memory_bytes() + self.v6.memory_bytes()
     }

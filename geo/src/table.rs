@@ -87,8 +87,20 @@ pub(crate) fn key_v6(address: u128) -> u64 {
     (address >> 64) as u64
 }
 
-/// Where an address is, and for which addresses around it the same holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where in its table something was found, for [`Scopes`](crate::Scopes) to go on from. The default
+/// is nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot(pub(crate) usize);
+
+impl Default for Slot {
+    fn default() -> Slot {
+        Slot(usize::MAX)
+    }
+}
+
+/// Where an address is, and for which addresses around it the same holds. Equal hits say the same;
+/// where they were found is not compared.
+#[derive(Clone, Copy, Debug)]
 pub struct Hit {
     /// The place's number in the table.
     pub place: PlaceId,
@@ -96,11 +108,21 @@ pub struct Hit {
     pub scope: u8,
     /// Where the place was learnt.
     pub source: Source,
+    /// Where the table has it.
+    pub slot: Slot,
 }
 
+impl PartialEq for Hit {
+    fn eq(&self, other: &Hit) -> bool {
+        (self.place, self.scope, self.source) == (other.place, other.scope, other.source)
+    }
+}
+
+impl Eq for Hit {}
+
 impl Hit {
-    fn new((value, scope): (Value, u8)) -> Hit {
-        Hit { place: value.place(), scope, source: value.source() }
+    fn new(value: Value, scope: u8, slot: Slot) -> Hit {
+        Hit { place: value.place(), scope, source: value.source(), slot }
     }
 }
 
@@ -146,10 +168,11 @@ impl Table {
     /// IPv6 address here, as the option's family says.
     #[inline]
     pub fn lookup_subnet(&self, address: IpAddr) -> Hit {
-        Hit::new(match address {
+        let (value, scope, slot) = match address {
             IpAddr::V4(v4) => self.v4.lookup(key_v4(v4.into())),
             IpAddr::V6(v6) => self.v6.lookup(key_v6(v6.into())),
-        })
+        };
+        Hit::new(value, scope, Slot(slot))
     }
 
     /// The place of a packet's source, for queries without a client subnet: also consults the
@@ -165,7 +188,7 @@ impl Table {
             IpAddr::V6(v6) => self.fine_v6.lookup(v6.into()),
         };
         if value != Value::NONE {
-            return Hit::new((value, scope));
+            return Hit::new(value, scope, Slot::default());
         }
         let hit = self.lookup_subnet(address);
         Hit { scope: hit.scope.max(scope), ..hit }

@@ -92,7 +92,7 @@ impl Sight {
             (Depends::Place, None) => client.leaf,
             (Depends::Place, Some(at)) => {
                 let (_, scopes) = &client.geo.views.scopes[usize::from(at)];
-                scopes.scope(client.address)
+                scopes.scope(&client.geo.table, client.address, client.slot)
             }
             (Depends::Address, _) => client.cap,
         }

@@ -155,7 +155,18 @@ fn at(address: &str, draw: u64) -> Client<'static> {
     let hit = GEO.table.lookup_subnet(address);
     let (geo, place) = (&*GEO, hit.place);
     let (stick, turn, leaf) = (draw, draw, hit.scope);
-    Client { geo, place, address, is_subnet: true, leaf, cap: 24, draw, stick, turn }
+    Client {
+        geo,
+        place,
+        address,
+        slot: hit.slot,
+        is_subnet: true,
+        leaf,
+        cap: 24,
+        draw,
+        stick,
+        turn,
+    }
 }
 
 fn states(up: &[bool]) -> Health {

@@ -15,8 +15,8 @@ use geo::{Fence, Lens, LensRule, Lists, Mask, Point, Scopes, Selector, Table, Wh
 
 use crate::service::{FenceRule, Nearest, Prefer};
 
-/// Classes with scopes of their own, at about a megabyte each; others have the scopes of the
-/// table, which are narrower and right as well.
+/// Classes with scopes of their own, at three to eight megabytes each over a city database; others
+/// have the scopes of the table, which are narrower and right as well.
 pub const MAX_CLASSES: usize = 16;
 
 /// What the answers of one form of a service can tell apart.

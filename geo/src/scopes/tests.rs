@@ -26,18 +26,24 @@ proptest! {
         let views = class.views(&table);
         let unknown = class.view(&table, PlaceId::UNKNOWN, Source::None);
         for unit in 0..class.world.units() {
-            let scope = scopes.scope(class.world.address(unit));
+            let address = class.world.address(unit);
+            let slot = table.lookup_subnet(address).slot;
+            let scope = scopes.scope(&table, address, slot);
+            prop_assert_eq!(scope, scopes.scope(&table, address, Slot::default()));
             prop_assert_eq!(scope, class.widest(&views, &unknown, unit), "{}", class.world.address(unit));
         }
-        prop_assert!(scopes.count() <= table.len());
+        prop_assert!(scopes.count(&table) <= table.len());
     }
 
     #[test]
     fn a_merged_class_is_never_finer_than_the_leaves(class in class()) {
         let (table, scopes) = (class.world.table(), class.scopes());
         for (leaf, _, _) in table.leaves() {
-            prop_assert!(scopes.scope(leaf.network()) <= leaf.prefix_len());
-            prop_assert_eq!(scopes.scope(leaf.network()), scopes.scope(leaf.broadcast()));
+            let scope = |address| {
+                scopes.scope(&table, address, table.lookup_subnet(address).slot)
+            };
+            prop_assert!(scope(leaf.network()) <= leaf.prefix_len());
+            prop_assert_eq!(scope(leaf.network()), scope(leaf.broadcast()));
         }
     }
 }
@@ -54,11 +60,11 @@ fn a_service_in_one_location_has_one_scope_but_for_special_blocks() {
     let two = Scopes::build(&table, &[&lens], None, 0b11);
     // Each cuts at most one sibling off for each of its bits.
     let most: usize = special.map(|leaf| 1 + usize::from(leaf.0.prefix_len())).sum();
-    assert!(one.count() <= most, "{} of {most}", one.count());
-    assert!(one.count() < two.count() && two.count() < table.len() / 2);
+    assert!(one.count(&table) <= most, "{} of {most}", one.count(&table));
+    assert!(one.count(&table) < two.count(&table) && two.count(&table) < table.len() / 2);
     for (prefix, _, source) in table.leaves() {
         if source == Source::Special {
-            assert_eq!(two.scope(prefix.network()), prefix.prefix_len());
+            assert_eq!(two.scope(&table, prefix.network(), Slot::default()), prefix.prefix_len());
         }
     }
 }

@@ -97,7 +97,8 @@ proptest! {
     fn a_hit_holds_in_its_scope_and_no_wider(world in listed_world()) {
         let table = world.table();
         for (prefix, place, source) in table.leaves() {
-            let leaf = Hit { place, source, scope: prefix.prefix_len() };
+            let scope = prefix.prefix_len();
+            let leaf = Hit { place, source, scope, slot: Slot::default() };
             prop_assert_eq!(table.lookup_subnet(prefix.network()), leaf);
             prop_assert_eq!(table.lookup_subnet(prefix.broadcast()), leaf);
             if let Some(other) = sibling(prefix) {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
-use bench::processor;
+use bench::{memory, processor};
 use dns::name::{LowerName, Name};
 use dns::resolve::Resolution;
 use dns::rr::Rtype;
@@ -106,13 +106,4 @@ fn look_up(frozen: &Zones, zones: usize, names: usize) -> Duration {
         assert!(found.answer().next().is_some());
     }
     (processor() - start) / LOOK_UPS
-}
-
-/// A figure of this process, in octets.
-fn memory(what: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let line = status.lines().find(|line| line.starts_with(what)).expect("the kernel tells");
-    let kilobytes: usize =
-        line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
-    kilobytes << 10
 }

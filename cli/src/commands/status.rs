@@ -144,7 +144,7 @@ fn target_row(node: &str, target: &wire::Target, now: SystemTime) -> [String; 7]
         one_line(node),
         one_line(&target.address),
         one_line(&target.region),
-        one_line(&target.state),
+        state(target),
         since(target.since_unix_ms, now),
         match target.rtt_us {
             0 => "-".to_owned(),
@@ -152,6 +152,20 @@ fn target_row(node: &str, target: &wire::Target, now: SystemTime) -> [String; 7]
         },
         one_line(&target.detail),
     ]
+}
+
+/// `down (identity), damped`: with what was wrong last, and what keeps it as it is.
+fn state(target: &wire::Target) -> String {
+    let mut words = one_line(&target.state);
+    if !target.fault.is_empty() {
+        let _ = write!(words, " ({})", one_line(&target.fault));
+    }
+    for (is_so, word) in [(target.damped, "damped"), (target.held_back, "held back")] {
+        if is_so {
+            let _ = write!(words, ", {word}");
+        }
+    }
+    words
 }
 
 /// Whole seconds ago; clocks differ, so the future is "now".
@@ -222,6 +236,21 @@ struct TargetObject<'a> {
     detail: &'a str,
     successes: u32,
     failures: u32,
+    check: &'a str,
+    fault: &'a str,
+    damped: bool,
+    held_back: bool,
+    smoothed_rtt_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<LoadObject>,
+}
+
+#[derive(Debug, Serialize)]
+struct LoadObject {
+    in_flight: u32,
+    cpu: f64,
+    rate: u32,
+    capacity: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -284,6 +313,17 @@ fn target_object(target: &wire::Target) -> TargetObject<'_> {
         detail: &target.detail,
         successes: target.successes,
         failures: target.failures,
+        check: &target.check,
+        fault: &target.fault,
+        damped: target.damped,
+        held_back: target.held_back,
+        smoothed_rtt_us: target.smoothed_rtt_us,
+        load: target.load.as_ref().map(|load| LoadObject {
+            in_flight: load.in_flight,
+            cpu: load.cpu,
+            rate: load.rate,
+            capacity: load.capacity,
+        }),
     }
 }
 
@@ -365,6 +405,19 @@ UNREACHABLE 127.0.0.22:7443: connection refused
         );
         assert!(text(&[well()], now).ends_with("\nall is well\n"));
         assert!(text(&[alarmed()], now).ends_with("\nALARM ns1: geo.test-net.io. fails open\n"));
+    }
+
+    #[test]
+    fn a_state_says_what_was_wrong_and_what_keeps_it() {
+        let target = wire::Target {
+            state: "down".into(),
+            fault: "identity".into(),
+            damped: true,
+            ..Default::default()
+        };
+        assert_eq!(state(&target), "down (identity), damped");
+        let held = wire::Target { state: "up".into(), held_back: true, ..Default::default() };
+        assert_eq!(state(&held), "up, held back");
     }
 
     #[test]

@@ -87,13 +87,12 @@ impl Checker<'_> {
         })
     }
 
-    fn damping(&mut self, raw: &raw::Switch<raw::Damping>) -> Option<Damping> {
+    fn damping(&mut self, raw: &Spanned<raw::Switch<raw::Damping>>) -> Option<Damping> {
         let usual = Damping::default();
-        let given = match raw {
+        let raw::Damping { half_life, suppress, reuse, longest } = match raw.get_ref() {
             raw::Switch::Is(on) => return on.then_some(usual),
             raw::Switch::Given(given) => given,
         };
-        let raw::Damping { half_life, suppress, reuse, longest } = given.get_ref();
         let damping = Damping {
             half_life: half_life.as_ref().map_or(usual.half_life, |text| self.duration(text)),
             suppress: suppress.unwrap_or(usual.suppress),
@@ -103,32 +102,27 @@ impl Checker<'_> {
         let Damping { suppress, reuse, .. } = damping;
         if reuse == 0 || reuse >= suppress || suppress > MAX_POINTS {
             let message = format!("reuse {reuse} and suppress {suppress}: 0 < reuse < suppress");
-            self.error(
-                given.span(),
-                message,
-                Some("a fall is 1000 points; 750 and 2000 are usual"),
-            );
+            self.error(raw.span(), message, Some("a fall is 1000 points; 750 and 2000 are usual"));
         } else if damping.ceiling() < f64::from(suppress) {
             let message = format!(
                 "no target would ever be damped: in {:?} no more than {:.0} points decay to {reuse}",
                 damping.longest,
                 damping.ceiling()
             );
-            self.error(given.span(), message, Some("raise longest, or lower half_life"));
+            self.error(raw.span(), message, Some("raise longest, or lower half_life"));
         }
         Some(damping)
     }
 
-    fn removal(&mut self, raw: &raw::Switch<raw::Removal>) -> Option<Limit> {
+    fn removal(&mut self, raw: &Spanned<raw::Switch<raw::Removal>>) -> Option<Limit> {
         let usual = Limit::default();
-        let given = match raw {
+        let raw::Removal { percent, per } = match raw.get_ref() {
             raw::Switch::Is(on) => return on.then_some(usual),
             raw::Switch::Given(given) => given,
         };
-        let raw::Removal { percent, per } = given.get_ref();
         let percent = percent.unwrap_or(usual.percent);
         if percent > 100 {
-            self.error(given.span(), format!("{percent} % is more than all"), None);
+            self.error(raw.span(), format!("{percent} % is more than all"), None);
         }
         Some(Limit { percent, per: per.as_ref().map_or(usual.per, |text| self.duration(text)) })
     }

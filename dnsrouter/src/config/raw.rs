@@ -1,11 +1,15 @@
 //! The file as it is written. Unknown keys are errors; what can be wrong carries its place.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use daemon::config::{Log, Node, Spanned, Tls};
 use daemon::places::{Geo, Region};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 pub(super) mod route;
 
@@ -115,19 +119,41 @@ pub(super) struct Probe {
     /// Failures in a row that take it down. Default 3.
     pub(super) fall: Spanned<u32>,
     /// How flapping is damped, or `false`.
-    pub(super) damping: Switch<Damping>,
+    pub(super) damping: Spanned<Switch<Damping>>,
     /// How many may be taken out at once, or `false`.
-    pub(super) removal: Switch<Removal>,
+    pub(super) removal: Spanned<Switch<Removal>>,
 }
 
 /// Settings, or `true` for the usual ones and `false` for none.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum Switch<T> {
     /// On or off.
     Is(bool),
     /// These.
-    Given(Spanned<T>),
+    Given(T),
+}
+
+/// By hand: an untagged enum would lose where inside a mistake is.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Switch<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = Switch<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of settings, true or false")
+            }
+
+            fn visit_bool<E>(self, is: bool) -> Result<Self::Value, E> {
+                Ok(Switch::Is(is))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Switch::Given)
+            }
+        }
+        from.deserialize_any(Either(PhantomData))
+    }
 }
 
 /// `[probe] damping`.
@@ -415,8 +441,8 @@ impl Default for Probe {
             jitter: text("10%"),
             rise: count(2),
             fall: count(3),
-            damping: Switch::Is(true),
-            removal: Switch::Is(true),
+            damping: Spanned::new(0..0, Switch::Is(true)),
+            removal: Spanned::new(0..0, Switch::Is(true)),
         }
     }
 }

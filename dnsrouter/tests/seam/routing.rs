@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use dns::zone::ServiceId;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
@@ -160,6 +161,27 @@ fn a_resolver_without_subnet_gets_fresh_draws_that_meet_the_weights() {
         .count();
     // Three quarters of 4,000; a standard deviation is 27.
     assert!((2850..=3150).contains(&hits), "{hits}");
+}
+
+#[test]
+fn an_unsettled_service_has_the_lower_ttl_and_nothing_else_changes() {
+    let published = published(CONFIG);
+    let subnet = Some(("8.8.8.0".parse().unwrap(), 24));
+    let seen = |name: &str| {
+        let snapshot = published.load();
+        let reply = ask(&snapshot, &query(name, RecordType::A, subnet), Transport::Udp, 1);
+        (reply.answers[0].ttl, scope(&reply), addresses(&reply))
+    };
+    let (ttl, scope, addresses) = seen("geo.test-net.io.");
+    assert_eq!(ttl, 60);
+    let mut health = Health::clone(&published.load().health);
+    assert!(health.set_unsettled(ServiceId(0), true));
+    published.apply_health(Generation(1), health.clone()).unwrap();
+    assert_eq!(seen("geo.test-net.io."), (10, scope, addresses.clone()), "a sixth");
+    assert_eq!(seen("drawn.test-net.io.").0, 60, "another service");
+    health.set_unsettled(ServiceId(0), false);
+    published.apply_health(Generation(1), health).unwrap();
+    assert_eq!(seen("geo.test-net.io."), (60, scope, addresses));
 }
 
 #[test]

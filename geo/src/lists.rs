@@ -134,8 +134,9 @@ impl Lists {
 
     /// The networks of each list, with its bit.
     pub(crate) fn networks(&self) -> impl Iterator<Item = (IpNet, ListSet)> + '_ {
-        let lists = (0..).map(|list| ListSet::of(ListId(list))).zip(&self.0);
-        lists.flat_map(|(set, list)| list.networks.iter().map(move |&network| (network, set)))
+        // The lists lead: there is no bit after the last one.
+        let lists = self.0.iter().zip((0..).map(|list| ListSet::of(ListId(list))));
+        lists.flat_map(|(list, set)| list.networks.iter().map(move |&network| (network, set)))
     }
 
     /// The lists of each autonomous system that is in any.

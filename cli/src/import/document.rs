@@ -180,8 +180,11 @@ fn endpoint(out: &mut String, endpoint: &Endpoint) {
         Some(Check::Tcp(address)) => {
             let _ = writeln!(out, "check     = {{ tcp = {} }}", text(&address.to_string()));
         }
-        Some(Check::Https { url, status, body }) => {
+        Some(Check::Https { url, host, status, body }) => {
             let mut keys = format!("https = {}", text(url));
+            if let Some(host) = host {
+                let _ = write!(keys, ", host = {}", text(host));
+            }
             if !status.is_empty() {
                 let _ = write!(keys, ", status = {status:?}");
             }
@@ -252,6 +255,7 @@ mod tests {
         };
         let check = Check::Https {
             url: "https://192.0.2.1/x".to_owned(),
+            host: Some("www.example.com".to_owned()),
             status: vec![200, 301],
             body: Some("o\"k".to_owned()),
         };

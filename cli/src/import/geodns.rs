@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a label with records that are all answered | a master file |
 //! | more records than `max_hosts`, or host names | `weighted`, `take` |
-//! | `www.europe`, `www.de`, `www.as64496`, `www.[192.0.2.0]` | a `fence`: these records for those clients |
+//! | `www.europe`, `www.de`, `www.[192.0.2.0]` | a `fence`: these records for those clients |
 //! | `closest` | `nearest` within 5 % |
 //! | `alias` | `alias` of a service, or copied records |
 //! | `serial`, `ttl`, `contact`, `max_hosts` | SOA, TTLs, `take` |

@@ -148,7 +148,13 @@ pub(crate) enum Check {
     /// Something listens.
     Tcp(SocketAddr),
     /// A page is there.
-    Https { url: String, status: Vec<u16>, body: Option<String> },
+    Https {
+        url: String,
+        /// Whose certificate it shall be, when that is not the URL's host.
+        host: Option<String>,
+        status: Vec<u16>,
+        body: Option<String>,
+    },
 }
 
 /// Of a continent, in `clients`.

@@ -1,6 +1,8 @@
 //! What comes out must load: zones and services are frozen as dnsrouter freezes them, and what it
 //! would refuse is left out and told.
 
+mod fit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -22,6 +24,17 @@ const WILL_REFUSE: &str = "dnsrouter will refuse this zone";
 
 pub(super) fn settle(imported: &mut Imported) {
     let Imported { zones, services, findings, regions, .. } = imported;
+    apart(zones, findings);
+    let mut names = BTreeSet::new();
+    services.retain(|service| {
+        let new = names.insert(service.name.clone());
+        if !new {
+            let why = "the name is served already";
+            findings.left_out(service.name.to_string(), "a service", why, "keep one of the two");
+        }
+        new
+    });
+    fit::services(services, findings);
     let read: Vec<ZoneData> =
         zones.iter_mut().filter_map(|zone| readable(zone, findings)).collect();
     aliases(services, findings);
@@ -63,6 +76,29 @@ pub(super) fn settle(imported: &mut Imported) {
     });
     regions.keep(|region| used.contains(region));
     regions.judge(findings);
+}
+
+/// Each zone once, and each in a file of its own.
+fn apart(zones: &mut Vec<Zone>, findings: &mut Findings) {
+    let mut apexes = BTreeSet::new();
+    zones.retain(|zone| {
+        let new = apexes.insert(zone.apex.clone());
+        if !new {
+            let why = "another file is the same zone";
+            findings.left_out(zone.apex.to_string(), "a zone", why, "keep one of the two");
+        }
+        new
+    });
+    let mut files = BTreeSet::new();
+    for zone in zones {
+        // File systems may not tell cases apart.
+        let stem = zone.file.clone();
+        let mut number = 2;
+        while !files.insert(zone.file.to_ascii_lowercase()) {
+            zone.file = format!("{number}-{stem}");
+            number += 1;
+        }
+    }
 }
 
 /// The zone as data; lines that are refused become comments. None when it still does not read.

@@ -254,9 +254,6 @@ impl Checker<'_> {
         let mut prefer = Vec::with_capacity(raw.prefer.len());
         for rule in &raw.prefer {
             let raw::Prefer { clients, regions } = rule.get_ref();
-            if regions.is_empty() {
-                self.error(rule.span(), "a rule without regions prefers nothing", None);
-            }
             let clients = self.clients(clients);
             prefer.push(Prefer {
                 clients,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what a product is configured with | `gdnsd/`, `route53/`, `geodns/` |
 //! | what its documents say it answers, with the section | `*/expect.toml`; `case` says what each key means |
+//! | what of an import is larger or stranger than dnsrouter takes | `limits` |
 //! | where clients are in these tests | `mmdb`: a database of the expectations' places |
 #![expect(
     clippy::disallowed_methods,
@@ -13,6 +14,7 @@
 
 mod asking;
 mod case;
+mod limits;
 mod mmdb;
 mod servers;
 

@@ -28,9 +28,21 @@ const DIFFERS: i32 = 4;
 
 /// `geoip import`, with everything it tells compared to what it shall tell; the configuration.
 pub(crate) fn import(case: &Case, scratch: &Scratch) -> PathBuf {
+    let (config, found) = loaded(&case.name, &case.folder(), scratch);
+    let expected: BTreeSet<Finding> = case.finding.iter().cloned().collect();
+    assert_eq!(found, expected, "what the import of {} tells", case.name);
+    config
+}
+
+/// `geoip import`, and `dnsrouter --check` of what comes out; the configuration and the findings.
+pub(crate) fn loaded(
+    product: &str,
+    from: &Path,
+    scratch: &Scratch,
+) -> (PathBuf, BTreeSet<Finding>) {
     let out = scratch.join("imported");
     let mut command = artifact::ending_with_us(&artifact::program("geoip"));
-    command.arg("import").arg(&case.name).arg(case.folder());
+    command.arg("import").arg(product).arg(from);
     command.arg("--json").arg("--out").arg(&out);
     command.env("HOME", scratch.path());
     let output = command.output().expect("geoip runs");
@@ -38,14 +50,12 @@ pub(crate) fn import(case: &Case, scratch: &Scratch) -> PathBuf {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let found: BTreeSet<Finding> =
         serde_json::from_value(told["findings"].clone()).expect("findings have these keys");
-    let expected: BTreeSet<Finding> = case.finding.iter().cloned().collect();
-    assert_eq!(found, expected, "what the import of {} tells", case.name);
     let faithful = found.iter().all(|finding| finding.kind == "note");
     assert_eq!(output.status.code(), Some(if faithful { 0 } else { DIFFERS }));
     let config = out.join("dnsrouter.toml");
     let checked = NameServer::command(&config).arg("--check").output().expect("dnsrouter runs");
     assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
-    config
+    (config, found)
 }
 
 /// dnsrouter with an imported configuration.

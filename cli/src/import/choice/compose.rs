@@ -92,7 +92,11 @@ impl Maker {
         // A fence that was meant for one tier lets the other tiers through.
         for step in &mut steps {
             if let Step::Fence(rules) = step {
-                rules.iter_mut().for_each(|rule| rule.regions.extend(others.iter().cloned()));
+                for rule in rules {
+                    let more = others.iter().filter(|other| !rule.regions.contains(other));
+                    let more: Vec<String> = more.cloned().collect();
+                    rule.regions.extend(more);
+                }
             }
         }
         let healthy = steps.iter().position(|step| matches!(step, Step::Healthy { .. }));
@@ -143,8 +147,11 @@ impl Maker {
             if allowed.len() < all.len() {
                 fenced = fence.len() + 1;
             }
-            fence.push(Rule { clients: rule.clients.clone(), regions: allowed });
-            prefer.push(Rule { clients: rule.clients, regions: first });
+            // Who may have nothing has no order either.
+            if !allowed.is_empty() {
+                prefer.push(Rule { clients: rule.clients.clone(), regions: first });
+            }
+            fence.push(Rule { clients: rule.clients, regions: allowed });
         }
         fence.truncate(fenced);
         // The last rules say no more than what happens without them.

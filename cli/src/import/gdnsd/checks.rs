@@ -12,6 +12,8 @@ use crate::import::{Failure, Imported, Probe};
 const INTERVAL: u32 = 10;
 const UP_THRESH: u32 = 20;
 const DOWN_THRESH: u32 = 10;
+/// Likewise, the longest.
+const MAX_INTERVAL: u32 = 255;
 
 /// A service type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +47,11 @@ impl Checks {
         for entry in &types.entries {
             let table = entry.value.table(files)?;
             let kind = kind(&entry.key, entry.at, table, files, imported)?;
-            let interval = table.number("interval", files)?.unwrap_or(INTERVAL).max(1);
+            let interval =
+                table.number("interval", files)?.unwrap_or(INTERVAL).clamp(1, MAX_INTERVAL);
             let probe = Probe {
                 interval,
-                timeout: table.number("timeout", files)?.unwrap_or(interval / 2).max(1),
+                timeout: table.number("timeout", files)?.unwrap_or(interval / 2).clamp(1, interval),
                 rise: table.number("up_thresh", files)?.unwrap_or(UP_THRESH).max(1),
                 fall: table.number("down_thresh", files)?.unwrap_or(DOWN_THRESH).max(1),
             };

@@ -11,6 +11,9 @@ pub(super) struct Defaults {
     pub(super) ttl: u32,
 }
 
+/// Octets of a text in [identity]; dnsrouter has the same limit.
+const MAX_TEXT: usize = 128;
+
 /// Limits of threads, buffers and connections: this server has its own, or needs none.
 const TUNING: [&str; 20] = [
     "tcp_threads",
@@ -48,8 +51,20 @@ pub(super) fn options(
         match entry.key.as_str() {
             "listen" => listen(entry, port, files, imported)?,
             "zones_default_ttl" => defaults.ttl = value.number(files)?,
-            "chaos_response" => imported.settings.chaos = Some(value.text(files)?.to_owned()),
-            "nsid_ascii" => imported.settings.nsid = Some(value.text(files)?.to_owned()),
+            "chaos_response" | "nsid_ascii" => {
+                let text = value.text(files)?;
+                let fits =
+                    text.len() <= MAX_TEXT && text.bytes().all(|o| (0x20..0x7f).contains(&o));
+                let settings = &mut imported.settings;
+                match (fits, entry.key.as_str()) {
+                    (true, "nsid_ascii") => settings.nsid = Some(text.to_owned()),
+                    (true, _) => settings.chaos = Some(text.to_owned()),
+                    (false, key) => {
+                        let why = "such a text is at most 128 printable ASCII characters";
+                        imported.findings.left_out(at, key, why, "choose a shorter one");
+                    }
+                }
+            }
             "nsid" => {
                 let why = "NSID is a text here, and this one is given in hexadecimal";
                 imported.findings.left_out(at, "nsid", why, "set [identity] nsid to a text");
@@ -145,7 +160,10 @@ fn listen(
         let Some(address) = address else {
             return Err(files.problem(at, format!("'{text}' is no address to listen on"), None));
         };
-        imported.settings.listen.push(address.to_string());
+        let address = address.to_string();
+        if !imported.settings.listen.contains(&address) {
+            imported.settings.listen.push(address);
+        }
     }
     Ok(())
 }

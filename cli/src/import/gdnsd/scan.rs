@@ -108,6 +108,27 @@ fn token(octets: &[u8], at: usize) -> Option<usize> {
     (!quoted).then_some(end.min(octets.len()))
 }
 
+/// A token without quotes and escapes; octets that are no UTF-8 are replaced, and name nothing.
+pub(super) fn unescaped(token: &Token) -> String {
+    let raw = token.text.as_bytes();
+    let raw = if token.quoted { &raw[1..raw.len().max(2) - 1] } else { raw };
+    let mut octets = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..3).filter(|three| three.iter().all(u8::is_ascii_digit));
+        let number = digits.map(|three| three.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')));
+        let number = number.and_then(|number| u8::try_from(number).ok());
+        let octet;
+        (octet, rest) = match (first, number, after) {
+            (b'\\', Some(octet), _) => (octet, &after[3..]),
+            (b'\\', None, [next, after @ ..]) => (*next, after),
+            _ => (*first, after),
+        };
+        octets.push(octet);
+    }
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
 /// A text of a token in pieces of at most 255 octets, each quoted: gdnsd splits long ones itself.
 pub(super) fn pieces(token: &Token) -> Vec<String> {
     const MOST: usize = 255;
@@ -179,6 +200,8 @@ mod tests {
             quoted: text.starts_with('"'),
             at: At::new(0, 0, 0),
         };
+        assert_eq!(unescaped(&token("a!b\\ \\099\\")), "a!b c\\");
+        assert_eq!(unescaped(&token("\"a\\\"b\"")), "a\"b");
         assert_eq!(pieces(&token("\"a\\\"b\"")), ["\"a\\\"b\""]);
         let long = format!("\"{}\\033\\;\"", "x".repeat(254));
         let expected = [format!("\"{}\\033\"", "x".repeat(254)), "\"\\;\"".to_owned()];
@@ -192,7 +215,10 @@ mod tests {
             if let Ok(read) = read(&text) {
                 for statement in &read {
                     prop_assert!(text.get(statement.start..statement.end).is_some(), "{:?}", statement);
-                    statement.tokens.iter().for_each(|token| drop(pieces(token)));
+                    for token in &statement.tokens {
+                        prop_assert!(unescaped(token).chars().count() <= token.text.chars().count());
+                        prop_assert!(!pieces(token).is_empty());
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use dns::name::Name;
 
 use super::options::Defaults;
 use super::resources::{Reader, Resources};
-use super::scan::{Statement, Token, pieces, statements};
+use super::scan::{Statement, Token, pieces, statements, unescaped};
 use crate::import::files::Files;
 use crate::import::service::Data;
 use crate::import::zone::Zone;
@@ -232,7 +232,8 @@ impl Walk<'_, '_> {
             return Err(self.files.problem(at, "a plugin and its resource are expected", help));
         };
         let place = self.files.place(token.at);
-        let (plugin, resource) = token.text.split_once('!').unwrap_or((&token.text, ""));
+        let text = unescaped(token);
+        let (plugin, resource) = text.split_once('!').unwrap_or((&text, ""));
         let mut reader =
             Reader { resources: self.resources, files: self.files, imported: self.imported };
         let Some(choice) = reader.resource(plugin, resource, &place, 0)? else { return Ok(()) };

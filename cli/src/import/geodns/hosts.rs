@@ -44,6 +44,13 @@ impl<'a> Hosts<'a> {
         let mut hosts: BTreeMap<&'a str, ByTarget<'a>> = BTreeMap::new();
         for (text, label) in &self.raw.labels {
             match meaning(text, self.raw.targeting) {
+                Meaning::Host(_, Target::Asn(asn)) => {
+                    let why = "nothing says which networks are in that autonomous system";
+                    let instead = format!(
+                        "name a database in [geo] asn, and add a rule for AS{asn} to the service's fence"
+                    );
+                    self.imported.findings.left_out(self.at(text), "the label", why, &instead);
+                }
                 // Without records it is as if it were not there: a larger place's are answered.
                 Meaning::Host(_, target) if target != Target::Global && label.is_empty() => {}
                 Meaning::Host(host, target) => {

@@ -96,7 +96,6 @@ fn labels_for_some_clients_are_fences() {
         fence(www),
         [
             r#"["192.0.2.0/24"] ["for-192.0.2.0/24"]"#,
-            r#"["AS64496"] ["for-AS64496"]"#,
             r#"["DE"] ["for-DE"]"#,
             r#"["continent:EU"] ["for-continent-EU", "for-continent-EU+for-all"]"#,
             r#"["all"] ["for-continent-EU+for-all", "for-all"]"#,

@@ -14,6 +14,9 @@ const THRESHOLD: u32 = 3;
 /// Seconds that Amazon's checkers wait for a connection.
 const TIMEOUT: u32 = 4;
 
+/// "An HTTP status code of 2xx or 3xx", as far as servers use them.
+const HEALTHY: [u16; 11] = [200, 201, 202, 203, 204, 206, 301, 302, 303, 307, 308];
+
 /// By id.
 #[derive(Debug, Default)]
 pub(super) struct Checks(BTreeMap<String, HealthCheckConfig>);
@@ -72,18 +75,22 @@ impl Checks {
         let check = match config.kind.as_str() {
             "TCP" => tcp(80),
             "HTTPS" | "HTTPS_STR_MATCH" => {
-                let host = match &config.fully_qualified_domain_name {
-                    Some(name) => Some(name.trim_end_matches('.').to_owned()),
-                    None => address.map(|address| match address {
-                        IpAddr::V4(v4) => v4.to_string(),
-                        IpAddr::V6(v6) => format!("[{v6}]"),
-                    }),
-                };
+                let name = config.fully_qualified_domain_name.as_deref();
+                let name = name.map(|name| name.trim_end_matches('.').to_owned());
+                // By its address where one is given; the name is then only whose certificate it is.
+                let at = own.map_or_else(|| name.clone(), |own| Some(bracketed(own)));
+                let at = at.or_else(|| address.map(bracketed));
+                let host = name.filter(|name| at.as_ref() != Some(name));
                 let port = config.port.unwrap_or(443);
                 let slash = if path.starts_with('/') { "" } else { "/" };
-                host.map(|host| Check::Https {
-                    url: format!("https://{host}:{port}{slash}{path}"),
-                    status: Vec::new(),
+                let why = "certificates are verified here; Amazon's checkers take any";
+                let instead =
+                    "let them be of a public authority, or name theirs: check = { ca = \"…\" }";
+                imported.findings.changed("HealthChecks", "HTTPS checks", why, instead);
+                at.map(|at| Check::Https {
+                    url: format!("https://{at}:{port}{slash}{path}"),
+                    host,
+                    status: HEALTHY.to_vec(),
                     body: config.search_string.clone(),
                 })
             }
@@ -107,5 +114,13 @@ impl Checks {
             imported.findings.left_out(at, what, why, "write a check with an address");
         }
         check
+    }
+}
+
+/// As in a URL.
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
     }
 }

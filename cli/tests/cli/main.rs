@@ -5,4 +5,5 @@ mod commands;
 mod dev;
 mod dig;
 mod home;
+mod import;
 mod zone;

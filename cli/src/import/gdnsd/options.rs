@@ -11,7 +11,7 @@ pub(super) struct Defaults {
     pub(super) ttl: u32,
 }
 
-/// Octets of a text in [identity]; dnsrouter has the same limit.
+/// Octets of a text in `[identity]`; dnsrouter has the same limit.
 const MAX_TEXT: usize = 128;
 
 /// Limits of threads, buffers and connections: this server has its own, or needs none.

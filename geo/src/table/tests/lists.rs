@@ -56,7 +56,7 @@ fn what_is_too_much_is_refused() {
     let twice = [&rules[..MAX_LISTS], &rules[..1]].concat();
     let full = slices(&twice).unwrap();
     assert_eq!(full.len(), MAX_LISTS, "equal lists are one");
-    let table = crate::TableBuilder::with_lists(crate::ScopeCap::default(), full).freeze();
+    let table = TableBuilder::with_lists(ScopeCap::default(), full).freeze();
     assert_eq!(table.lists().len(), MAX_LISTS, "a table takes as many as are allowed");
     let long: Vec<Selector> = (0..=crate::MAX_LISTED).map(selector).collect();
     assert_eq!(slices(&[long]), Err(crate::ListsError::TooLong(crate::MAX_LISTED + 1)));

@@ -68,10 +68,10 @@ fn answers(inputs: &Inputs) -> Vec<(Vec<String>, u8)> {
     let of = |octet: u8| {
         let address = [octet, 1, 1, 0].into();
         let hit = geo.table.lookup_subnet(address);
-        let (place, leaf) = (hit.place, hit.scope);
+        let (place, leaf, slot) = (hit.place, hit.scope, hit.slot);
         let (draw, stick, turn) = (7, 7, 7);
         let client =
-            Client { geo, place, address, is_subnet: true, leaf, cap: 24, draw, stick, turn };
+            Client { geo, place, slot, address, is_subnet: true, leaf, cap: 24, draw, stick, turn };
         let health = Health::default();
         let choice = policy.choose(Form::A, &client, &health, &mut ());
         let records = policy.records(Form::A, &choice, &health).map(ToString::to_string);

@@ -114,9 +114,6 @@ impl Monitor {
         let mut known: HashMap<&Target, Entry> =
             old.targets.iter().map(|target| &**target).zip(old.entries.drain(..)).collect();
         (self.aged, self.plans) = (old.aged, old.plans + 1);
-        self.removals = old.removals;
-        // Numbers of regions are this plan's.
-        self.removals.clear();
         self.targets = Arc::clone(&services.targets);
         self.pairs = services.pairs.clone();
         self.dependants = Dependants::of(services);
@@ -148,6 +145,9 @@ impl Monitor {
             self.ids.insert(Arc::clone(target), id);
             self.entries.push(entry);
         }
+        let name = |before: u16| Some(old.regions.get(usize::from(before))?.name.as_str());
+        old.removals.renumber(|before| regions.get(name(before)?).copied());
+        self.removals = old.removals;
         let mut order: Box<[TargetId]> = self.ids.values().copied().collect();
         order.sort_unstable_by_key(|id| &self.targets[id.0 as usize]);
         self.order = order;

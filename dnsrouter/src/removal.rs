@@ -61,23 +61,32 @@ impl Removals {
     /// Whether a target of `region` may go now, out of `all`; if so, it counts as gone.
     pub fn may_go(&mut self, region: u16, all: usize, limit: &Limit, now: Duration) -> bool {
         self.forget(limit, now);
-        let at = usize::from(region);
-        if self.per_region.len() <= at {
-            self.per_region.resize(at + 1, 0);
-        }
-        let largest =
-            self.per_region.iter().copied().max().unwrap_or(0).max(self.per_region[at] + 1);
+        let own = *self.count(region) + 1;
+        let largest = self.per_region.iter().copied().max().unwrap_or(0).max(own);
         if self.gone.len() + 1 - largest > limit.allowance(all) {
             return false;
         }
-        self.per_region[at] += 1;
+        *self.count(region) += 1;
         self.gone.push_back((now, region));
         true
     }
 
-    /// Forgets everything: region numbers mean something else from now on.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// Regions have other numbers from now on; those without one are forgotten.
+    pub fn renumber(&mut self, now: impl Fn(u16) -> Option<u16>) {
+        let before = std::mem::take(self);
+        for (at, region) in before.gone {
+            let Some(region) = now(region) else { continue };
+            *self.count(region) += 1;
+            self.gone.push_back((at, region));
+        }
+    }
+
+    fn count(&mut self, region: u16) -> &mut usize {
+        let at = usize::from(region);
+        if self.per_region.len() <= at {
+            self.per_region.resize(at + 1, 0);
+        }
+        &mut self.per_region[at]
     }
 
     fn forget(&mut self, limit: &Limit, now: Duration) {
@@ -132,6 +141,18 @@ mod tests {
     fn small_fleets_are_not_limited() {
         let mut removals = Removals::default();
         assert_eq!(go(&mut removals, &[0, 1, 2, 3, 4, 5], 6, 0), [true; 6]);
+    }
+
+    #[test]
+    fn a_reload_forgets_nothing_but_regions_that_went() {
+        let mut removals = Removals::default();
+        let two_and_one = [vec![0; 30], vec![1; 10]].concat();
+        assert_eq!(count(&mut removals, &two_and_one, 50, 0), 40);
+        assert_eq!(count(&mut removals, &[1], 50, 1), 0, "the allowance is spent");
+        removals.renumber(|region| (region < 2).then_some(7 - region));
+        assert_eq!(count(&mut removals, &[6, 7], 50, 2), 1, "7 is the free one");
+        removals.renumber(|region| (region == 6).then_some(0));
+        assert_eq!(count(&mut removals, &[0, 1], 50, 3), 2, "now 0 is");
     }
 
     proptest! {

@@ -197,10 +197,13 @@ impl Keeper {
             return;
         }
         let now = self.shared.now();
-        self.shared.monitor().retarget(&services, &[], now);
-        // Only this task binds, so those of the plan before cannot come back.
-        let said = Arc::clone(self.shared.overrides.load().overrides());
-        self.shared.bind(said, &services);
+        // An update of a zone leaves the services as they are.
+        if !Arc::ptr_eq(&services, &self.shared.plan.load().inputs.services) {
+            self.shared.monitor().retarget(&services, &[], now);
+            // Only this task binds, so those of the plan before cannot come back.
+            let said = Arc::clone(self.shared.overrides.load().overrides());
+            self.shared.bind(said, &services);
+        }
         let health = self.shared.health(now.wall);
         let written = Arc::clone(&inputs.written);
         let result = self.shared.plan.apply(inputs, health);

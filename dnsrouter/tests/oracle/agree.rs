@@ -1,0 +1,272 @@
+//! dnsrouter asked, and its answers held against the oracle's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
+use dnsrouter::counters::Counters;
+use dnsrouter::explain;
+use dnsrouter::health::State;
+use dnsrouter::io::load::Loader;
+use dnsrouter::plan::{Generation, Published};
+use dnsrouter::policy::Outside;
+use dnsrouter::random::Random;
+use dnsrouter::service::Form;
+use dnsrouter::target::Target;
+use dnsrouter::verdicts::{Health as Verdicts, Verdict};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, ResponseCode};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
+use hickory_proto::rr::{Name, RData, RecordType};
+
+use crate::naive::{self, Expected, Health, Measured};
+use crate::record::{self, Database};
+use crate::scene::{Dice, Scene, Service};
+
+const ZONE: &str =
+    "$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 60\n NS ns1\nns1 A 192.0.2.53\n";
+/// When all is asked, in seconds since 1970.
+const NOW: u64 = 1_800_000_000;
+/// Questions asked with the same health.
+const PER_HEALTH: u32 = 500;
+/// Differences that are told.
+const MAX_TOLD: usize = 10;
+/// One network of so many in the files is a client.
+const EVERY: usize = 37;
+
+/// What came out of a comparison.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) asked: u32,
+    pub(crate) left_out: u32,
+    pub(crate) differences: Vec<String>,
+    by_kind: BTreeMap<&'static str, u32>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { asked, left_out, differences, by_kind } = self;
+        write!(
+            f,
+            "{asked} asked, {} differences, {left_out} left out; {by_kind:?}",
+            differences.len()
+        )
+    }
+}
+
+/// What dnsrouter said.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Refused,
+    Addresses(Vec<IpAddr>),
+}
+
+/// A dnsrouter without its sockets.
+pub(crate) struct Server(Published);
+
+/// Asks random services for random clients under random health.
+pub(crate) fn compare(scene: &Scene, database: &Database, server: &Server, triples: u32) -> Report {
+    let clients = database.sample(EVERY);
+    let dice = &mut Dice::new(scene.seed ^ 0x6f72_6163_6c65);
+    let mut report = Report::default();
+    let mut health = Health::new();
+    while report.asked < triples {
+        if (report.asked + report.left_out) % PER_HEALTH == 0 {
+            health = server.random_health(dice);
+            server.apply(&health);
+        }
+        let service = &scene.services[dice.index(scene.services.len())];
+        let client = clients[dice.index(clients.len())];
+        let v4 = dice.one_in(2);
+        let expected = naive::expected(scene, database, service, client, v4, &health);
+        let Some(expected) = expected else {
+            report.left_out += 1;
+            continue;
+        };
+        report.asked += 1;
+        *report.by_kind.entry(kind(&expected)).or_default() += 1;
+        if let Some(difference) = server.difference(service, client, v4, &expected) {
+            report.differences.push(difference);
+            if report.differences.len() == MAX_TOLD {
+                break;
+            }
+        }
+    }
+    report
+}
+
+/// How many services answer a client otherwise whose network is elsewhere for dnsrouter alone.
+pub(crate) fn with_one_leaf_elsewhere(scene: &Scene, database: &Database) -> usize {
+    let client: IpAddr = "62.4.0.1".parse().unwrap();
+    let found = database.place(client).expect("a European network is in the database");
+    // Sydney is far from all of Europe.
+    assert_ne!(naive::nearest_region(found.degrees), 10, "the leaf would be right");
+    let server = Server::new(scene, &[("62.4.0.0".parse().unwrap(), 24, 10)]);
+    differing(scene, database, &server, client, &Health::new())
+}
+
+/// How many services answer a client otherwise when dnsrouter takes one usable address for down.
+pub(crate) fn with_one_verdict_wrong(scene: &Scene, database: &Database, server: &Server) -> usize {
+    let clients = database.sample(EVERY * 1000);
+    let dice = &mut Dice::new(scene.seed);
+    let health = server.random_health(dice);
+    let usable: Vec<IpAddr> =
+        health.iter().filter(|(_, m)| m.is_usable).map(|(address, _)| *address).collect();
+    let wrong = usable.iter().map(|address| {
+        let mut wrong = health.clone();
+        wrong.get_mut(address).expect("it is listed").is_usable = false;
+        server.apply(&wrong);
+        let of = |client: &IpAddr| differing(scene, database, server, *client, &health);
+        clients.iter().take(40).map(of).sum::<usize>()
+    });
+    wrong.take(20).sum()
+}
+
+fn differing(
+    scene: &Scene,
+    database: &Database,
+    server: &Server,
+    client: IpAddr,
+    health: &Health,
+) -> usize {
+    let differs = |service: &&Service| {
+        let expected = naive::expected(scene, database, service, client, true, health);
+        expected.is_some_and(|e| server.difference(service, client, true, &e).is_some())
+    };
+    scene.services.iter().filter(differs).count()
+}
+
+fn kind(expected: &Expected) -> &'static str {
+    match expected {
+        Expected::Refused => "refused",
+        Expected::NoData => "nodata",
+        Expected::Stated(_) => "stated",
+        Expected::Chosen(chosen) if chosen.fail_open => "fail open",
+        Expected::Chosen(_) => "chosen",
+    }
+}
+
+fn address(target: &Target) -> IpAddr {
+    target.check.at().address().expect("these targets are addresses")
+}
+
+impl Server {
+    pub(crate) fn new(scene: &Scene, more: &[(IpAddr, u8, usize)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("zone"), ZONE).unwrap();
+        let file = folder.path().join("dnsrouter.toml");
+        std::fs::write(&file, scene.toml(&record::files(), more)).unwrap();
+        let loaded = Loader::default().load(&file, &[]);
+        let loaded = loaded.unwrap_or_else(|error| panic!("{}", error.report()));
+        let inputs = loaded.inputs(Generation(1));
+        let unknown = inputs.services.targets.iter().map(|_| State::Unknown);
+        let health = Verdicts::new(unknown);
+        Self(Published::new(inputs, health))
+    }
+
+    fn random_health(&self, dice: &mut Dice) -> Health {
+        let badness = 1 + dice.below(4);
+        let snapshot = self.0.load();
+        let measured = |dice: &mut Dice| Measured {
+            is_usable: dice.below(6) >= badness,
+            in_flight: u32::try_from(dice.below(200)).unwrap(),
+            rtt: 1 + u32::try_from(dice.below(300)).unwrap() * 1000,
+            load: u16::try_from(dice.below(60_000)).unwrap(),
+        };
+        snapshot.inputs.services.targets.iter().map(|t| (address(t), measured(dice))).collect()
+    }
+
+    fn apply(&self, health: &Health) {
+        let snapshot = self.0.load();
+        let verdicts = snapshot.inputs.services.targets.iter().map(|target| {
+            let Measured { is_usable, in_flight, rtt, load } = health[&address(target)];
+            // All that is usable, and all that is not.
+            let states = match is_usable {
+                true => [State::Up, State::Unknown],
+                false => [State::Down, State::Draining],
+            };
+            let state = states[usize::from(in_flight % 2 == 0)];
+            Verdict { told: true, in_flight, rtt, load, ..Verdict::from(state) }
+        });
+        self.0.apply_health(Generation(1), Verdicts::new(verdicts)).unwrap();
+    }
+
+    /// How an answer or its explanation is not what may be answered, in words.
+    fn difference(
+        &self,
+        service: &Service,
+        client: IpAddr,
+        v4: bool,
+        expected: &Expected,
+    ) -> Option<String> {
+        let said = self.ask(&service.name, client, v4);
+        let explained = self.explain(&service.name, client, v4);
+        let agrees = match expected {
+            Expected::Refused => said == Said::Refused,
+            Expected::NoData => said == Said::Addresses(Vec::new()),
+            Expected::Stated(addresses) => said == Said::Addresses(addresses.clone()),
+            Expected::Chosen(chosen) => {
+                matches!(&said, Said::Addresses(answer) if chosen.allows(answer))
+            }
+        };
+        (!agrees || said != explained).then(|| {
+            format!(
+                "{client} asks {}, {:?}: answered {said:?}, explained {explained:?}, expected \
+                 {expected:?}",
+                service.name, service
+            )
+        })
+    }
+
+    fn ask(&self, name: &str, client: IpAddr, v4: bool) -> Said {
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        let rtype = if v4 { RecordType::A } else { RecordType::AAAA };
+        message.add_query(Question::query(Name::from_str(name).unwrap(), rtype));
+        let mut edns = Edns::new();
+        edns.set_max_payload(1232);
+        let source = if client.is_ipv4() { 24 } else { 48 };
+        edns.options_mut().insert(EdnsOption::Subnet(ClientSubnet::new(client, source, 0)));
+        message.set_edns(edns);
+        let bytes = message.to_vec().unwrap();
+        let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
+        let query = Query {
+            bytes: &bytes,
+            peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+            local: SocketAddr::from(([127, 0, 0, 1], 53)),
+            transport: Transport::Tcp { idle: Duration::from_secs(1) },
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        };
+        let mut out = vec![0; 65_535];
+        let Reply::Bytes(length) = answer(&self.0.load(), &mut worker, query, &mut out) else {
+            panic!("no answer")
+        };
+        let message = Message::from_vec(&out[..length]).unwrap();
+        if message.metadata.response_code == ResponseCode::Refused {
+            return Said::Refused;
+        }
+        let address = |record: &hickory_proto::rr::Record| match &record.data {
+            RData::A(a) => Some(IpAddr::V4(a.0)),
+            RData::AAAA(a) => Some(IpAddr::V6(a.0)),
+            _ => None,
+        };
+        Said::Addresses(message.answers.iter().filter_map(address).collect())
+    }
+
+    fn explain(&self, name: &str, client: IpAddr, v4: bool) -> Said {
+        let snapshot = self.0.load();
+        let policy = explain::find(&snapshot, &name.parse().unwrap()).expect("it is configured");
+        let form = if v4 { Form::A } else { Form::Aaaa };
+        let explanation = explain::explain(&snapshot, policy, client, &[form], NOW);
+        let Some(decision) = explanation.decisions.first() else {
+            // No endpoint has the family anywhere.
+            return Said::Addresses(Vec::new());
+        };
+        if matches!(decision.outside, Some(Outside::Refused { .. })) {
+            return Said::Refused;
+        }
+        Said::Addresses(decision.records.iter().map(|record| record.parse().unwrap()).collect())
+    }
+}

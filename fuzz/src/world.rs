@@ -10,8 +10,8 @@ use dnsrouter::counters::Counters;
 use dnsrouter::health::State;
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Snapshot};
-use dnsrouter::policy::Health;
 use dnsrouter::random::Random;
+use dnsrouter::verdicts::Health;
 
 /// The zones that are served; nothing else is ours.
 pub const ZONES: [&str; 3] = ["test-net.io.", "inner.test-net.io.", "2.0.192.in-addr.arpa."];

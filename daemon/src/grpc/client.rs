@@ -100,7 +100,7 @@ pub enum ConnectError {
         endpoint: Endpoint,
         /// What happened.
         words: String,
-        /// Whether it is about who they are: their certificate, not the handshake.
+        /// Whether it is about who somebody is: their certificate or ours, not the handshake.
         is_identity: bool,
     },
     /// The connection ended during the handshake.

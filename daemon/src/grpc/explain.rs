@@ -68,9 +68,24 @@ pub(crate) fn tls_words(error: &io::Error) -> Option<(String, bool)> {
     Some((tls_error_in_words(tls), is_identity(tls)))
 }
 
-/// Whether a TLS error is about the server's certificate.
+/// Whether a TLS error is about certificates, theirs or ours.
 pub(super) fn is_identity(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    use rustls::AlertDescription as A;
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => true,
+        rustls::Error::AlertReceived(alert) => matches!(
+            alert,
+            A::CertificateRequired
+                | A::CertificateExpired
+                | A::UnknownCA
+                | A::CertificateRevoked
+                | A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::AccessDenied
+                | A::CertificateUnknown
+        ),
+        _ => false,
+    }
 }
 
 /// An error that says it all by itself.
@@ -104,6 +119,16 @@ mod tests {
             explain(&twice),
             "the server says: our certificate is expired or not yet valid (certificate_expired)"
         );
+    }
+
+    #[test]
+    fn who_somebody_is_and_how_to_speak_are_told_apart() {
+        let alert = |alert| is_identity(&rustls::Error::AlertReceived(alert));
+        assert!(alert(AlertDescription::CertificateRevoked) && alert(AlertDescription::UnknownCA));
+        assert!(!alert(AlertDescription::ProtocolVersion));
+        let unknown = rustls::CertificateError::UnknownIssuer;
+        assert!(is_identity(&rustls::Error::InvalidCertificate(unknown)));
+        assert!(!is_identity(&rustls::Error::DecryptError));
     }
 
     #[test]

@@ -229,6 +229,7 @@ async fn the_client_hears_why_when_it_connects() {
          expected"
     );
     assert_eq!(error.to_string(), says(&words));
+    assert!(matches!(error, grpc::ConnectError::Tls { is_identity: true, .. }));
     let (_, peer) = connect(Expect::default().in_region("us-central1")).await.unwrap();
     assert_eq!(peer.identity().to_string(), who);
     assert_eq!(peer.address(), server.address);

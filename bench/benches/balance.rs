@@ -6,7 +6,7 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use dnsrouter::balance::demand::{Demand, Field};
 use dnsrouter::balance::prices::Room;
-use dnsrouter::balance::spill::{Interval, Seen, Spill, Standing};
+use dnsrouter::balance::spill::{Condition, Interval, Seen, Spill};
 use dnsrouter::random::Random;
 use geo::Point;
 
@@ -81,7 +81,7 @@ impl Fleet {
             .map(|r| Seen {
                 capacity: Some(self.capacities[r]),
                 rate: Some(self.served[r]),
-                standing: if dead == Some(r) { Standing::Gone } else { Standing::Well },
+                condition: if dead == Some(r) { Condition::Gone } else { Condition::Well },
                 round_trip: Some(Duration::from_millis(50)),
             })
             .collect();

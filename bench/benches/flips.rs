@@ -66,6 +66,7 @@ async fn measure(loaded: &Loaded, shared: Shared) {
         reports: reported,
         inputs: mpsc::channel(1).1,
         said: mpsc::channel(1).1,
+        reckoned: mpsc::channel(1).1,
         recorder: Recorder::default(),
         targets: watch::channel(Arc::from([])).0,
         disk: watch::channel(()).0,

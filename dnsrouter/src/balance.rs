@@ -36,7 +36,9 @@ pub mod answered;
 pub mod clients;
 pub mod demand;
 pub mod fair;
+pub mod fleet;
 pub mod prices;
+pub mod seen;
 pub mod spill;
 
 use crate::policy::mix;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "IO shell")]
 
+pub mod balance;
 pub mod control;
 pub mod deferred;
 mod descriptors;

@@ -29,7 +29,7 @@ use crate::health::{Machine, Now, Rules, State, Transition};
 use crate::plan::Services;
 use crate::removal::{Limit, Removals};
 use crate::target::{Pair, Target};
-use crate::verdicts::{Health, Stances, TargetId, Verdict, WHOLE};
+use crate::verdicts::{Health, Shares, Stances, TargetId, Verdict, WHOLE};
 
 mod entry;
 mod rows;
@@ -243,6 +243,12 @@ impl Monitor {
         for service in before.announced.iter().chain(&stances.announced) {
             self.mark(*service);
         }
+        self.is_news = true;
+    }
+
+    /// Sets what was reckoned for load-aware steps.
+    pub fn set_shares(&mut self, shares: Arc<[Shares]>) {
+        self.health.set_shares(shares);
         self.is_news = true;
     }
 

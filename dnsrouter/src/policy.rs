@@ -87,6 +87,8 @@ pub struct Policy {
 struct Compiled {
     location: u8,
     weight: u32,
+    /// Requests per second.
+    capacity: Option<u64>,
     /// Identity for draws: the same on every node and after every reload.
     id: u64,
     records: [Box<[Record]>; FORMS],
@@ -154,6 +156,7 @@ impl Policy {
                 records: Form::ALL.map(|form| record::compile(endpoint, form, &mut target)),
                 location: location(&endpoint.region).expect("validation places every region"),
                 weight: endpoint.weight,
+                capacity: endpoint.capacity,
                 id: endpoint_id(endpoint),
             })
             .collect();
@@ -243,6 +246,12 @@ impl Policy {
     /// As configured.
     pub fn weight(&self, endpoint: u8) -> u32 {
         self.endpoints[endpoint as usize].weight
+    }
+
+    /// As configured, in requests per second; none: not stated.
+    pub fn capacity(&self, endpoint: u8) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "requests per second")]
+        self.endpoints[endpoint as usize].capacity.map(|capacity| capacity as f64)
     }
 
     /// The tier that `failover` gives an endpoint, from 1 on; none: it is in none.

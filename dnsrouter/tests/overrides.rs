@@ -324,6 +324,7 @@ impl Node {
             reports: mpsc::channel(1).1,
             inputs: mpsc::channel(1).1,
             said,
+            reckoned: mpsc::channel(1).1,
             recorder: Recorder::default(),
             targets: watch::channel(Arc::from([])).0,
             disk: watch::channel(()).0,

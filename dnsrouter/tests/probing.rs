@@ -119,6 +119,7 @@ impl Running {
             reports: reported,
             inputs: given,
             said: mpsc::channel(1).1,
+            reckoned: mpsc::channel(1).1,
             recorder: Recorder::default(),
             targets,
             disk: news,

@@ -114,6 +114,7 @@ impl Node {
             reports,
             inputs: given,
             said: mpsc::channel(1).1,
+            reckoned: mpsc::channel(1).1,
             recorder: Recorder::default(),
             targets: watch::channel(Arc::from([])).0,
             disk: watch::channel(()).0,

@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Pieces that a TTL is divided into: finer ones would not show in the mean.
+/// Pieces that a TTL is divided into, at most twice as many: finer ones would not show in the mean.
 const PIECES: u32 = 32;
 
 /// Each endpoint's share of the demand in answers over the last TTL.
@@ -59,6 +59,14 @@ impl Answered {
         Some(mean)
     }
 
+    /// The endpoints are others from now on: by endpoint, which of the present ones it is.
+    pub fn rearrange(&mut self, from: &[Option<usize>]) {
+        for (_, sums) in &mut self.pieces {
+            let known = |at: &Option<usize>| at.and_then(|at| sums.get(at)).copied();
+            *sums = from.iter().map(|at| known(at).unwrap_or(0.0)).collect();
+        }
+    }
+
     /// The clients that were sent to each endpoint turned out to be so many times as many.
     pub fn correct(&mut self, factors: &[f64]) {
         for (_, sums) in &mut self.pieces {
@@ -88,7 +96,7 @@ mod tests {
                 let expected = (passed as f64 / ttl.as_secs() as f64).min(1.0);
                 assert!((mean[1] - expected).abs() < 1.5 / f64::from(PIECES), "{passed}: {mean:?}");
                 assert!((mean[0] + mean[1] - 1.0).abs() < 1e-9);
-                assert!(answered.pieces.len() <= PIECES as usize + 2);
+                assert!(answered.pieces.len() <= 2 * PIECES as usize + 2);
             }
         }
     }

@@ -56,6 +56,18 @@ impl Clients {
         }
     }
 
+    /// The points are others from now on; the guess begins anew.
+    pub fn forget_places(&mut self) {
+        self.mass.clear();
+    }
+
+    /// The same for other endpoints: by endpoint, which of the present ones it is.
+    #[must_use]
+    pub fn rearranged(mut self, from: &[Option<usize>]) -> Self {
+        self.answered.rearrange(from);
+        self
+    }
+
     /// By point: the share of all clients that is believed to be there.
     pub fn mass(&self) -> &[f32] {
         &self.mass

@@ -55,8 +55,13 @@ pub const MOST_KM: f64 = 10_000.0;
 /// The price of an endpoint that takes nobody: farther than the antipodes.
 pub const FAR: f64 = 25_000.0;
 
-/// Tries to find how far a step may go: to a thousandth of the way.
-const BISECTIONS: usize = 10;
+/// A step that moves too many clients is made shorter by this factor, and so often at most: a step
+/// through the border of a whole country at one point of the map is a few kilometres long,
+const SHORTER: f64 = 4.0;
+/// of 20,000.
+const SHORTENINGS: usize = 10;
+/// Then it is lengthened again, by so many bisections.
+const BISECTIONS: usize = 4;
 
 /// Round trips: of late, and usually.
 const LATE: Duration = Duration::from_secs(5);
@@ -73,14 +78,14 @@ pub struct Seen {
     /// Requests per second that it serves; `None`: nobody says.
     pub rate: Option<f64>,
     /// Whether it may be answered with.
-    pub standing: Standing,
+    pub condition: Condition,
     /// Of pings.
     pub round_trip: Option<Duration>,
 }
 
-/// Whether an endpoint may be answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+/// Whether an endpoint may be answered with; the best is least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
     /// Yes.
     Well,
     /// Yes, but it is not well: no more than it has.
@@ -131,6 +136,27 @@ impl Spill {
             sent: Vec::new(),
             moving: false,
         }
+    }
+
+    /// The same controller for other endpoints: by endpoint, which of the present ones it is. New ones get
+    /// their clients little by little, like those that come back.
+    #[must_use]
+    pub fn rearranged(self, from: &[Option<usize>]) -> Self {
+        let known = |at: &Option<usize>| at.and_then(|at| self.endpoints.get(at));
+        let price = |at: &Option<usize>| at.and_then(|at| self.prices.get(at)).copied();
+        Self {
+            endpoints: from.iter().map(|at| known(at).cloned().unwrap_or_default()).collect(),
+            prices: from.iter().map(|at| price(at).unwrap_or(0.0)).collect(),
+            clients: self.clients.rearranged(from),
+            sent: Vec::new(),
+            moving: true,
+        }
+    }
+
+    /// The demand is by other places from now on.
+    pub fn forget_places(&mut self) {
+        self.clients.forget_places();
+        self.sent.clear();
     }
 
     /// What to raise each endpoint's distance by, in kilometres.
@@ -232,7 +258,7 @@ impl Spill {
 impl Seen {
     /// Whether it takes anybody.
     pub fn is_open(&self) -> bool {
-        self.standing != Standing::Gone && self.capacity.is_none_or(|capacity| capacity > 0.0)
+        self.condition != Condition::Gone && self.capacity.is_none_or(|capacity| capacity > 0.0)
     }
 }
 
@@ -260,7 +286,7 @@ fn limits(
 ) -> Vec<f64> {
     for ((endpoint, seen), served) in endpoints.iter_mut().zip(seen).zip(served) {
         let rising = endpoint.is_rising(seen.round_trip, span);
-        endpoint.held = match rising || seen.standing == Standing::Dying {
+        endpoint.held = match rising || seen.condition == Condition::Dying {
             true => Some(endpoint.held.unwrap_or(served * total)),
             false => None,
         };
@@ -330,17 +356,29 @@ fn advance(
     let towards = |part: f64| -> Vec<f64> {
         prices.iter().zip(right).map(|(from, to)| from + (to - from) * part).collect()
     };
-    let (mut good, mut bad) = (0.0, (MOST_KM / far).min(1.0));
+    let mut tried = 0;
+    let mut is_too_far = |part: f64| {
+        tried += 1;
+        room.tried.assign(problem, &towards(part));
+        room.tried.moved(sent, problem) > most
+    };
+    let mut bad = (MOST_KM / far).min(1.0);
+    let mut good = bad;
+    for _ in 0..SHORTENINGS {
+        if !is_too_far(good) {
+            break;
+        }
+        (good, bad) = (good / SHORTER, good);
+    }
     for _ in 0..BISECTIONS {
         let middle = (good + bad) / 2.0;
-        room.tried.assign(problem, &towards(middle));
-        if room.tried.moved(sent, problem) <= most {
-            good = middle;
-        } else {
+        if is_too_far(middle) {
             bad = middle;
+        } else {
+            good = middle;
         }
     }
     *prices = towards(good);
     room.division.assign(problem, prices);
-    (false, BISECTIONS + 1)
+    (false, tried + 1)
 }

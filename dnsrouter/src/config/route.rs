@@ -42,11 +42,7 @@ impl Checker<'_> {
         }
         let mut steps = Vec::with_capacity(raw.get_ref().len());
         for written in raw.get_ref() {
-            let Some(step) = self.step(written) else { continue };
-            if let Some(lacking) = lacking(&step) {
-                self.error(written.span(), format!("{step}: {lacking}"), None);
-            }
-            steps.push(step);
+            steps.extend(self.step(written));
         }
         steps
     }
@@ -323,17 +319,6 @@ impl Checker<'_> {
             self.error(raw.span(), format!("{} is listed twice", raw.get_ref()), None);
         }
         Some(raw.get_ref().clone())
-    }
-}
-
-/// What a step would need that nobody measures yet.
-fn lacking(step: &Step) -> Option<&'static str> {
-    match step {
-        Step::Fair { demand: None } => {
-            Some("this version does not measure the demand; state it: { fair = { demand = 8000 } }")
-        }
-        Step::Load => Some("this version does not measure the load"),
-        _ => None,
     }
 }
 

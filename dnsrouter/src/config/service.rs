@@ -52,7 +52,8 @@ impl Checker<'_> {
             self.error(raw.name.span(), message, Some("split the service"));
         }
         let mut seen = HashSet::new();
-        let endpoints = raw.endpoint.iter().map(|e| self.endpoint(e, &mut seen)).collect();
+        let endpoints: Vec<_> = raw.endpoint.iter().map(|e| self.endpoint(e, &mut seen)).collect();
+        self.never_full(&name, &route, &endpoints);
         let bindings = [(Rtype::HTTPS, &raw.https), (Rtype::SVCB, &raw.svcb)];
         let bindings = bindings
             .into_iter()
@@ -80,6 +81,21 @@ impl Checker<'_> {
             None => (ttl / 6).max(USUAL_LEAST).min(ttl),
         };
         Duration::from_secs(u64::from(least))
+    }
+
+    /// `load` needs to know what endpoints are good for.
+    fn never_full(&mut self, service: &Name, route: &[Step], endpoints: &[Endpoint]) {
+        if !route.contains(&Step::Load) {
+            return;
+        }
+        let is_known = |e: &&Endpoint| e.capacity.is_some() || e.all_watched().next().is_some();
+        if let Some(endpoint) = endpoints.iter().find(|endpoint| !is_known(endpoint)) {
+            self.warnings.push(format!(
+                "service {service}: \"load\" never finds {} full: it has no capacity, and no ping \
+                 that could tell one",
+                endpoint.region
+            ));
+        }
     }
 
     /// Second names of the services.

@@ -61,8 +61,9 @@ impl Facts<'_> {
                 }
             }
             Step::Load => {
-                let price = policy.price(endpoint, self.verdicts);
-                let cost = policy.cost(endpoint, self.client, self.verdicts);
+                let verdicts = (self.open != Some(Open::All)).then_some(self.verdicts);
+                let price = verdicts.map_or(0.0, |verdicts| policy.price(endpoint, verdicts));
+                let cost = policy.cost(endpoint, self.client, verdicts);
                 let seen = format!("seen by this client as {cost:.0} km");
                 match self.distance {
                     Some(Kilometres(km)) => {

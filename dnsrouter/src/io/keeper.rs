@@ -13,11 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::balance::fleet;
 use crate::health::{Now, State};
 use crate::monitor::{Change, Report, Saved, Settings};
 use crate::plan::{Inputs, Refused};
 use crate::target::Target;
 
+use super::balance::Reckoned;
 use super::history::Recorder;
 use super::overrides::Said;
 
@@ -58,6 +60,8 @@ pub struct Keeper {
     pub inputs: mpsc::Receiver<Apply>,
     /// From people.
     pub said: mpsc::Receiver<Said>,
+    /// From the balance.
+    pub reckoned: mpsc::Receiver<Reckoned>,
     /// To the history.
     pub recorder: Recorder,
     /// To the prober.
@@ -78,6 +82,7 @@ impl Keeper {
                 Some((target, report)) = self.reports.recv() => self.take_reports(&target, report),
                 Some(apply) = self.inputs.recv() => self.apply(apply),
                 Some(said) = self.said.recv() => self.take_said(said),
+                Some(reckoned) = self.reckoned.recv() => self.take_reckoned(reckoned),
                 _ = tick.tick() => self.tick(),
                 () = stop.cancelled() => return,
             }
@@ -120,6 +125,14 @@ impl Keeper {
         self.judge_all();
         // Whoever said it may have gone; it counts all the same.
         let _ = done.send(());
+    }
+
+    /// What load-aware steps go by from now on; what is for another plan is old.
+    fn take_reckoned(&mut self, reckoned: Reckoned) {
+        if reckoned.generation == self.shared.plan.load().inputs.generation {
+            self.shared.monitor().set_shares(reckoned.shares);
+            self.publish(&[]);
+        }
     }
 
     /// One report and whatever else already waits: one change of many targets is one new plan.
@@ -198,8 +211,13 @@ impl Keeper {
         }
         let now = self.shared.now();
         // An update of a zone leaves the services as they are.
-        if !Arc::ptr_eq(&services, &self.shared.plan.load().inputs.services) {
-            self.shared.monitor().retarget(&services, &[], now);
+        let before = Arc::clone(&self.shared.plan.load());
+        if !Arc::ptr_eq(&services, &before.inputs.services) {
+            let carried = fleet::carried(&before.inputs.services, &before.health, &services);
+            let mut monitor = self.shared.monitor();
+            monitor.retarget(&services, &[], now);
+            monitor.set_shares(carried);
+            drop(monitor);
             // Only this task binds, so those of the plan before cannot come back.
             let said = Arc::clone(self.shared.overrides.load().overrides());
             self.shared.bind(said, &services);

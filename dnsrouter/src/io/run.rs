@@ -37,7 +37,7 @@ use super::overrides::{self, Said};
 use super::probe::Prober;
 use super::reload::{Origin, Reloader};
 use super::sockets::{Passed, Sockets};
-use super::{control, descriptors, dynamic, keeper, state, tcp, udp};
+use super::{balance, control, descriptors, dynamic, keeper, state, tcp, udp};
 
 /// How long running answers may take when the node is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -311,12 +311,14 @@ impl Wiring {
         let (targets, wanted) = watch::channel(Arc::from([]));
         let (settings, probe_settings) = watch::channel(loaded.config.probe);
         let (disk, news) = watch::channel(());
+        let (reckoning, reckoned) = mpsc::channel(1);
         let keeper = Keeper {
             shared: shared.clone(),
             settings: loaded.config.probe.settings,
             reports: reported,
             inputs: given,
             said,
+            reckoned,
             recorder,
             targets,
             disk,
@@ -327,6 +329,14 @@ impl Wiring {
             let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
             async move {
                 keeper.lock().await.run(&stop).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        let (balanced, stop) = (shared.clone(), self.stop.clone());
+        self.supervisor.spawn("balance", move || {
+            let running = balance::run(balanced.clone(), reckoning.clone(), stop.clone());
+            async move {
+                running.await;
                 Ok::<_, Infallible>(())
             }
         });

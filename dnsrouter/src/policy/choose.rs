@@ -144,15 +144,16 @@ impl Policy {
     }
 
     /// How far a client sees an endpoint, in kilometres: the distance, what the endpoint's load adds
-    /// to it, and a little that is the client's own.
-    pub fn cost(&self, endpoint: u8, client: &Client<'_>, health: &Health) -> f64 {
+    /// to it, and a little that is the client's own. Without verdicts no load is known.
+    pub fn cost(&self, endpoint: u8, client: &Client<'_>, health: Option<&Health>) -> f64 {
         let Compiled { location, id, .. } = self.endpoints[endpoint as usize];
         let km = client.point().and_then(|from| {
             let mut distances = client.geo.distances.from(&from);
             distances.nth(usize::from(location))
         });
         let Kilometres(km) = km.unwrap_or(Kilometres(0.0));
-        km + f64::from(self.price(endpoint, health)) + f64::from(dither(client.stick, id))
+        let price = health.map_or(0.0, |health| self.price(endpoint, health));
+        km + f64::from(price) + f64::from(dither(client.stick, id))
     }
 
     /// A figure of an endpoint as pings carried it; none: they do not say.
@@ -273,8 +274,8 @@ impl Walk<'_> {
                 |least| within.map_or(least, |within| within.above(least)),
             ),
             Act::Load => {
-                let cost =
-                    |candidate: &Candidate| policy.cost(candidate.endpoint, client, self.health);
+                let health = self.regard.map(|_| self.health);
+                let cost = |candidate: &Candidate| policy.cost(candidate.endpoint, client, health);
                 rank::least(candidates, |candidate| Some(cost(candidate)), |least| least);
             }
             Act::Weighted { cut } => {

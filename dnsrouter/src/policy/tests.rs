@@ -559,6 +559,9 @@ fn fair_shares_and_prices_are_those_that_were_reckoned() {
         assert_eq!(answer(&fair, &client(&[0], draw), &health), [1]);
     }
     assert_eq!(answer(&load, &near, &health), [1], "1113 km are less than 1300, dither included");
+    let mut down = states(&[false; 2]);
+    down.set_shares([Shares::default(), health.shares(1).unwrap().clone()].into());
+    assert_eq!(answer(&load, &near, &down), [0], "as if all were up, and nothing known of them");
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

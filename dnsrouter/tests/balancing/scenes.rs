@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dnsrouter::balance::spill::{HIGH, Standing};
+use dnsrouter::balance::spill::{Condition, HIGH};
 
 use crate::population::{CITIES, Person, people};
 use crate::world::{TTL, World, most, variation};
@@ -40,7 +40,7 @@ fn truth(_: usize) -> f64 {
 
 /// Use of all capacity that is left.
 fn fair(world: &World) -> f64 {
-    let open = || world.regions.iter().filter(|region| region.standing != Standing::Gone);
+    let open = || world.regions.iter().filter(|region| region.condition != Condition::Gone);
     let demand: f64 = world.demand();
     demand / open().map(|region| region.capacity).sum::<f64>()
 }
@@ -156,7 +156,7 @@ fn all_die_and_come_back() {
     let mut world = World::new(&people, &evenly(0.8), Some(&truth));
     world.run(SETTLED);
     for region in &mut world.regions {
-        (region.alive, region.standing) = (false, Standing::Gone);
+        (region.alive, region.condition) = (false, Condition::Gone);
     }
     world.run(SETTLED);
     assert!(
@@ -165,7 +165,7 @@ fn all_die_and_come_back() {
     );
     let back = world.regions[0].series.len();
     for region in &mut world.regions {
-        (region.alive, region.standing) = (true, Standing::Well);
+        (region.alive, region.condition) = (true, Condition::Well);
     }
     world.run(SETTLED);
     assert!(worst(&world, back, &[]) <= 1.0);
@@ -220,7 +220,7 @@ fn a_region_that_dies_slowly_gets_no_spill() {
             world.regions[INDIA].round_trip = Some(Duration::from_millis(80 + 5 * second));
             world.second();
         }
-        world.regions[INDIA].standing = Standing::Dying;
+        world.regions[INDIA].condition = Condition::Dying;
         world.kill(EUROPE);
         world.run(SETTLED);
         world
@@ -271,4 +271,27 @@ fn a_day_s_wave_is_followed() {
     assert!(highest <= 1.0, "{highest}");
     // The wave itself goes up and down once; what is sent on shows in other regions once more.
     assert!(ways <= 2.0 * wave, "{ways}");
+}
+
+#[test]
+fn a_country_at_one_point_is_divided_and_comes_home() {
+    let place = geo::Point::new(39.8, -98.6).unwrap();
+    let people: Vec<Person> =
+        people(20_000, 2).into_iter().map(|person| Person { point: place, ..person }).collect();
+    let mut world =
+        World::new(&people, &[("us-central1", 0.5), ("europe-west3", 0.5)], Some(&truth));
+    let whole = world.regions[0].capacity;
+    world.regions[1].capacity = 2.0 * whole;
+    world.run(SETTLED);
+    assert_eq!(world.prices().unwrap()[..], [0.0, 0.0]);
+    world.regions[0].capacity = whole / 4.0;
+    world.run(2 * SETTLED);
+    let used = world.used();
+    println!("a country with twice its region's capacity: {used:.3?}, {:.0?}", world.prices());
+    assert!(used[0] > 0.85 && used[0] <= 1.0, "as many stay as there is room for: {used:?}");
+    let moved = variation(&world.regions[0].series[(2 * SETTLED) as usize..]);
+    assert!(moved < 0.3, "{moved}");
+    world.regions[0].capacity = whole;
+    world.run(2 * SETTLED);
+    assert!(world.used()[1] < 0.001 && world.prices().unwrap()[..] == [0.0, 0.0]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dnsrouter::balance::demand::{Demand, Field};
 use dnsrouter::balance::dither;
 use dnsrouter::balance::prices::Room;
-use dnsrouter::balance::spill::{Interval, Seen, Spill, Standing};
+use dnsrouter::balance::spill::{Condition, Interval, Seen, Spill};
 use geo::Point;
 
 use crate::population::{CITIES, Person};
@@ -24,7 +24,7 @@ pub(crate) struct Region {
     /// Requests per second.
     pub(crate) capacity: f64,
     /// As pings tell it.
-    pub(crate) standing: Standing,
+    pub(crate) condition: Condition,
     /// Whether it serves at all.
     pub(crate) alive: bool,
     pub(crate) round_trip: Option<Duration>,
@@ -95,7 +95,7 @@ impl World {
         });
         let region = |((_, share), nearest): (&(&'static str, f64), &f64)| Region {
             capacity: nearest / share,
-            standing: Standing::Well,
+            condition: Condition::Well,
             alive: true,
             round_trip: Some(Duration::from_millis(80)),
             tells: true,
@@ -112,7 +112,8 @@ impl World {
     pub(crate) fn second(&mut self) {
         self.control();
         let prices = self.prices();
-        let usable: Vec<bool> = self.regions.iter().map(|r| r.standing != Standing::Gone).collect();
+        let usable: Vec<bool> =
+            self.regions.iter().map(|r| r.condition != Condition::Gone).collect();
         let open = !usable.contains(&true);
         for client in &mut self.clients[(self.now % TTL) as usize] {
             let cost = |e: &usize| match &prices {
@@ -146,13 +147,13 @@ impl World {
     pub(crate) fn kill(&mut self, region: usize) {
         self.regions[region].alive = false;
         self.run(NOTICED);
-        self.regions[region].standing = Standing::Gone;
+        self.regions[region].condition = Condition::Gone;
     }
 
     pub(crate) fn revive(&mut self, region: usize) {
         self.regions[region].alive = true;
         self.run(NOTICED);
-        self.regions[region].standing = Standing::Well;
+        self.regions[region].condition = Condition::Well;
     }
 
     pub(crate) fn prices(&self) -> Option<Box<[f32]>> {
@@ -205,7 +206,7 @@ impl World {
                 Seen {
                     capacity: Some(region.capacity),
                     rate: known.then_some(mean),
-                    standing: region.standing,
+                    condition: region.condition,
                     round_trip: region.round_trip,
                 }
             })

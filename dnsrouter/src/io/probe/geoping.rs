@@ -102,11 +102,12 @@ fn load(reply: &ServerStatusReply) -> Option<Load> {
     })
 }
 
-/// Whole requests per second; what is no number, or negative, is not stated.
+/// Whole requests per second, at least 1 when idle, since 0 is "not stated"; so is what is no number,
+/// or negative.
 fn per_second(rate: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
     let whole = rate.round() as u32;
-    whole
+    if rate >= 0.0 { whole.max(1) } else { 0 }
 }
 
 #[cfg(test)]
@@ -161,5 +162,7 @@ mod tests {
         assert_eq!(load(1.0), Load { in_flight: 7, cpu: WHOLE, rate: 90, capacity: u32::MAX });
         let cpu = [-1.0, 0.0, 0.5, 2.0, f64::INFINITY, f64::NAN].map(|cpu| load(cpu).cpu);
         assert_eq!(cpu, [0, 0, WHOLE / 2, WHOLE, WHOLE, 0]);
+        let rates = [0.0, 0.4, 1e12, -1.0, f64::NAN].map(per_second);
+        assert_eq!(rates, [1, 1, u32::MAX, 0, 0]);
     }
 }

@@ -7,9 +7,9 @@
 //!
 //! | file | asks |
 //! |---|---|
-//! | [`geoping`] | GeoPing's `Status`: the usual way, which tells most |
-//! | [`grpc`] | grpc.health.v1 |
-//! | [`mod@https`] | a `GET` over TLS; a TCP connection |
+//! | `geoping` | GeoPing's `Status`: the usual way, which tells most |
+//! | `grpc` | grpc.health.v1 |
+//! | `https` | a `GET` over TLS; a TCP connection |
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -145,9 +145,13 @@ impl Fleet {
                 }
                 ground.demand
             }
-            _ => {
-                self.controllers.values_mut().for_each(|c| c.spill.forget_places());
-                Demand::of_world(table)
+            before => {
+                let demand = Demand::of_world(table);
+                // The same database, read again, teaches nothing new.
+                if before.is_none_or(|ground| ground.demand != demand) {
+                    self.controllers.values_mut().for_each(|c| c.spill.forget_places());
+                }
+                demand
             }
         };
         let field = Field::new(&demand, &points, endpoints);

@@ -210,6 +210,9 @@ impl Spill {
         let unlimited = vec![f64::INFINITY; seen.len()];
         let base = Problem { field, locations, open: &open, limits: &unlimited, mass: &[] };
         let mut passes = self.let_in(&base.of(clients.mass()), room);
+        if self.sent.len() != room.division.endpoint.len() {
+            self.sent.clone_from(&room.division.endpoint);
+        }
         let served = clients.served().unwrap_or_else(|| room.division.load.clone());
         if clients.learn(interval, seen, &served, &room.division) {
             room.division.assign(&base.of(clients.mass()), &self.prices);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod exact;
+mod fleet;
 mod population;
 mod scenes;
 mod transport;

@@ -334,7 +334,7 @@ mod tests {
             answer_line(1, &answer(), true),
             "us-central1 (127.0.0.11:8443): seq=1 time=1.234 ms status=OK \
              uptime=616h22m17.012357708s node=us-central1-a location=41.26,-95.86 \
-             caller=127.0.0.1:40000 identity=spiffe://test-net.io/user/dev in_flight=1 cpu=7% rate=813/s \
+             caller=127.0.0.1:40000 identity=spiffe://test-net.io/user/dev in_flight=1 cpu=7% rate=812/s \
              capacity=5000/s\n"
         );
     }

@@ -37,6 +37,7 @@ pub mod clients;
 pub mod demand;
 pub mod fair;
 pub mod fleet;
+mod matrix;
 pub mod prices;
 pub mod seen;
 pub mod spill;

@@ -12,14 +12,24 @@
 //! raises the bound. At its top every excess is at most 0, and 0 where there is a price: the division
 //! is feasible, and as short as the bound, so none is shorter.
 //!
-//! The way up is Newton's (as in semi-discrete optimal transport: Kitagawa, Mérigot, Thibert 2019,
-//! "Convergence of a Newton algorithm for semi-discrete optimal transport"). The curvature has a plain
-//! meaning: −∂load_e/∂λ_e is how many clients per kilometre live along e's borders. It is measured by
-//! counting those within `reach` of one; the reach grows while steps succeed and shrinks when one
-//! overshoots. Passes are bounded and everything is deterministic: the same question has the same
-//! answer on every node.
+//! Two ways lead up, whichever fits:
+//!
+//! - **Newton's** (as in semi-discrete optimal transport: Kitagawa, Mérigot, Thibert 2019,
+//!   "Convergence of a Newton algorithm for semi-discrete optimal transport"). The curvature has a plain
+//!   meaning: −∂load_e/∂λ_e is how many clients per kilometre live along e's borders. It is measured
+//!   by counting those within `reach` of one; the reach grows while steps fall short of where the
+//!   slope ends, and shrinks when one goes past it.
+//! - **Islands.** Endpoints that have borders with each other but, within reach, with nobody else have
+//!   no such curvature together: an ocean lies around them. If they have too many clients in total, or
+//!   too few, all their prices go up, or down, alike, to where the clients across come or go: that
+//!   place is found exactly, by sorting clients by how far they are from the change.
+//!
+//! How far to go is judged by the slope alone (the bound is concave: past its top along a way the slope
+//! turns). Differences of the bound itself would be lost in the rounding of kilometres. Passes are
+//! bounded and everything is deterministic: the same question has the same answer on every node.
 
 use super::demand::Field;
+use super::matrix::Matrix;
 
 /// The first guess of how far from a border clients are counted, in kilometres.
 const REACH: f64 = 200.0;
@@ -33,11 +43,10 @@ const TOLERANCE: f64 = 0.002;
 /// so many of the heaviest points: no price divides a point.
 const GRAINS: f64 = 2.0;
 
-/// A step must gain this part of what the slope promises (Armijo's rule).
-const PROMISED: f64 = 1e-4;
-
-/// Sums of thousands of single-precision distances differ by this many kilometres for no reason.
-const NOISE: f64 = 1e-3;
+/// A step may end where the slope along it has turned and is this part of what it was, and
+const PAST: f64 = 0.5;
+/// falls short if it is still more than this part.
+const SHORT: f64 = 0.5;
 
 /// Passes over the points that one solution may take; what is not finished then goes on from there
 /// in the next interval.
@@ -78,8 +87,6 @@ pub struct Division {
     second_cost: Vec<f32>,
     /// By endpoint: its share of all.
     pub load: Vec<f64>,
-    /// The bound g.
-    bound: f64,
 }
 
 /// No endpoint.
@@ -118,22 +125,15 @@ impl Division {
                 *cost = if wins { offered } else { *cost };
             }
         }
-        self.weigh(problem, prices);
+        self.weigh(problem);
     }
 
-    fn weigh(&mut self, problem: &Problem<'_>, prices: &[f64]) {
+    fn weigh(&mut self, problem: &Problem<'_>) {
         self.load.clear();
         self.load.resize(problem.locations.len(), 0.0);
-        self.bound = 0.0;
-        for ((e, cost), mass) in self.endpoint.iter().zip(&self.cost).zip(problem.mass) {
+        for (e, mass) in self.endpoint.iter().zip(problem.mass) {
             if let Some(load) = self.load.get_mut(usize::from(*e)) {
                 *load += f64::from(*mass);
-                self.bound += f64::from(*mass) * f64::from(*cost);
-            }
-        }
-        for (price, limit) in prices.iter().zip(problem.limits) {
-            if limit.is_finite() {
-                self.bound -= price * limit;
             }
         }
     }
@@ -190,40 +190,52 @@ pub struct Room {
     active: Vec<usize>,
     step: Vec<f64>,
     next: Vec<f64>,
+    /// By endpoint: the first of those that it is connected with by borders.
+    island: Vec<usize>,
+    shore: Shore,
 }
 
 /// Raises the bound from `prices` to its top, or for [`MAX_PASSES`]; returns the passes taken.
 /// `room.division` is then the division at the new prices.
 pub fn solve(problem: &Problem<'_>, prices: &mut [f64], room: &mut Room) -> usize {
     let mut reach = REACH;
-    let grain = GRAINS * f64::from(problem.mass.iter().copied().fold(0.0, f32::max));
+    let heaviest = f64::from(problem.mass.iter().copied().fold(0.0, f32::max));
     room.division.assign(problem, prices);
     let mut passes = 1;
     while passes < MAX_PASSES {
         room.measure(problem, prices);
-        if room.is_done(problem, prices, grain) {
+        if room.is_done(problem, prices, GRAINS * heaviest) {
             break;
         }
         room.division.borders(problem, reach, &mut room.matrix);
+        if let Some((island, net)) = room.unbalanced_island(problem, prices, heaviest)
+            && passes + 2 <= MAX_PASSES
+        {
+            room.shift(problem, prices, island, net);
+            passes += 2;
+            continue;
+        }
         room.newton(reach);
-        let (tried, succeeded) = room.climb(problem, prices, MAX_PASSES - passes);
+        let (tried, went) = room.climb(problem, prices, MAX_PASSES - passes);
         passes += tried;
-        reach = match succeeded {
+        reach = match went {
             // Down to where there is nobody left to count, nothing more can be gained.
-            Climbed::Not if reach <= LEAST_REACH => break,
-            Climbed::Not | Climbed::Partly => (reach / 2.0).max(LEAST_REACH),
-            Climbed::AtOnce => (reach * 1.5).min(MOST_REACH),
+            Went::Nowhere if reach <= LEAST_REACH => break,
+            Went::Nowhere | Went::Past => (reach / 2.0).max(LEAST_REACH),
+            Went::There => reach,
+            Went::Short => (reach * 1.5).min(MOST_REACH),
         };
     }
     lower(problem, prices);
     passes
 }
 
-/// How a step went.
-enum Climbed {
-    AtOnce,
-    Partly,
-    Not,
+/// How a step went, by where the slope along it ends.
+enum Went {
+    Nowhere,
+    Past,
+    There,
+    Short,
 }
 
 impl Room {
@@ -245,6 +257,51 @@ impl Room {
         })
     }
 
+    /// The island whose total excess is farthest from none, by more than the `heaviest` point, and
+    /// that excess. Its prices can all change alike: each endpoint's is free to.
+    fn unbalanced_island(
+        &mut self,
+        problem: &Problem<'_>,
+        prices: &[f64],
+        heaviest: f64,
+    ) -> Option<(usize, f64)> {
+        let n = prices.len();
+        self.island.clear();
+        self.island.extend(0..n);
+        for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            let (one, other) = (self.island[a], self.island[b]);
+            if one != other && *self.matrix.at(a, b) != 0.0 {
+                let both = self.island.iter_mut().filter(|island| **island == one.max(other));
+                both.for_each(|island| *island = one.min(other));
+            }
+        }
+        let net = |island: &usize| {
+            let members = || self.island.iter().enumerate().filter(|(_, i)| *i == island);
+            let net: f64 = members().map(|(e, _)| self.excess[e]).sum();
+            let is_free = |e| self.active.contains(&e) && (net > 0.0 || prices[e] > 0.0);
+            let has_others = || (0..n).any(|e| problem.open[e] && self.island[e] != *island);
+            let moves = net.abs() > heaviest && members().all(|(e, _)| is_free(e)) && has_others();
+            moves.then_some((*island, net))
+        };
+        let islands = self.island.iter().enumerate().filter(|(e, island)| e == *island);
+        let nets = islands.filter_map(|(_, island)| net(island));
+        nets.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))
+    }
+
+    /// Changes the prices of an island alike until `net` of the clients have gone, or come; or until
+    /// one of them is 0. Two passes.
+    fn shift(&mut self, problem: &Problem<'_>, prices: &mut [f64], island: usize, net: f64) {
+        let members = |e: usize| self.island[e] == island;
+        let change = self.shore.change(problem, prices, members, net);
+        let all = (0..prices.len()).filter(|e| members(*e));
+        let least = all.map(|e| prices[e]).fold(f64::INFINITY, f64::min);
+        let change = change.max(-least);
+        for e in (0..prices.len()).filter(|e| members(*e)) {
+            prices[e] += change;
+        }
+        self.division.assign(problem, prices);
+    }
+
     /// The step for which the borders say that every excess becomes 0. Where nobody lives along
     /// them, one as far as could be seen.
     fn newton(&mut self, reach: f64) {
@@ -264,31 +321,87 @@ impl Room {
         }
     }
 
-    /// Goes the step, or a half, a quarter… of it, as far as the bound rises.
-    fn climb(
-        &mut self,
-        problem: &Problem<'_>,
-        prices: &mut [f64],
-        most: usize,
-    ) -> (usize, Climbed) {
+    /// Goes the step, or less of it, to where the slope along it ends, about.
+    fn climb(&mut self, problem: &Problem<'_>, prices: &mut [f64], most: usize) -> (usize, Went) {
         let mut part = 1.0;
         for tried in 1..=most.min(6) {
             self.next.clear();
             self.next.extend_from_slice(prices);
-            let mut promised = 0.0;
             for (e, step) in self.active.iter().zip(&self.step) {
                 self.next[*e] = (prices[*e] + part * step).max(0.0);
-                promised += self.excess[*e] * (self.next[*e] - prices[*e]);
             }
             self.tried.assign(problem, &self.next);
-            if self.tried.bound - self.division.bound >= PROMISED * promised - NOISE * part {
+            let slope = |load: &[f64]| -> f64 {
+                let way = |e: &usize| self.next[*e] - prices[*e];
+                self.active.iter().map(|e| (load[*e] - problem.limits[*e]) * way(e)).sum()
+            };
+            let (before, after) = (slope(&self.division.load), slope(&self.tried.load));
+            if after >= -PAST * before {
                 prices.copy_from_slice(&self.next);
                 std::mem::swap(&mut self.division, &mut self.tried);
-                return (tried, if tried == 1 { Climbed::AtOnce } else { Climbed::Partly });
+                let went = match () {
+                    () if tried > 1 || after < 0.0 => Went::Past,
+                    () if after <= SHORT * before => Went::There,
+                    () => Went::Short,
+                };
+                return (tried, went);
             }
-            part /= 2.0;
+            // Where a straight line from the one slope to the other crosses 0.
+            part *= (before / (before - after)).clamp(0.1, 0.6);
         }
-        (most.min(6), Climbed::Not)
+        (most.min(6), Went::Nowhere)
+    }
+}
+
+/// What lies between an island and the rest, by point.
+#[derive(Debug, Default)]
+struct Shore {
+    /// The least cost on the island.
+    inside: Vec<f32>,
+    /// The least cost elsewhere.
+    outside: Vec<f32>,
+    /// Of the points on the side that gives: how much a price has to change for them to go, and
+    /// their mass; the nearest first.
+    gaps: Vec<(f32, f32)>,
+}
+
+impl Shore {
+    /// By how much the prices of those `on` the island have to change, in kilometres, so that so much
+    /// mass leaves it (comes to it, where that is negative). Infinite where there is not so much.
+    fn change(
+        &mut self,
+        problem: &Problem<'_>,
+        prices: &[f64],
+        on: impl Fn(usize) -> bool,
+        net: f64,
+    ) -> f64 {
+        for list in [&mut self.inside, &mut self.outside] {
+            list.clear();
+            list.resize(problem.mass.len(), f32::INFINITY);
+        }
+        for (e, location) in problem.locations.iter().enumerate().filter(|(e, _)| problem.open[*e])
+        {
+            let list = if on(e) { &mut self.inside } else { &mut self.outside };
+            #[expect(clippy::cast_possible_truncation, reason = "metres of price")]
+            let price = prices[e] as f32;
+            for (least, km) in list.iter_mut().zip(problem.field.costs(*location, e)) {
+                *least = least.min(km + price);
+            }
+        }
+        let sign = if net > 0.0 { 1.0 } else { -1.0 };
+        let gaps = self.inside.iter().zip(&self.outside).map(|(on, off)| (off - on) * sign);
+        self.gaps.clear();
+        self.gaps.extend(gaps.zip(problem.mass.iter().copied()).filter(|(gap, _)| *gap >= 0.0));
+        self.gaps.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        let mut left = net.abs();
+        let is_last = |(_, mass): &&(f32, f32)| {
+            left -= f64::from(*mass);
+            left <= 0.0
+        };
+        let last = self.gaps.iter().find(is_last);
+        // Those who are there can all go; rounding must not say that one is missing.
+        let all = if net > 0.0 { self.gaps.last() } else { None };
+        f64::from(last.or(all).map_or(f32::INFINITY, |(gap, _)| *gap) * sign)
     }
 }
 
@@ -299,53 +412,6 @@ fn lower(problem: &Problem<'_>, prices: &mut [f64]) {
     if least.is_finite() && least > 0.0 {
         for (price, open) in prices.iter_mut().zip(problem.open) {
             *price -= if *open { least } else { 0.0 };
-        }
-    }
-}
-
-/// A square matrix, and room for a smaller one to be solved.
-#[derive(Debug, Default)]
-struct Matrix {
-    rows: Vec<f64>,
-    packed: Vec<f64>,
-    size: usize,
-}
-
-impl Matrix {
-    fn clear(&mut self, size: usize) {
-        self.size = size;
-        self.rows.clear();
-        self.rows.resize(size * size, 0.0);
-        self.packed.clear();
-        self.packed.resize(size * size, 0.0);
-    }
-
-    fn at(&mut self, row: usize, column: usize) -> &mut f64 {
-        &mut self.rows[row * self.size + column]
-    }
-
-    fn packed(&mut self, row: usize, column: usize, size: usize) -> &mut f64 {
-        &mut self.packed[row * size + column]
-    }
-
-    /// Solves the packed system of `n` by elimination. It is symmetric and its diagonal outweighs
-    /// the rest of each row, so no pivot has to be looked for.
-    fn solve(&mut self, n: usize, right: &mut [f64]) {
-        let m = &mut self.packed;
-        for pivot in 0..n {
-            for row in pivot + 1..n {
-                let factor = m[row * n + pivot] / m[pivot * n + pivot];
-                if factor != 0.0 {
-                    for column in pivot..n {
-                        m[row * n + column] -= factor * m[pivot * n + column];
-                    }
-                    right[row] -= factor * right[pivot];
-                }
-            }
-        }
-        for row in (0..n).rev() {
-            let known: f64 = (row + 1..n).map(|c| m[row * n + c] * right[c]).sum();
-            right[row] = (right[row] - known) / m[row * n + row];
         }
     }
 }

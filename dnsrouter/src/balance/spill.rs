@@ -21,7 +21,8 @@
 //!    too much in the same proportion. One that is dying (suspected, degraded, its round trip rising)
 //!    gets no more than it serves already: those whom it loses, and its neighbours' spill, go elsewhere.
 //! 3. **Water marks.** Prices change when an endpoint gets more than [`HIGH`] of its limit, or a priced
-//!    one less than [`LOW`], and then until they are right.
+//!    one less than [`LOW`], and then until they are right. When all together have too little, what one
+//!    has left is what another lacks: then less than [`LOW_OF_TOO_LITTLE`] is too low.
 //! 4. See [`super::prices`].
 //! 5. **Bounded steps.** Prices go the straight way towards the right ones, per interval at most
 //!    [`MOST_KM`] and as far as [`AWAY`] of all clients are answered otherwise than before when
@@ -43,6 +44,8 @@ pub const TARGET: f64 = 0.92;
 pub const HIGH: f64 = 1.05;
 /// Below this part of its limit a price is too high: 0.85 of its capacity.
 pub const LOW: f64 = 0.92;
+/// The same when limits are above capacities.
+pub const LOW_OF_TOO_LITTLE: f64 = 0.98;
 
 /// The share of all clients that one interval may send away from endpoints that get too much. They ask
 /// again within a TTL, so a region's death must be dealt with in a small part of one.
@@ -219,9 +222,9 @@ impl Spill {
             passes += 1;
         }
         let Some(total) = clients.total() else { return passes };
-        let limits = limits(&mut self.endpoints, seen, total, &served, span);
+        let (limits, low) = limits(&mut self.endpoints, seen, total, &served, span);
         let problem = Problem { limits: &limits, ..base.of(clients.mass()) };
-        let marks = Marks::of(&room.division.load, &limits, &self.prices, &open);
+        let marks = Marks::of(&room.division.load, &limits, low, &self.prices, &open);
         self.moving |= marks != Marks::Between;
         if self.moving {
             let most = if marks == Marks::Above { AWAY } else { HOME };
@@ -279,14 +282,14 @@ impl Endpoint {
     }
 }
 
-/// The most each endpoint should get, as a share of all.
+/// The most each endpoint should get, as a share of all; and the part of it that is too low.
 fn limits(
     endpoints: &mut [Endpoint],
     seen: &[Seen],
     total: f64,
     served: &[f64],
     span: Duration,
-) -> Vec<f64> {
+) -> (Vec<f64>, f64) {
     for ((endpoint, seen), served) in endpoints.iter_mut().zip(seen).zip(served) {
         let rising = endpoint.is_rising(seen.round_trip, span);
         endpoint.held = match rising || seen.condition == Condition::Dying {
@@ -315,7 +318,8 @@ fn limits(
         None => most(seen) * filled,
     };
     let total = total.max(f64::MIN_POSITIVE);
-    endpoints.iter().zip(seen).map(limit).map(|limit| limit / total).collect()
+    let limits = endpoints.iter().zip(seen).map(limit).map(|limit| limit / total).collect();
+    (limits, if filled > 1.0 { LOW_OF_TOO_LITTLE } else { LOW })
 }
 
 /// Where loads are.
@@ -327,11 +331,11 @@ enum Marks {
 }
 
 impl Marks {
-    fn of(load: &[f64], limits: &[f64], prices: &[f64], open: &[bool]) -> Self {
+    fn of(load: &[f64], limits: &[f64], low: f64, prices: &[f64], open: &[bool]) -> Self {
         let all = || (0..load.len()).filter(|e| open[*e] && limits[*e].is_finite());
         if all().any(|e| load[e] > limits[e] * HIGH) {
             Self::Above
-        } else if all().any(|e| prices[e] > 0.0 && load[e] < limits[e] * LOW) {
+        } else if all().any(|e| prices[e] > 0.0 && load[e] < limits[e] * low) {
             Self::Below
         } else {
             Self::Between

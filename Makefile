@@ -60,4 +60,5 @@ doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 bench: ## measurements
+	$(CARGO) build --release -p dnsrouter
 	$(CARGO) bench -p bench

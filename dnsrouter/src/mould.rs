@@ -101,9 +101,9 @@ impl Mould {
         Ok(Next { zone, frozen })
     }
 
-    /// Goes on from what [`next`](Self::next) made of this.
-    pub fn take(&mut self, next: Next) {
+    /// Goes on from what [`next`](Self::next) made of this; hands back the zone as it was.
+    pub fn take(&mut self, next: Next) -> Option<Arc<ZoneData>> {
         self.frozen = next.frozen;
-        self.zones.insert(next.zone.apex().clone(), next.zone);
+        self.zones.insert(next.zone.apex().clone(), next.zone)
     }
 }

@@ -287,7 +287,11 @@ fn rcode(reply: &[u8]) -> Rcode {
 async fn what_is_acknowledged_is_served_and_on_disk() {
     let mut node = Node::new();
     assert!(node.kept("example").is_none());
+    let zones = |node: &Node| Arc::clone(&node.shared.plan.load().inputs.zones);
+    let before = zones(&node);
     assert_eq!(node.update(&["add a.example one", "add a.example two"]).await, Rcode::NOERROR);
+    // Whatever other zones hold, nobody looked at it.
+    assert!(zones(&node).shares_main(&before));
     // At this very moment.
     assert_eq!(node.txt("a.example"), ["one", "two"]);
     assert_eq!(node.kept("example").unwrap().serial(), 2);

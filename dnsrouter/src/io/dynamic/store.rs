@@ -55,6 +55,8 @@ pub struct Store {
     /// None: no zone can be changed.
     mould: Option<Mould>,
     held: HashMap<Name, Held>,
+    /// A zone as it was, which takes a while to free.
+    replaced: Option<Arc<ZoneData>>,
     /// What is served, but for what the next plan changes.
     inputs: Inputs,
     settings: Settings,
@@ -139,6 +141,7 @@ impl Store {
             folder: None,
             mould: None,
             held: HashMap::new(),
+            replaced: None,
             inputs: loaded.inputs(Generation::default()),
             settings: loaded.config.probe.settings,
             replays: Replays::default(),
@@ -271,7 +274,7 @@ impl Store {
         };
         let Trial { mut outcomes, edits, data, first } = trial;
         let mut inputs = None;
-        if !edits.is_empty() {
+        if let Some(data) = data {
             match self.make(zone, data, &edits) {
                 Ok(made) => inputs = Some(made),
                 Err(NotMade::Frozen(_)) if asked.len() > 1 => return None,
@@ -317,7 +320,11 @@ impl Store {
                 }
             }
         }
-        Some(Trial { outcomes, data: data.into_owned(), edits, first })
+        let data = match data {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(changed) => Some(changed),
+        };
+        Some(Trial { outcomes, data, edits, first })
     }
 
     /// What an update of a zone is told that is not ours, or not to be changed.
@@ -336,7 +343,7 @@ impl Store {
         self.tell(zone, kept.as_ref().err());
         kept?;
         let Some(mould) = &mut self.mould else { return Err(NotMade::Gone) };
-        mould.take(next);
+        self.replaced = mould.take(next);
         self.inputs.zones = Arc::clone(mould.frozen());
         self.inputs.fingerprint = mould.fingerprint();
         Ok(self.inputs.clone())
@@ -400,8 +407,10 @@ impl Store {
         self.mould.as_ref()?.zone(zone).map(|zone| zone.serial())
     }
 
-    /// What can wait until nobody does: the journal is shortened if it has grown long, and measured.
+    /// What can wait until nobody does: the zone as it was is freed, and the journal shortened if it
+    /// has grown long, and measured.
     pub(super) fn tidy(&mut self, zone: &Name) {
+        self.replaced = None;
         let data = self.mould.as_ref().and_then(|mould| mould.zone(zone));
         let journal = self.held.get_mut(zone).and_then(|held| held.journal.as_mut());
         let (Some(data), Some(journal)) = (data, journal) else { return };
@@ -419,7 +428,8 @@ impl Store {
 /// What would come of updates.
 struct Trial {
     outcomes: Vec<Outcome>,
-    data: ZoneData,
+    /// The zone with what was changed; none if nothing was.
+    data: Option<ZoneData>,
     edits: Vec<Edit>,
     /// From here on an outcome depends on changes.
     first: usize,

@@ -3,7 +3,8 @@
 //!
 //! The keeper runs as in the server, and the bench is its prober: it sends a report and yields
 //! until the plan says so. Wall time of each is shown beside the processor's time per flip, which
-//! means something on a busy machine too. `GEOPING_BENCH_SERVICES` makes it smaller.
+//! means something on a busy machine too. Nobody takes metrics or the log, as in a process without
+//! either. `GEOPING_BENCH_SERVICES` makes it smaller.
 #![expect(clippy::disallowed_methods, reason = "measures")]
 
 use std::fmt::Write as _;
@@ -46,14 +47,15 @@ const BOUND: Duration = Duration::from_millis(1);
 fn main() {
     let services = std::env::var("GEOPING_BENCH_SERVICES");
     let services = services.ok().and_then(|n| n.parse().ok()).unwrap_or(SERVICES);
-    let before = memory("VmRSS");
     let loaded = load(services);
-    let after_load = memory("VmRSS");
+    let peak = megabytes(memory("VmHWM"));
     let shared = Shared::new(loaded.inputs(Generation(1)), &[], SystemTime::now());
     let targets = shared.plan.load().inputs.services.targets.len();
     println!("{services} services × {} endpoints, {targets} targets", REGIONS.len());
-    println!("memory   {:>7.1} MB configuration and plan", megabytes(after_load, before));
-    println!("         {:>7.1} MB monitor and verdicts", megabytes(memory("VmRSS"), after_load));
+    let serving = megabytes(memory("VmRSS"));
+    println!(
+        "memory   {serving:>7.0} MB with configuration, plan and monitor; {peak:.0} MB while it loaded"
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(measure(&loaded, shared));
 }
@@ -223,8 +225,8 @@ fn write(file: &Path, text: &str) {
     std::fs::write(file, text).expect("a file is written");
 }
 
-fn megabytes(now: usize, before: usize) -> f64 {
-    now.saturating_sub(before) as f64 / 1e6
+fn megabytes(octets: usize) -> f64 {
+    octets as f64 / 1e6
 }
 
 fn per(all: Duration, count: usize) -> f64 {

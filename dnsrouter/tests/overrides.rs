@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a node looks at the clock")]
 
+#[path = "small/site.rs"]
+mod site;
+
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +13,7 @@ use dns::zone::ServiceId;
 use dnsrouter::health::{Rules, State, Thresholds};
 use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Keeper, Shared};
-use dnsrouter::io::load::{Loaded, Loader};
+use dnsrouter::io::load::Loaded;
 use dnsrouter::io::overrides::{Insistence, Refused, Sentence, Store};
 use dnsrouter::io::state::Folder;
 use dnsrouter::monitor::Settings;
@@ -73,14 +76,7 @@ const GEO: ServiceId = ServiceId(0);
 const BLIND: ServiceId = ServiceId(1);
 
 /// Loaded once: the built-in country database takes a while.
-static LOADED: LazyLock<Loaded> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, CONFIG).unwrap();
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()))
-});
+static LOADED: LazyLock<Loaded> = LazyLock::new(|| site::loaded(CONFIG, site::ZONE));
 
 fn inputs() -> Inputs {
     LOADED.inputs(Generation(1))

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "small/site.rs"]
+mod site;
+
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -10,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use dnsrouter::health::{Fault, Outcome, Rules, State, Thresholds};
 use dnsrouter::io::history::Recorder;
 use dnsrouter::io::keeper::{Apply, Keeper, MAX_WAITING, Shared, keep_on_disk};
-use dnsrouter::io::load::{Loaded, Loader};
+use dnsrouter::io::load::Loaded;
 use dnsrouter::io::state;
 use dnsrouter::monitor::{Report, Saved, Settings};
 use dnsrouter::plan::Generation;
@@ -67,12 +70,7 @@ static TWO: LazyLock<Loaded> = LazyLock::new(|| load(&[BEGINNING, SECOND_ENDPOIN
 static ONE: LazyLock<Loaded> = LazyLock::new(|| load(BEGINNING));
 
 fn load(config: &str) -> Loaded {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, config).unwrap();
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()))
+    site::loaded(config, site::ZONE)
 }
 
 fn target(host: &str, region: &str) -> Arc<Target> {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test is a shell")]
 
+#[path = "small/site.rs"]
+mod site;
 #[path = "small/zone.rs"]
 mod zone;
 

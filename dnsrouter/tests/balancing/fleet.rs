@@ -7,12 +7,10 @@ use dnsrouter::balance::fleet::{Fleet, carried};
 use dnsrouter::balance::seen::look;
 use dnsrouter::balance::spill::{Condition, Seen};
 use dnsrouter::health::State;
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Inputs};
 use dnsrouter::verdicts::{Health, Shares, Stance, Stances, Verdict, WHOLE};
 
-const ZONE: &str =
-    "@ 300 SOA ns1 hostmaster 1 7200 900 1209600 60\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n";
+use crate::site;
 
 const NODE: &str = "\
 [node]
@@ -51,12 +49,7 @@ fn europe() -> String {
 }
 
 fn plan(generation: u64, services: &[String]) -> Inputs {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, format!("{NODE}{}", services.concat())).unwrap();
-    let loaded = Loader::default().load(&file, &[]);
-    loaded.unwrap_or_else(|error| panic!("{}", error.report())).inputs(Generation(generation))
+    site::loaded(&format!("{NODE}{}", services.concat()), site::ZONE).inputs(Generation(generation))
 }
 
 /// Verdicts by the last octet of a target's address.

@@ -6,5 +6,7 @@ mod exact;
 mod fleet;
 mod population;
 mod scenes;
+#[path = "../small/site.rs"]
+mod site;
 mod transport;
 mod world;

@@ -11,7 +11,8 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
-use crate::world::{CONFIG, addresses, ask, down, published, query, scope};
+use crate::site;
+use crate::world::{CONFIG, ZONE, addresses, ask, down, published, query, scope};
 
 const SERVICES: &str = r#"
 [[service]]
@@ -329,16 +330,11 @@ fn what_a_service_cannot_be_is_said_with_its_place() {
     ] {
         let config = config();
         assert!(config.contains(good), "{good}");
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("zone"), crate::world::ZONE).unwrap();
-        let file = folder.path().join("dnsrouter.toml");
-        std::fs::write(&file, config.replacen(good, bad, 1)).unwrap();
-        let loaded = dnsrouter::io::load::Loader::default().load(&file, &[]);
-        let Err(error) = loaded.map(|_| ()) else {
+        let loaded = site::load(&config.replacen(good, bad, 1), ZONE);
+        let Err(report) = loaded.map(|_| ()) else {
             assert!(says.is_empty(), "{bad} was taken");
             continue;
         };
-        let report = error.report();
         assert!(report.contains(says), "{bad}: {report}");
         assert!(report.contains("dnsrouter.toml:"), "a place: {report}");
     }

@@ -4,5 +4,7 @@
 
 mod forms;
 mod routing;
+#[path = "../small/site.rs"]
+mod site;
 mod steps;
 mod world;

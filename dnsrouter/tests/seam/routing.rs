@@ -1,13 +1,11 @@
 //! Places, scopes, draws and fences: what a service answers to whom.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use dns::zone::ServiceId;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
 use dnsrouter::policy::Views;
 use dnsrouter::random::Random;
@@ -17,6 +15,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use proptest::prelude::*;
 
+use crate::site;
 use crate::world::{CONFIG, ZONE, addresses, ask, down, published, query, scope};
 
 fn nearest(snapshot: &Snapshot, name: &str, client: &str) -> (Vec<IpAddr>, u8) {
@@ -401,15 +400,9 @@ proptest! {
 
 #[test]
 fn mistakes_are_told_with_their_place() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
-    let report = |config: &str| {
-        let file = folder.path().join("dnsrouter.toml");
-        std::fs::write(&file, config).unwrap();
-        match Loader::default().load(Path::new(&file), &[]) {
-            Ok(_) => panic!("accepted"),
-            Err(error) => error.report(),
-        }
+    let report = |config: &str| match site::load(config, ZONE) {
+        Ok(_) => panic!("accepted"),
+        Err(report) => report,
     };
     for (good, bad, mark, says) in [
         (

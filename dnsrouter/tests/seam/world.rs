@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::health::State;
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published, Snapshot};
 use dnsrouter::random::Random;
 use dnsrouter::verdicts::Health;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RData, RecordType};
+
+use crate::site;
 
 pub(crate) const ZONE: &str = "\
 $ORIGIN test-net.io.
@@ -93,12 +94,7 @@ weight = 3
 "#;
 
 pub(crate) fn published(config: &str) -> Published {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, config).unwrap();
-    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
-    let inputs = loaded.inputs(Generation(1));
+    let inputs = site::loaded(config, ZONE).inputs(Generation(1));
     let up = inputs.services.targets.iter().map(|_| State::Up);
     let health = Health::new(up);
     Published::new(inputs, health)

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
 use dnsrouter::verdicts::Health;
+
+use crate::site;
 
 const CONFIG: &str = r#"
 [node]
@@ -20,14 +21,10 @@ file = "zone"
 /// One for all tests: the built-in country database takes a while to load. `ns1` has the address
 /// 192.0.2.53, and `large` 50 kB of text.
 pub(crate) static PLAN: LazyLock<Arc<Published>> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, CONFIG).unwrap();
     let text = format!("\"{}\" ", "x".repeat(250)).repeat(200);
     let zone =
         format!("$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\nlarge TXT {text}\n");
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
+    let loaded = site::loaded(CONFIG, &zone);
     Arc::new(Published::new(loaded.inputs(Generation(1)), Health::default()))
 });
 

@@ -158,7 +158,7 @@ impl Server {
         let stat = stat.expect("this is Linux");
         // Fields 14 and 15 of proc_pid_stat(5); the name before may hold anything but its end.
         let (_, rest) = stat.rsplit_once(") ").expect("a name");
-        let ticks = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>());
+        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u32>);
         TICK * ticks.map(|ticks| ticks.expect("a number")).sum::<u32>()
     }
 

@@ -1,6 +1,13 @@
 //! What updates change, and what is refused.
 
-use crate::node::*;
+use std::sync::Arc;
+
+use dns::rr::Class;
+use dns::rr::Rcode;
+use dns::rr::Rtype;
+use dnsrouter::answer::Transport;
+
+use crate::node::{Node, message, rcode, record, signed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_is_served_and_on_disk() {
@@ -115,7 +122,7 @@ async fn a_bad_update_spoils_no_other() {
 async fn data_of_every_type_goes_through_octet_by_octet() {
     let mut node = Node::new();
     let mut count = 0;
-    for block in include_str!("../../dns/tests/records.txt").split("\n\n") {
+    for block in include_str!("../../../dns/tests/records.txt").split("\n\n") {
         let field = |name: &str| block.lines().find_map(|line| line.trim().strip_prefix(name));
         let Some(hex) = field("hex ") else { continue };
         let hex = hex.trim();

@@ -1,6 +1,14 @@
 //! What stays: over reloads, restarts, a second process and a disk that does not want.
 
-use crate::node::*;
+use std::fs;
+use std::sync::Arc;
+
+use dns::rr::Rcode;
+use dnsrouter::io::dynamic::Store;
+use dnsrouter::io::load::Loader;
+use tokio::sync::mpsc;
+
+use crate::node::{CONFIG, Node, ZONE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_loses_no_update() {

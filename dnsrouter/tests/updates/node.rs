@@ -1,27 +1,37 @@
 //! A node without sockets, and messages for it.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_lc_rs::hmac;
 use dns::name::Name;
-use dns::rr::{Class, Rcode, Rtype};
-use dns::tsig::{TsigError, Variables};
-use dnsrouter::answer::{Lane, Transport};
+use dns::rr::Class;
+use dns::rr::Rcode;
+use dns::rr::Rtype;
+use dns::tsig::TsigError;
+use dns::tsig::Variables;
+use dnsrouter::answer::Lane;
+use dnsrouter::answer::Transport;
 use dnsrouter::counters::Registry;
-use dnsrouter::io::deferred::{Deferred, Job};
-use dnsrouter::io::dynamic::{self, Store};
+use dnsrouter::io::deferred::Deferred;
+use dnsrouter::io::deferred::Job;
+use dnsrouter::io::dynamic;
+use dnsrouter::io::dynamic::Store;
 use dnsrouter::io::history::Recorder;
-use dnsrouter::io::keeper::{Keeper, Shared};
-use dnsrouter::io::load::{Loaded, Loader};
+use dnsrouter::io::keeper::Keeper;
+use dnsrouter::io::keeper::Shared;
+use dnsrouter::io::load::Loaded;
+use dnsrouter::io::load::Loader;
 use dnsrouter::plan::Generation;
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::RData;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const ZONE: &str = "\
@@ -75,14 +85,14 @@ pub(crate) const SECRET: &[u8] = b"a secret that nobody knows";
 
 /// A node without sockets.
 pub(crate) struct Node {
-    folder: TempDir,
-    deferred: Deferred,
-    shared: Shared,
-    store: Arc<Mutex<Store>>,
-    loader: Loader,
-    stop: CancellationToken,
+    pub(crate) folder: TempDir,
+    pub(crate) deferred: Deferred,
+    pub(crate) shared: Shared,
+    pub(crate) store: Arc<Mutex<Store>>,
+    pub(crate) loader: Loader,
+    pub(crate) stop: CancellationToken,
     /// Of messages; no two are alike.
-    id: u16,
+    pub(crate) id: u16,
 }
 
 impl Node {

@@ -1,6 +1,17 @@
 //! Signatures: which count, how often, and what is signed in return.
 
-use crate::node::*;
+use std::fs;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use dns::name::Name;
+use dns::rr::Rcode;
+use dnsrouter::answer::Transport;
+use hickory_proto::op::Message;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RData;
+
+use crate::node::{CONFIG, Node, SECRET, ZONE, rcode, signed, signed_at, update};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_message_counts_once() {

@@ -36,10 +36,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command, Invocation};
-use commands::{
-    completions, context, dev, dig, doctor, drain, explain, force, overrides, ping, pki, status,
-    zone,
-};
 use exit::Exit;
 use surroundings::Surroundings;
 
@@ -60,24 +56,7 @@ fn run(invocation: &Invocation, command: Command) -> anyhow::Result<Exit> {
     // One thread: children of `dev up` are bound to the thread that started them, and it must
     // live as long as the process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = match command {
-        Command::Ping(args) => runtime.block_on(ping::run(invocation, args)),
-        Command::Dig(args) => runtime.block_on(dig::run(invocation, args)),
-        Command::Explain(args) => runtime.block_on(explain::run(invocation, args)),
-        Command::Status(args) => runtime.block_on(status::run(invocation, args)),
-        Command::Drain(args) => runtime.block_on(drain::run(invocation, args)),
-        Command::Undrain(args) => runtime.block_on(drain::run_undrain(invocation, args)),
-        Command::Force(args) => runtime.block_on(force::run(invocation, args)),
-        Command::Unforce(args) => runtime.block_on(force::run_unforce(invocation, args)),
-        Command::Overrides(args) => runtime.block_on(overrides::run(invocation, args)),
-        Command::Context(args) => context::run(invocation, args),
-        Command::Pki(args) => pki::run(invocation, args),
-        Command::Zone(args) => zone::run(invocation, args),
-        Command::Import(args) => commands::import::run(invocation, args),
-        Command::Doctor(args) => runtime.block_on(doctor::run(invocation, args)),
-        Command::Dev(args) => runtime.block_on(dev::run(invocation, args)),
-        Command::Completions(args) => completions::run(&args),
-    };
+    let exit = runtime.block_on(commands::run(invocation, command));
     // A look-up by the machine's resolver cannot be called off; nobody waits for it here.
     runtime.shutdown_background();
     exit

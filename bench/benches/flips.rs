@@ -77,7 +77,8 @@ async fn measure(loaded: &Loaded, shared: Shared) {
     let stopped = stop.clone();
     let keeping = tokio::spawn(async move { keeper.run(&stopped).await });
     let prober = Prober { shared, reports };
-    let targets = Arc::clone(&prober.shared.plan.load().inputs.services.targets);
+    let targets: Vec<Arc<Target>> =
+        prober.shared.plan.load().inputs.services.targets.iter().cloned().collect();
 
     let all = prober.all(&targets, Outcome::Success, |_| true).await;
     println!(

@@ -28,7 +28,7 @@ struct Rows {
 impl Dependants {
     /// Of a plan's services.
     pub fn of(services: &Services) -> Self {
-        let targets = services.targets.len();
+        let targets = services.targets.numbers();
         let mut slow_starts = vec![Duration::ZERO; targets].into_boxed_slice();
         let mut uses = Vec::new();
         for (service, (_, policy)) in (0..).zip(&services.services) {
@@ -40,7 +40,8 @@ impl Dependants {
                 }
             }
         }
-        let pairs = (0..).zip(&services.pairs).flat_map(|(at, (a, b))| [(a.0, at), (b.0, at)]);
+        let pairs = services.targets.pairs();
+        let pairs = pairs.flat_map(|(pair, (a, b))| [(a.0, pair.0), (b.0, pair.0)]);
         Self {
             services: Rows::of(targets, uses),
             pairs: Rows::of(targets, pairs.collect()),
@@ -53,9 +54,9 @@ impl Dependants {
         self.services.of_target(target).iter().copied().map(ServiceId)
     }
 
-    /// The plan's pairs that `target` is one half of, as positions.
-    pub fn pairs(&self, target: TargetId) -> &[u32] {
-        self.pairs.of_target(target)
+    /// The plan's pairs that `target` is one half of.
+    pub fn pairs(&self, target: TargetId) -> impl Iterator<Item = TargetId> + '_ {
+        self.pairs.of_target(target).iter().copied().map(TargetId)
     }
 
     /// How long it takes until a recovered target has its whole weight: the longest that a

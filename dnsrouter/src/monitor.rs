@@ -28,7 +28,7 @@ use crate::dependants::Dependants;
 use crate::health::{Machine, Now, Rules, State, Transition};
 use crate::plan::Services;
 use crate::removal::{Limit, Removals};
-use crate::target::{Pair, Target};
+use crate::target::{Target, Targets};
 use crate::verdicts::{Health, Shares, Stances, TargetId, Verdict, WHOLE};
 
 mod entry;
@@ -74,14 +74,12 @@ pub struct Region {
 /// All targets of the present plan.
 #[derive(Debug, Default)]
 pub struct Monitor {
-    targets: Arc<[Arc<Target>]>,
+    targets: Targets,
     ids: HashMap<Arc<Target>, TargetId>,
-    /// By target id.
+    /// By target id; those of pairs and of free numbers say nothing.
     entries: Vec<Entry>,
     /// Target ids by what is checked, for people.
     order: Box<[TargetId]>,
-    /// What shares a pair's verdict.
-    pairs: Box<[Pair]>,
     dependants: Dependants,
     regions: Vec<Region>,
     health: Health,
@@ -111,15 +109,20 @@ impl Monitor {
         let mut old = std::mem::take(self);
         let saved: HashMap<_, _> =
             saved.iter().map(|s| ((s.address.as_str(), s.region.as_str()), s)).collect();
-        let mut known: HashMap<&Target, Entry> =
-            old.targets.iter().map(|target| &**target).zip(old.entries.drain(..)).collect();
+        let mut entries: Vec<Option<Entry>> = old.entries.drain(..).map(Some).collect();
+        let known = old
+            .targets
+            .numbered()
+            .filter_map(|(id, target)| Some((&**target, entries.get_mut(id.0 as usize)?.take()?)));
+        let mut known: HashMap<&Target, Entry> = known.collect();
         (self.aged, self.plans) = (old.aged, old.plans + 1);
-        self.targets = Arc::clone(&services.targets);
-        self.pairs = services.pairs.clone();
+        self.targets = services.targets.clone();
+        let nothing = Entry::new(Machine::new(now.wall), FIRST_REPORT);
+        self.entries = vec![nothing; services.targets.numbers()];
         self.dependants = Dependants::of(services);
         self.suspects = vec![0; services.services.len()];
         let mut regions: HashMap<&str, u16> = HashMap::new();
-        for (id, target) in (0..).map(TargetId).zip(services.targets.iter()) {
+        for (id, target) in services.targets.numbered() {
             let mut entry = known.remove(&**target).unwrap_or_else(|| {
                 let check = target.check.to_string();
                 let saved = saved.get(&(check.as_str(), target.region.as_str()));
@@ -143,17 +146,16 @@ impl Monitor {
             entry.due = Some(deadline);
             self.deadlines.push(Reverse((deadline, id)));
             self.ids.insert(Arc::clone(target), id);
-            self.entries.push(entry);
+            self.entries[id.0 as usize] = entry;
         }
         let name = |before: u16| Some(old.regions.get(usize::from(before))?.name.as_str());
         old.removals.renumber(|before| regions.get(name(before)?).copied());
         self.removals = old.removals;
         let mut order: Box<[TargetId]> = self.ids.values().copied().collect();
-        order.sort_unstable_by_key(|id| &self.targets[id.0 as usize]);
+        order.sort_unstable_by_key(|id| self.targets.get(*id));
         self.order = order;
-        let all = self.entries.len() + self.pairs.len();
-        self.health = Health::new((0..all).map(|_| Verdict::UNKNOWN));
-        for id in (0..).map(TargetId).take(self.entries.len()) {
+        self.health = Health::new(self.entries.iter().map(|_| Verdict::UNKNOWN));
+        for (id, _) in services.targets.numbered() {
             self.write(id, now.uptime);
         }
         self.is_news = true;
@@ -280,18 +282,17 @@ impl Monitor {
 
     /// One target, if there is such a number.
     pub fn get(&self, id: TargetId) -> Option<(&Arc<Target>, &Entry)> {
-        let at = id.0 as usize;
-        Some((self.targets.get(at)?, self.entries.get(at)?))
+        Some((self.targets.get(id)?, self.entries.get(id.0 as usize)?))
     }
 
     /// How many targets there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.targets.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.targets.is_empty()
     }
 
     /// Every target with what is known of it, by what is checked.
@@ -350,7 +351,7 @@ impl Monitor {
     }
 
     fn may_go(&mut self, id: TargetId, settings: &Settings, now: Now) -> bool {
-        let (region, all) = (self.entries[id.0 as usize].region, self.entries.len());
+        let (region, all) = (self.entries[id.0 as usize].region, self.targets.len());
         settings.removal.is_none_or(|limit| self.removals.may_go(region, all, &limit, now.uptime))
     }
 
@@ -384,11 +385,10 @@ impl Monitor {
             return;
         }
         self.is_news = true;
-        for at in self.dependants.pairs(id) {
-            let (first, second) = self.pairs[*at as usize];
+        for pair in self.dependants.pairs(id) {
+            let Some((first, second)) = self.targets.pair(pair) else { continue };
             let both = self.health.verdict(first).with(self.health.verdict(second));
-            let pair = self.entries.len() + *at as usize;
-            self.health.set(TargetId(u32::try_from(pair).unwrap_or(u32::MAX)), both);
+            self.health.set(pair, both);
         }
         if was_suspected != verdict.suspected {
             let services: Vec<_> = self.dependants.services(id).collect();

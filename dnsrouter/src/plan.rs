@@ -28,7 +28,7 @@ use geo::{Distances, Point, ScopeCap, Table};
 use crate::guard::Guard;
 use crate::history::Written;
 use crate::policy::{Built, Policy};
-use crate::target::{Pair, Target};
+use crate::target::Targets;
 use crate::updates::Updates;
 use crate::verdicts::{Health, TargetId};
 
@@ -66,18 +66,17 @@ pub struct Services {
     pub aliases: Box<[(Name, ServiceId)]>,
     /// What routes rank; candidates carry indices into this.
     pub locations: Box<[Location]>,
-    /// What is checked; verdicts are in this order, those of pairs behind them.
-    pub targets: Arc<[Arc<Target>]>,
-    /// Two targets that speak for an address together.
-    pub pairs: Box<[Pair]>,
+    /// What is checked, and pairs of it that speak for an address together.
+    pub targets: Targets,
+    /// By service id: what each was compiled from ([`Service::fingerprint`](crate::service::Service)).
+    pub written: Box<[u128]>,
 }
 
 impl Services {
     /// The targets whose checks make up a verdict: itself, or a pair's two.
-    pub fn behind(&self, verdict: TargetId) -> impl Iterator<Item = TargetId> {
-        let pair = (verdict.0 as usize).checked_sub(self.targets.len());
-        let pair = pair.and_then(|at| self.pairs.get(at));
-        let (first, second) = pair.map_or((verdict, None), |(a, b)| (*a, Some(*b)));
+    pub fn behind(&self, verdict: TargetId) -> impl Iterator<Item = TargetId> + use<> {
+        let pair = self.targets.pair(verdict);
+        let (first, second) = pair.map_or((verdict, None), |(a, b)| (a, Some(b)));
         std::iter::once(first).chain(second)
     }
 }

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use dns::rr::Rtype;
 use dns::zone::ServiceId;
-use geo::{Fence, Mask, PlaceId, Point, Slot};
+use geo::{Mask, PlaceId, Point, Slot};
 
 use crate::plan::Geo;
 use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step};
@@ -53,7 +53,7 @@ pub use choose::{Choice, Observer, Open, Outside};
 pub use hash::{mix, prefix_stick, subnet_draw};
 pub use order::{Candidate, Candidates};
 pub use record::Record;
-pub use views::{Built, Class, MAX_CLASSES, Views};
+pub use views::{Built, Class, MAX_CLASSES, MAX_VIEWS, Views};
 
 mod choose;
 mod hash;
@@ -179,6 +179,16 @@ impl Policy {
     /// Finds its scopes among those of the plan.
     pub fn settle(&mut self, geo: &Geo) {
         self.sights.iter_mut().for_each(|sight| sight.settle(geo));
+    }
+
+    /// Whether its scopes are where it looks for them.
+    pub(crate) fn is_settled(&self, geo: &Geo) -> bool {
+        self.sights.iter().all(|sight| sight.is_settled(geo))
+    }
+
+    /// The same one with another number.
+    pub(crate) fn renumbered(&self, id: ServiceId) -> Self {
+        Self { id, ..self.clone() }
     }
 
     /// What the answers of each of its forms can tell apart, where that is a class.
@@ -332,7 +342,7 @@ impl Policy {
             Act::Fence { fence, .. } => Some(&geo.views.fences[usize::from(fence)]),
             _ => None,
         });
-        let within = fence.into_iter().flat_map(Fence::masks).chain([Mask::MAX]);
+        let within = fence.into_iter().flat_map(|fence| fence.masks()).chain([Mask::MAX]);
         needed.max().is_some_and(|needed| {
             within.clone().any(|mask| {
                 Form::ALL.into_iter().any(|form| {

@@ -3,12 +3,14 @@
 //! These are the validated forms. They come from `[[service]]` in the configuration (later from
 //! the directory too) and go into [`crate::policy`], which compiles them.
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use dns::name::Name;
 use dns::rr::Rtype;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::target::{Check, HostPort, Target, Watched};
 
@@ -133,6 +135,25 @@ impl Service {
         let forms = Form::ALL.into_iter().filter(has).map(Form::rtype);
         forms.chain(self.bindings.iter().map(|binding| binding.rtype)).collect()
     }
+
+    /// Of everything that its owner wrote, the same on every node. Services that differ have different
+    /// ones, as long as nobody looks for two that have not.
+    pub fn fingerprint(&self) -> u128 {
+        let mut words = Words(SipHasher13::new());
+        // Nothing that is written to a hasher is refused.
+        let _ = write!(words, "{self:?}");
+        words.0.finish128().as_u128()
+    }
+}
+
+/// Hashes what is written to it.
+struct Words(SipHasher13);
+
+impl Write for Words {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// One place where the service runs.
@@ -185,7 +206,7 @@ impl Endpoint {
     }
 
     /// Everything that speaks for any of its records.
-    pub fn all_watched(&self) -> impl Iterator<Item = Watched> + '_ {
+    pub fn all_watched(&self) -> impl Iterator<Item = Watched> + Clone + '_ {
         let records = self.records.first().and_then(|_| self.watched());
         let addresses = self.addresses.iter().filter_map(|address| self.watched_by(*address));
         addresses.chain(records)

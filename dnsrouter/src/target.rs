@@ -5,17 +5,21 @@
 //! | [`Check`] | one question to one place, and what counts as a good answer |
 //! | [`Target`] | a check, and the region that should answer: has a health of its own |
 //! | [`Watched`] | the one or two targets (`ping`, `check`) that speak for an address |
+//! | [`Targets`] | the targets of a plan, by the numbers that their verdicts have |
 //!
 //! A target is what is checked, not who wants to know: services that name the same one share it,
 //! its connection and its health.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::verdicts::TargetId;
+
+pub use numbers::{Numbering, Targets};
+
+mod numbers;
 
 /// Where to connect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -183,78 +187,9 @@ pub struct Watched {
 /// The two targets that make one verdict.
 pub type Pair = (TargetId, TargetId);
 
-/// Gives numbers to targets, and behind them to pairs: each once, in the order they come.
-#[derive(Debug, Default)]
-pub struct Numbered {
-    targets: Vec<Arc<Target>>,
-    ids: HashMap<Arc<Target>, TargetId>,
-    pairs: Vec<Pair>,
-    pair_at: HashMap<Pair, usize>,
-}
-
-impl Numbered {
-    /// Numbers what is new in it.
-    pub fn add(&mut self, watched: &Watched) {
-        let first = self.number(&watched.first);
-        if let Some(second) = &watched.second {
-            let pair = (first, self.number(second));
-            let at = self.pairs.len();
-            if *self.pair_at.entry(pair).or_insert(at) == at {
-                self.pairs.push(pair);
-            }
-        }
-    }
-
-    /// Where the verdict of what was added stands, once nothing more is.
-    pub fn verdict(&self, watched: &Watched) -> TargetId {
-        let unknown = TargetId(u32::MAX);
-        let known = |target| self.ids.get(target).copied().unwrap_or(unknown);
-        let first = known(&watched.first);
-        let Some(second) = &watched.second else { return first };
-        let at = self.pair_at.get(&(first, known(second)));
-        at.map_or(unknown, |at| {
-            TargetId(u32::try_from(self.targets.len() + at).unwrap_or(u32::MAX))
-        })
-    }
-
-    /// Targets and pairs, in order.
-    pub fn into_parts(self) -> (Arc<[Arc<Target>]>, Box<[Pair]>) {
-        (self.targets.into(), self.pairs.into())
-    }
-
-    fn number(&mut self, target: &Target) -> TargetId {
-        if let Some(id) = self.ids.get(target) {
-            return *id;
-        }
-        let id = TargetId(u32::try_from(self.targets.len()).unwrap_or(u32::MAX));
-        let target = Arc::new(target.clone());
-        self.targets.push(Arc::clone(&target));
-        self.ids.insert(target, id);
-        id
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pairs_are_numbered_behind_all_targets_and_each_once() {
-        let target = |port| Target {
-            check: Check::Tcp(HostPort { host: "h".into(), port }),
-            region: "r".into(),
-        };
-        let watched = |a, b: Option<u16>| Watched { first: target(a), second: b.map(target) };
-        let all = [watched(1, Some(2)), watched(3, None), watched(1, Some(2)), watched(2, Some(4))];
-        let mut numbered = Numbered::default();
-        all.iter().for_each(|watched| numbered.add(watched));
-        assert_eq!(all.each_ref().map(|w| numbered.verdict(w).0), [4, 2, 4, 5]);
-        assert_eq!(numbered.verdict(&watched(4, None)).0, 3);
-        let (targets, pairs) = numbered.into_parts();
-        let ports: Vec<_> = targets.iter().map(|target| target.check.at().port).collect();
-        assert_eq!(ports, [1, 2, 3, 4]);
-        assert_eq!(*pairs, [(TargetId(0), TargetId(1)), (TargetId(1), TargetId(3))]);
-    }
 
     #[test]
     fn checks_that_differ_are_called_by_different_names() {

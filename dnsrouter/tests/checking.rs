@@ -170,7 +170,9 @@ fn an_authority_s_file_is_part_of_what_is_checked() {
         let watched = loader.files().any(|file| file.ends_with("ca.pem"));
         assert!(watched, "it is followed, also while it is wrong");
         let services = loaded.map_err(|error| error.report())?.inputs(Generation(1)).services;
-        let Check::Https(https) = &services.targets[0].check else { panic!("it is one") };
+        let Check::Https(https) = &services.targets.iter().next().unwrap().check else {
+            panic!("it is one")
+        };
         Ok::<_, String>(https.ca.clone().unwrap().pem)
     };
     let write = |text: &str| std::fs::write(folder.path().join("ca.pem"), text).unwrap();

@@ -103,11 +103,10 @@ impl Fleet {
                 self.first = at + 1;
             }
         }
-        let shares = self.services.iter().map(|at| {
+        in_order(self.services.iter().filter_map(|at| {
             let (name, policy) = &services.services[*at];
-            self.controllers.get(name).map_or_else(Shares::default, |c| c.shares(policy))
-        });
-        shares.collect()
+            Some((policy, self.controllers.get(name)?.shares(policy)))
+        }))
     }
 
     /// Follows a new plan: keeps what is known of services and endpoints that stay.
@@ -255,5 +254,19 @@ pub fn carried(before: &Services, health: &Health, next: &Services) -> Arc<[Shar
         let prices = (0..policy.endpoints()).map(|e| price(e).unwrap_or(0.0)).collect();
         Some(Shares { weights: weights.unwrap_or_default(), prices })
     };
-    next.services.iter().filter(dynamic).map(|service| carry(service).unwrap_or_default()).collect()
+    let needed = next.services.iter().filter(dynamic);
+    in_order(needed.map(|service| (&service.1, carry(service).unwrap_or_default())))
+}
+
+/// By [`Policy::dynamic`]: a number that no service has any more has no shares.
+fn in_order<'p>(all: impl Iterator<Item = (&'p Arc<Policy>, Shares)>) -> Arc<[Shares]> {
+    let mut ordered: Vec<Shares> = Vec::new();
+    for (policy, shares) in all {
+        let Some(at) = policy.dynamic().map(|at| at as usize) else { continue };
+        if ordered.len() <= at {
+            ordered.resize(at + 1, Shares::default());
+        }
+        ordered[at] = shares;
+    }
+    ordered.into()
 }

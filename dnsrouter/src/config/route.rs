@@ -11,6 +11,7 @@ use geo::{Bias, Lists, MAX_LOCATIONS, Selector, Within};
 
 use super::Checker;
 use super::raw::route as raw;
+use crate::policy::MAX_VIEWS;
 use crate::service::{
     FenceRule, Figure, MAX_RECORDS, MAX_STEPS, Nearest, Percent, Prefer, Service, Step, Tiers,
 };
@@ -26,9 +27,6 @@ const STEPS: &str = "the steps are \"fence\", \"healthy\", \"failover\", \"neare
                      \"round-robin\", \"sticky\", \"least-connections\", \"least-response-time\" (or \
                      \"latency\"), \"resource\", \"fair\", \"load\", \"take\"; docs/routing.md has an \
                      example of each";
-
-/// The tables of places that routes need: one per different way to look at them.
-const MAX_VIEWS: usize = 64;
 
 impl Checker<'_> {
     pub(super) fn route(&mut self, raw: &Spanned<Vec<Spanned<raw::Step>>>) -> Vec<Step> {

@@ -237,9 +237,9 @@ impl Keeper {
         let snapshot = Arc::clone(&self.shared.plan.load());
         let services = &snapshot.inputs.services;
         self.targets.send_if_modified(|known| {
-            let same = Arc::ptr_eq(known, &services.targets) || **known == *services.targets;
+            let same = known.iter().eq(services.targets.iter());
             if !same {
-                *known = Arc::clone(&services.targets);
+                *known = services.targets.iter().cloned().collect();
             }
             !same
         });

@@ -15,7 +15,7 @@ use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
 use geo::{Lists, Table};
 
-use crate::compile::compile;
+use crate::compile::{self, Compiled};
 use crate::config::Config;
 use crate::guard::Guard;
 use crate::history::Written;
@@ -122,6 +122,8 @@ pub struct Loader {
     /// process.
     hash_key: Option<[u64; 2]>,
     table: Option<(TableKey, Arc<Table>, String)>,
+    /// What was compiled last, whether or not it was taken.
+    compiled: Option<Compiled>,
     kept: guard::Kept,
     /// Zones that updates have changed, as they are in memory; others are read from their journals.
     held: HashMap<Name, Kept>,
@@ -165,9 +167,12 @@ impl Loader {
         self.authorities(&mut config, &mut problems);
         let (zones, dynamic) = self.zones(&mut config, &mut problems);
         let table = self.table(&config, &mut problems);
-        let rest = fingerprint(&config, table.as_ref().map(|(table, _)| &**table));
+        let prints = fingerprints(&config);
+        let rest = fingerprint(&config, &prints, table.as_ref().map(|(table, _)| &**table));
+        let before = self.compiled.as_ref();
+        let ids = compile::ids(&config, before.map(|before| &*before.services));
         // With a zone missing, services in it would be reported as outside every zone.
-        let nodes = if problems.is_empty() { service_nodes(&config) } else { Vec::new() };
+        let nodes = if problems.is_empty() { service_nodes(&config, &ids) } else { Vec::new() };
         let changing: HashSet<&Name> = dynamic.iter().map(|about| &about.zone).collect();
         let can_change = |zone: &Name| changing.contains(zone);
         let mould = Mould::new(zones, can_change, nodes, self.hash_key(), rest);
@@ -184,15 +189,21 @@ impl Loader {
         let (Some((table, description)), Some(guard)) = (table, guard) else {
             return Err(config.source.error(0..0, "no table of places, or no guard", None).into());
         };
-        let (services, geo) = compile(&config, Arc::clone(&table), description);
+        let table_fingerprint = table.fingerprint();
+        let source =
+            compile::Source { config: &config, ids: &ids, written: &prints, table, description };
+        let compiled = match &self.compiled {
+            Some(before) => compile::recompile(before, &source),
+            None => compile::compile(&source),
+        };
+        let Compiled { services, geo } = self.compiled.insert(compiled).clone();
         let written = Written::new(
             config.source.text(),
             daemon::config::environment(),
             flags,
-            table.fingerprint(),
+            table_fingerprint,
         );
         let written = Arc::new(written);
-        let (services, geo) = (Arc::new(services), Arc::new(geo));
         let guard = Arc::new(guard);
         let permissions = config.zones.iter().filter_map(|zone| {
             let permission = zone.update.as_ref()?;
@@ -291,11 +302,9 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 /// Where services and their aliases stand.
-fn service_nodes(config: &Config) -> Vec<ServiceNode> {
-    let node = |at: usize, name: &Name, types| {
-        let id = ServiceId(u32::try_from(at).unwrap_or(u32::MAX));
-        ServiceNode { name: name.clone(), id, types }
-    };
+fn service_nodes(config: &Config, ids: &[ServiceId]) -> Vec<ServiceNode> {
+    let node =
+        |at: usize, name: &Name, types| ServiceNode { name: name.clone(), id: ids[at], types };
     let services = config.services.iter().enumerate();
     let services = services.map(|(at, (service, _))| node(at, &service.name, service.types()));
     let aliases = config.aliases.iter().map(|(Alias { name, service }, _)| {
@@ -326,19 +335,24 @@ pub fn again(written: &Written, folder: &Path, present: &Inputs) -> Result<Input
             let (table, description) = config.geo.load(config.lists.clone(), &config.source)?;
             (Arc::new(table), description)
         };
-    let (services, geo) = compile(&config, table, description);
-    let (services, geo) = (Arc::new(services), Arc::new(geo));
+    let (ids, prints) = (compile::ids(&config, None), fingerprints(&config));
+    let source =
+        compile::Source { config: &config, ids: &ids, written: &prints, table, description };
+    let Compiled { services, geo } = compile::compile(&source);
     Ok(Inputs { services, geo, written: Arc::new(written.clone()), ..present.clone() })
 }
 
+/// Of each service.
+fn fingerprints(config: &Config) -> Vec<u128> {
+    config.services.iter().map(|(service, _)| service.fingerprint()).collect()
+}
+
 /// Of everything people wrote but zones; hash keys and file names leave no trace in it.
-fn fingerprint(config: &Config, table: Option<&Table>) -> u64 {
+fn fingerprint(config: &Config, services: &[u128], table: Option<&Table>) -> u64 {
     use std::hash::Hasher;
     let mut hasher = siphasher::sip::SipHasher13::new();
     hasher.write_u64(table.map_or(0, Table::fingerprint));
-    for (service, _) in &config.services {
-        hasher.write(format!("{service:?}").as_bytes());
-    }
+    services.iter().for_each(|service| hasher.write(&service.to_le_bytes()));
     for (alias, _) in &config.aliases {
         hasher.write(format!("{alias:?}").as_bytes());
     }

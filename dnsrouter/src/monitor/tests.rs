@@ -10,7 +10,7 @@ use crate::health::damping::Damping;
 use crate::health::{Fault, Outcome, Thresholds};
 use crate::policy::{Policy, Views};
 use crate::service::{Endpoint, Service, Step};
-use crate::target::{Check, HostPort, Numbered, Watched};
+use crate::target::{Check, HostPort, Numbering, Watched};
 
 const ONE: NonZeroU32 = NonZeroU32::MIN;
 const QUICK: Settings = Settings {
@@ -55,19 +55,19 @@ fn service(endpoints: &[(&str, &str, Option<&str>)], slow_start: Duration) -> Se
 }
 
 fn plan(services: &[Service]) -> Services {
-    let mut numbered = Numbered::default();
     let endpoints = services.iter().flat_map(|service| &service.endpoints);
-    endpoints.flat_map(Endpoint::all_watched).for_each(|watched| numbered.add(&watched));
+    let watched = endpoints.flat_map(Endpoint::all_watched);
+    let mut numbering = Numbering::new(Targets::default(), watched);
     let lists = geo::Lists::default();
     let mut views = Views::new(&lists);
     let policy = |(at, service): (u32, &Service)| {
-        let verdict = |watched: &Watched| numbered.verdict(watched);
+        let verdict = |watched: &Watched| numbering.take(watched);
         let policy = Policy::compile(service, ServiceId(at), |_| Some(0), verdict, &mut views);
         (service.name.clone(), Arc::new(policy))
     };
     let compiled = (0..).zip(services).map(policy).collect();
-    let (targets, pairs) = numbered.into_parts();
-    Services { services: compiled, targets, pairs, ..Services::default() }
+    let targets = numbering.finish(std::iter::empty());
+    Services { services: compiled, targets, ..Services::default() }
 }
 
 /// One service with an endpoint per host, all in region r.
@@ -379,7 +379,7 @@ proptest! {
         let mut second = 0;
         for (which, what, pause) in events {
             second += pause;
-            let target = Arc::clone(&services.targets[which]);
+            let target = Arc::clone(services.targets.iter().nth(which).unwrap());
             let outcome = match what {
                 0 | 1 => Outcome::Success,
                 2 => Outcome::Draining,
@@ -392,7 +392,7 @@ proptest! {
         let health = monitor.health();
         let mut regions: HashMap<&str, (usize, usize)> = HashMap::new();
         let mut held = 0;
-        for (id, target) in (0..).map(TargetId).zip(services.targets.iter()) {
+        for (id, target) in services.targets.numbered() {
             let (_, entry) = monitor.get(id).unwrap();
             let verdict = health.verdict(id);
             prop_assert_eq!(verdict.state, entry.state);
@@ -408,9 +408,9 @@ proptest! {
             prop_assert_eq!(regions.remove(&*region.name), Some((region.down, region.all)));
         }
         prop_assert!(regions.is_empty());
-        for (at, (first, second)) in services.pairs.iter().enumerate() {
-            let pair = health.verdict(TargetId((services.targets.len() + at) as u32));
-            prop_assert_eq!(*pair, health.verdict(*first).with(health.verdict(*second)));
+        for (id, (first, second)) in services.targets.pairs() {
+            let pair = health.verdict(id);
+            prop_assert_eq!(*pair, health.verdict(first).with(health.verdict(second)));
         }
         for (id, (_, policy)) in (0..).map(ServiceId).zip(&services.services) {
             let mut behind = policy.targets().flat_map(|verdict| services.behind(verdict));

@@ -80,9 +80,17 @@ impl Sight {
 
     /// Finds the scopes of its class among those of the plan.
     pub(super) fn settle(&mut self, geo: &Geo) {
-        let class = self.class.as_deref();
-        let at = geo.views.scopes.iter().position(|(known, _)| Some(known) == class);
-        self.scopes = at.and_then(|at| u8::try_from(at).ok());
+        self.scopes = self.find(geo);
+    }
+
+    pub(super) fn is_settled(&self, geo: &Geo) -> bool {
+        self.scopes == self.find(geo)
+    }
+
+    fn find(&self, geo: &Geo) -> Option<u8> {
+        let class = self.class.as_deref()?;
+        let at = geo.views.scopes.iter().position(|(known, _)| known == class);
+        at.and_then(|at| u8::try_from(at).ok())
     }
 
     /// The scope prefix length for a client.

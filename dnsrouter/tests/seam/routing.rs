@@ -320,7 +320,9 @@ fn sparse(published: &Published, cap: ScopeCap) -> Published {
     let mut inputs = published.load().inputs.clone();
     let points: Vec<_> = inputs.services.locations.iter().map(|place| place.point).collect();
     let services = Arc::make_mut(&mut inputs.services);
-    let classes = services.services.iter().flat_map(|(_, policy)| policy.classes());
+    let classes = services.services.iter();
+    let classes =
+        classes.flat_map(|(name, policy)| policy.classes().map(move |class| (name, class)));
     let views = Views::new(table.lists()).build(&table, &points, classes);
     let distances = Distances::new(&points);
     let geo = Geo { table, views, distances, cap, description: String::new() };

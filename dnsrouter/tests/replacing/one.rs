@@ -1,7 +1,5 @@
 //! One service's change compiles that service alone, and gives what a whole plan would give.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use dnsrouter::compile::{Unfit, replace};

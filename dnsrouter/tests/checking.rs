@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "small/site.rs"]
+mod site;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,22 +18,6 @@ use dnsrouter::service::Service;
 use dnsrouter::target::Check;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
-
-const BASE: &str = r#"
-[node]
-name = "ns1"
-region = "us-central1"
-trust_domain = "test-net.io"
-[listen]
-dns = ["127.0.0.1:0"]
-[tls]
-cert = "unused"
-key = "unused"
-ca = "unused"
-[[zone]]
-name = "test-net.io"
-file = "zone"
-"#;
 
 /// Loads the built-in country database once.
 static LOADER: Mutex<Option<Loader>> = Mutex::new(None);
@@ -46,9 +33,8 @@ fn service(of_service: &str, of_endpoint: &str) -> String {
 
 fn folder(more: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("dnsrouter.toml"), format!("{BASE}{more}")).unwrap();
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
+    std::fs::write(folder.path().join("dnsrouter.toml"), format!("{}{more}", site::NODE)).unwrap();
+    std::fs::write(folder.path().join("zone"), site::ZONE).unwrap();
     folder
 }
 
@@ -146,7 +132,8 @@ fn mistakes_in_checks_say_what_to_write() {
         let Err(report) = read(&service("", written)) else { panic!("accepted: {written}") };
         assert!(report.contains(words), "{written}: {report}");
     }
-    let plain = BASE.replace("[tls]\ncert = \"unused\"\nkey = \"unused\"\nca = \"unused\"\n", "");
+    let plain =
+        site::NODE.replace("[tls]\ncert = \"unused\"\nkey = \"unused\"\nca = \"unused\"\n", "");
     let tls = |check: &str| {
         let folder = folder("");
         let file = folder.path().join("dnsrouter.toml");

@@ -30,19 +30,6 @@ use tokio_util::sync::CancellationToken;
 const MINUTE: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = r#"
-[node]
-name = "ns1"
-region = "us-central1"
-trust_domain = "test-net.io"
-[listen]
-dns = ["127.0.0.1:0"]
-[tls]
-cert = "unused"
-key = "unused"
-ca = "unused"
-[[zone]]
-name = "test-net.io"
-file = "zone"
 [[service]]
 name = "geo.test-net.io"
 ttl = 60
@@ -76,7 +63,8 @@ const GEO: ServiceId = ServiceId(0);
 const BLIND: ServiceId = ServiceId(1);
 
 /// Loaded once: the built-in country database takes a while.
-static LOADED: LazyLock<Loaded> = LazyLock::new(|| site::loaded(CONFIG, site::ZONE));
+static LOADED: LazyLock<Loaded> =
+    LazyLock::new(|| site::loaded(&[site::NODE, CONFIG].concat(), site::ZONE));
 
 fn inputs() -> Inputs {
     LOADED.inputs(Generation(1))

@@ -35,19 +35,6 @@ const SETTINGS: Settings = Settings {
 };
 
 const BEGINNING: &str = r#"
-[node]
-name = "ns1"
-region = "us-central1"
-trust_domain = "test-net.io"
-[listen]
-dns = ["127.0.0.1:0"]
-[tls]
-cert = "unused"
-key = "unused"
-ca = "unused"
-[[zone]]
-name = "test-net.io"
-file = "zone"
 [[service]]
 name = "geo.test-net.io"
 ttl = 60
@@ -70,7 +57,7 @@ static TWO: LazyLock<Loaded> = LazyLock::new(|| load(&[BEGINNING, SECOND_ENDPOIN
 static ONE: LazyLock<Loaded> = LazyLock::new(|| load(BEGINNING));
 
 fn load(config: &str) -> Loaded {
-    site::loaded(config, site::ZONE)
+    site::loaded(&[site::NODE, config].concat(), site::ZONE)
 }
 
 fn target(host: &str, region: &str) -> Arc<Target> {

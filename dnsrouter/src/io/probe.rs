@@ -151,7 +151,9 @@ impl Prober {
 
     /// One check; `None` when it says nothing about the target.
     async fn check(&self, target: &Target, limit: Duration, kept: &mut Kept) -> Option<Seen> {
-        let asked = tokio::time::timeout(limit, self.ask(target, limit, kept)).await;
+        // This ends it. Limits of connections and calls are longer, or chance would decide which of
+        // two timers words the failure.
+        let asked = tokio::time::timeout(limit, self.ask(target, 2 * limit, kept)).await;
         let seen = match asked {
             Ok(Ok(seen)) => seen,
             Ok(Err(NoReply::Theirs(fault, why))) => Seen::failure(fault, why),

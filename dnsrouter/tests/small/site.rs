@@ -4,6 +4,23 @@
 
 use dnsrouter::io::load::{Loaded, Loader};
 
+/// The beginning of a configuration: a node with one zone, and papers that nobody reads.
+pub(crate) const NODE: &str = r#"
+[node]
+name = "ns1"
+region = "us-central1"
+trust_domain = "test-net.io"
+[listen]
+dns = ["127.0.0.1:0"]
+[tls]
+cert = "unused"
+key = "unused"
+ca = "unused"
+[[zone]]
+name = "test-net.io"
+file = "zone"
+"#;
+
 /// For who does not ask the zone.
 pub(crate) const ZONE: &str = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
 

@@ -14,7 +14,6 @@
 //! other, and firewalls between drop it.
 
 mod own;
-mod sys;
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daemon::quiet::Quiet;
+use datagrams::{BATCH, Slot};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,6 @@ use crate::plan::Published;
 use super::deferred::{Deferred, Job};
 
 pub use own::Own;
-use sys::{BATCH, Slot};
 
 /// No query is longer: the largest UDP payload we advertise, with room for padding options.
 const QUERY_SIZE: usize = 4096;
@@ -88,9 +87,9 @@ impl Server {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(LOOK_UP))?;
         no_fragments(&socket, bound)?;
-        sys::tell_no_more(&socket);
+        datagrams::tell_no_more(&socket);
         if bound.ip().is_unspecified() {
-            sys::tell_addresses(&socket, bound)?;
+            datagrams::tell_addresses(&socket, bound)?;
         }
         Ok(Self {
             socket,
@@ -109,7 +108,7 @@ impl Server {
     pub fn run(&mut self, worker: &mut Worker, stop: &CancellationToken) {
         let quiet = Quiet::default();
         while !stop.is_cancelled() {
-            let received = match sys::receive(&self.socket, &mut self.queries) {
+            let received = match datagrams::receive(&self.socket, &mut self.queries) {
                 Ok(received) => received,
                 // An ICMP error for an earlier answer shows up here; it concerns nobody else.
                 Err(error) if is_transient(error.kind()) => continue,
@@ -180,7 +179,7 @@ impl Server {
     fn send(&self, answered: usize, worker: &Worker) {
         let mut rest = &self.answers[..answered];
         while !rest.is_empty() {
-            let sent = sys::send(&self.socket, rest).unwrap_or_else(|_| {
+            let sent = datagrams::send(&self.socket, rest).unwrap_or_else(|_| {
                 worker.send_failed();
                 1
             });
@@ -203,7 +202,7 @@ fn later(
         };
         room.copy_from_slice(&reply);
         answer.address(reply.len(), peer, asked);
-        if let Err(error) = sys::send(&socket, &[answer]) {
+        if let Err(error) = datagrams::send(&socket, &[answer]) {
             tracing::debug!(%peer, %error, "the kernel did not take a reply");
         }
     }

@@ -1,7 +1,10 @@
 //! Many datagrams in one system call, each with the address it was sent to: recvmmsg(2),
 //! sendmmsg(2) and `IP_PKTINFO` / `IPV6_PKTINFO` (RFC 3542 §6).
 //!
-//! This is the one module with `unsafe` in the workspace, because no safe crate serves:
+//! Used by whoever moves more datagrams than a call each would let them: the name server, and the
+//! generator of load that measures it.
+//!
+//! This is the one crate with `unsafe` in the workspace, because no safe crate serves:
 //!
 //! * `rustix` has sendmmsg, but neither recvmmsg nor packet information;
 //! * `nix` allocates for each sendmsg with control messages; its sendmmsg has one set of them for a
@@ -20,7 +23,7 @@
 //!
 //! What the kernel wrote is read without `unsafe`: its control messages as octets, whose lengths count
 //! only as far as there are octets.
-#![expect(unsafe_code, reason = "the system calls of a batch; see the module's invariants")]
+#![expect(unsafe_code, reason = "the system calls of a batch; see the invariants above")]
 
 use std::io;
 use std::mem::{MaybeUninit, align_of, size_of, size_of_val};
@@ -30,14 +33,14 @@ use std::ptr;
 
 /// Datagrams per call. With more, the first of them waits for more others to be answered; with
 /// fewer, calls cost more than answers.
-pub(super) const BATCH: usize = 32;
+pub const BATCH: usize = 32;
 
 const INET: u16 = libc::AF_INET as u16;
 const INET6: u16 = libc::AF_INET6 as u16;
 
 /// One datagram of up to `N` octets: what it says, who is at its other end, and at which of our
 /// addresses.
-pub(super) struct Slot<const N: usize> {
+pub struct Slot<const N: usize> {
     /// The peer. An IPv4 one lies where sockaddr_in has it: family and port at the same place, the
     /// address in what is called the flow label here.
     name: libc::sockaddr_in6,
@@ -80,7 +83,7 @@ const V6_INFO: usize = size_of::<libc::in6_pktinfo>();
 /// # Errors
 ///
 /// Those of setsockopt(2).
-pub(super) fn tell_addresses(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
+pub fn tell_addresses(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
     let (level, option) = match address {
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
@@ -90,7 +93,7 @@ pub(super) fn tell_addresses(socket: &UdpSocket, address: SocketAddr) -> io::Res
 
 /// Asks the kernel not to tell when datagrams came, which whoever bound the socket may have wanted,
 /// nor to glue several together, which no buffer for one query could hold.
-pub(super) fn tell_no_more(socket: &UdpSocket) {
+pub fn tell_no_more(socket: &UdpSocket) {
     for (level, option) in [
         (libc::SOL_SOCKET, libc::SO_TIMESTAMP),
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
@@ -122,10 +125,7 @@ fn set(
 /// # Errors
 ///
 /// Those of recvmmsg(2), among them the end of the socket's time-out; then no slot is filled.
-pub(super) fn receive<const N: usize>(
-    socket: &UdpSocket,
-    slots: &mut [Slot<N>],
-) -> io::Result<usize> {
+pub fn receive<const N: usize>(socket: &UdpSocket, slots: &mut [Slot<N>]) -> io::Result<usize> {
     let mut vectors = [EMPTY_VECTOR; BATCH];
     let mut headers = no_headers();
     let mut count = 0;
@@ -167,7 +167,7 @@ pub(super) fn receive<const N: usize>(
 /// # Errors
 ///
 /// Those of sendmmsg(2) for the first of them; none was sent.
-pub(super) fn send<const N: usize>(socket: &UdpSocket, slots: &[Slot<N>]) -> io::Result<usize> {
+pub fn send<const N: usize>(socket: &UdpSocket, slots: &[Slot<N>]) -> io::Result<usize> {
     let mut vectors = [EMPTY_VECTOR; BATCH];
     let mut headers = no_headers();
     let mut count = 0;
@@ -203,9 +203,15 @@ fn no_headers() -> [libc::mmsghdr; BATCH] {
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
+impl<const N: usize> Default for Slot<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<const N: usize> Slot<N> {
     /// Room for one datagram.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             name: nobody(),
             name_length: 0,
@@ -218,18 +224,18 @@ impl<const N: usize> Slot<N> {
     }
 
     /// What was received.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
     /// Where what is to be sent is written.
-    pub(super) fn buffer(&mut self) -> &mut [u8; N] {
+    pub fn buffer(&mut self) -> &mut [u8; N] {
         &mut self.bytes
     }
 
     /// Who sent it; none for a family that is neither IPv4 nor IPv6, which no socket of ours
     /// receives.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         let port = u16::from_be(self.name.sin6_port);
         match (self.name.sin6_family, self.name_length as usize) {
             (INET, size_of_in) if size_of_in >= size_of::<libc::sockaddr_in>() => {
@@ -248,7 +254,7 @@ impl<const N: usize> Slot<N> {
     /// What it was sent to, with `port`; none when the kernel did not tell. The scope of a
     /// link-local address is the interface; any other address is answered over whatever
     /// interface leads to the peer, for it may stand on one that does not.
-    pub(super) fn asked(&self, port: u16) -> Option<SocketAddr> {
+    pub fn asked(&self, port: u16) -> Option<SocketAddr> {
         let told = self.control.0.get(..self.control_length)?;
         if let Some(info) = find::<V4_INFO>(told, libc::IPPROTO_IP, libc::IP_PKTINFO) {
             // Ours and the one asked differ for a broadcast, which a host answers from its own
@@ -267,13 +273,13 @@ impl<const N: usize> Slot<N> {
     }
 
     /// Whether the kernel had more to tell than it found room for, perhaps what it was sent to.
-    pub(super) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.cut
     }
 
     /// Makes the first `length` octets of [`buffer`](Self::buffer) a datagram to `peer`, which
     /// leaves from `local`, or from where routing says.
-    pub(super) fn address(&mut self, length: usize, peer: SocketAddr, local: Option<SocketAddr>) {
+    pub fn address(&mut self, length: usize, peer: SocketAddr, local: Option<SocketAddr>) {
         self.length = length.min(N);
         self.name = nobody();
         self.name.sin6_port = peer.port().to_be();
@@ -351,6 +357,8 @@ fn nobody() -> libc::sockaddr_in6 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "sockets on loopback")]
+
     use super::*;
 
     /// A loopback pair: one that is told addresses, one that asks.

@@ -31,6 +31,7 @@
 //! | rules' `clients` | them as a table tells them apart | [`Selector`], [`Lists`], [`Who`] |
 //! | a table | all that is routed, with its places | [`Table::routed`] |
 //! | a list of networks | which of them an address is in | [`Networks::find`] |
+//! | clients counted by prefix | a file of them | [`Population`] |
 //!
 //! **The scope is the point.** An answer that depends on where the client is may be cached for a
 //! whole network (RFC 7871), so a lookup must say for which network it holds. A [`Table`] divides
@@ -75,6 +76,7 @@ mod networks;
 mod partition;
 mod place;
 mod point;
+mod population;
 pub mod regions;
 mod runs;
 mod scopes;
@@ -94,6 +96,9 @@ pub use lists::{ListId, ListSet, Lists, ListsError, MAX_LISTED, MAX_LISTS};
 pub use networks::{Networks, canonical};
 pub use place::{Place, PlaceId, Source};
 pub use point::{Kilometres, Point, PointError};
+pub use population::{
+    MAX_COUNT, MAX_PREFIXES, Population, PopulationError, PopulationFault, TooMany,
+};
 pub use scopes::Scopes;
 pub use selector::{Selector, SelectorError};
 pub use table::{Hit, Routed, ScopeCap, Slot, Table, TableBuilder, TableError};

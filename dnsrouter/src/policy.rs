@@ -32,7 +32,7 @@
 //! | the client's place | the leaf of the address table that holds it |
 //! | a draw per client | the cap (default /24 and /48) |
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use dns::rr::Rtype;
@@ -51,6 +51,7 @@ use stage::{Act, Stage};
 
 pub use choose::{Choice, Observer, Open, Outside};
 pub use hash::{mix, prefix_stick, subnet_draw};
+pub use odds::{Looks, Odds};
 pub use order::{Candidate, Candidates};
 pub use record::Record;
 pub use views::{Built, Class, MAX_CLASSES, MAX_VIEWS, Views};
@@ -58,6 +59,7 @@ pub use views::{Built, Class, MAX_CLASSES, MAX_VIEWS, Views};
 mod choose;
 mod hash;
 mod leaving;
+mod odds;
 mod order;
 mod pick;
 mod rank;
@@ -126,7 +128,23 @@ pub struct Client<'a> {
     pub turn: u64,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    /// Whoever is at a place: for routes that look at nothing else of a client.
+    pub fn anybody_at(place: PlaceId, geo: &'a Geo) -> Self {
+        Self {
+            geo,
+            place,
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            slot: Slot::default(),
+            is_subnet: false,
+            leaf: geo.cap.v4(),
+            cap: geo.cap.v4(),
+            draw: 0,
+            stick: 0,
+            turn: 0,
+        }
+    }
+
     /// What distances are measured from; none: its place is unknown.
     pub fn point(&self) -> Option<Point> {
         self.geo.table.place(self.place).point()

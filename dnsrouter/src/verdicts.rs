@@ -126,6 +126,13 @@ pub enum Stance {
     },
 }
 
+impl Stance {
+    /// Whether it holds for some clients and not for others.
+    pub fn divides_clients(self) -> bool {
+        matches!(self, Self::Draining { gone: 1..WHOLE })
+    }
+}
+
 /// Every stance that is not [`Stance::Measured`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stances {

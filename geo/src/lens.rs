@@ -141,9 +141,9 @@ impl Lens {
         self.nth_row(self.row_number(place))
     }
 
-    /// Equal for places that see the locations alike.
+    /// Equal for places that see the locations alike, and below [`Lens::rows`].
     #[inline]
-    pub(crate) fn row_number(&self, place: PlaceId) -> u32 {
+    pub fn row_number(&self, place: PlaceId) -> u32 {
         self.of_place.get(place.index())
     }
 

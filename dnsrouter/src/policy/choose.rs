@@ -194,13 +194,13 @@ impl Policy {
 }
 
 /// One way through a route.
-struct Walk<'a> {
-    policy: &'a Policy,
-    form: Form,
-    client: &'a Client<'a>,
-    health: &'a Health,
+pub(super) struct Walk<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) form: Form,
+    pub(super) client: &'a Client<'a>,
+    pub(super) health: &'a Health,
     /// None: everything counts as up.
-    regard: Option<Regard>,
+    pub(super) regard: Option<Regard>,
 }
 
 impl Walk<'_> {
@@ -282,8 +282,7 @@ impl Walk<'_> {
                 pick::weighted(candidates, client.draw, *cut, |candidate| self.weigh(candidate));
             }
             Act::Fair { cut, .. } => pick::weighted(candidates, client.draw, *cut, |candidate| {
-                let fair = policy.fair_weight(candidate.endpoint, self.health);
-                self.weighed(candidate, fair.unwrap_or(policy.endpoint(candidate).weight))
+                self.weigh_fairly(candidate)
             }),
             Act::Sticky => {
                 pick::weighted(candidates, client.stick, 0, |candidate| self.weigh(candidate));
@@ -296,8 +295,14 @@ impl Walk<'_> {
         Some(())
     }
 
-    fn weigh(&self, candidate: &Candidate) -> Weighed {
+    pub(super) fn weigh(&self, candidate: &Candidate) -> Weighed {
         self.weighed(candidate, self.policy.endpoint(candidate).weight)
+    }
+
+    /// By what `fair` makes of its capacity.
+    pub(super) fn weigh_fairly(&self, candidate: &Candidate) -> Weighed {
+        let fair = self.policy.fair_weight(candidate.endpoint, self.health);
+        self.weighed(candidate, fair.unwrap_or(self.policy.endpoint(candidate).weight))
     }
 
     /// A weight as it counts now: less while the endpoint warms up or is degraded.

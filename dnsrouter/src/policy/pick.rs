@@ -79,6 +79,67 @@ pub(super) fn weighted(
     regroup(candidates, |_, _| false);
 }
 
+/// How probably [`weighted`] has each candidate among the first `first`, when it was told to cut
+/// there or `first` is 1: in the order given.
+pub(super) fn inclusion(
+    candidates: &[Candidate],
+    first: usize,
+    weigh: impl Fn(&Candidate) -> Weighed,
+) -> ArrayVec<f64, MAX_ENDPOINTS> {
+    let mut runs: ArrayVec<(bool, u8), MAX_ENDPOINTS> = ArrayVec::new();
+    let resort = |candidate: &Candidate| (weigh(candidate).weight == 0, candidate.group);
+    runs.extend(candidates.iter().map(resort));
+    let mut included: ArrayVec<f64, MAX_ENDPOINTS> = candidates.iter().map(|_| 0.0).collect();
+    let (mut order, mut left) = (runs.clone(), first);
+    order.sort_unstable();
+    for run in order.chunk_by(|a, b| a == b) {
+        let members = (0..candidates.len()).filter(|at| runs[*at] == run[0]);
+        let weights = members.map(|at| (at, weigh(&candidates[at]).weight.max(1)));
+        in_proportion(weights.collect(), left.min(run.len()), &mut included);
+        left = left.saturating_sub(run.len());
+    }
+    included
+}
+
+/// `wanted` of some candidates, each with its weight: by their shares, and surely where that makes
+/// 1 or more.
+fn in_proportion(
+    mut weights: ArrayVec<(usize, u32), MAX_ENDPOINTS>,
+    mut wanted: usize,
+    included: &mut [f64],
+) {
+    let mut total: u64 = weights.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    let surely = |(_, weight): &(usize, u32), wanted: usize, total: u64| {
+        u64::from(*weight) * wanted as u64 >= total
+    };
+    while let Some(at) = weights.iter().position(|one| wanted > 0 && surely(one, wanted, total)) {
+        let (at, weight) = weights.swap_remove(at);
+        included[at] = 1.0;
+        total -= u64::from(weight);
+        wanted -= 1;
+    }
+    for (at, weight) in weights {
+        #[expect(clippy::cast_precision_loss, reason = "sums of 128 weights of 32 bits")]
+        let share = wanted as f64 * f64::from(weight) / total as f64;
+        included[at] = share;
+    }
+}
+
+/// How probably [`round_robin`] has each candidate among the first `first`, if all step in when it
+/// is their turn; none: some pass.
+pub(super) fn turns(
+    candidates: &[Candidate],
+    first: usize,
+    weigh: impl Fn(&Candidate) -> Weighed,
+) -> Option<ArrayVec<f64, MAX_ENDPOINTS>> {
+    let everybody = candidates.iter().all(|candidate| weigh(candidate).share == u16::MAX);
+    let alike = |candidate: &Candidate| {
+        let Weighed { id, weight, share } = weigh(candidate);
+        Weighed { id, weight: weight.min(1), share }
+    };
+    everybody.then(|| inclusion(candidates, first, alike))
+}
+
 /// Gives each group's candidates their turn, as written, from the `turn`th on.
 pub(super) fn round_robin(
     candidates: &mut Candidates,

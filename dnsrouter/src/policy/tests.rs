@@ -16,6 +16,7 @@ use crate::target::HostPort;
 use crate::verdicts::{Shares, Stance, Stances, Verdict, WHOLE};
 
 mod drains;
+mod odds;
 
 const SERVICE: ServiceId = ServiceId(7);
 

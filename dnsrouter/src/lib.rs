@@ -14,6 +14,7 @@
 //! | what one query becomes | [`answer`] |
 //! | which endpoints a client gets, and with what scope | [`policy`], [`client`] |
 //! | why | [`explain`] |
+//! | who would move if something were otherwise | [`forecast`] |
 //! | what is checked | [`target`] |
 //! | when a target is up or down | [`health`], [`removal`], [`monitor`] |
 //! | what choices are made with beside the plan | [`verdicts`] |
@@ -34,6 +35,7 @@ pub mod config;
 pub mod counters;
 pub mod dependants;
 pub mod explain;
+pub mod forecast;
 pub mod guard;
 pub mod health;
 pub mod history;

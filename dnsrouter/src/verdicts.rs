@@ -129,7 +129,7 @@ pub enum Stance {
 impl Stance {
     /// Whether it holds for some clients and not for others.
     pub fn divides_clients(self) -> bool {
-        matches!(self, Self::Draining { gone: 1..WHOLE })
+        matches!(self, Self::Draining { gone } if gone > 0 && gone < WHOLE)
     }
 }
 

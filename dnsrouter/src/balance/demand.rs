@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use geo::{Kilometres, Point, Source, Table};
+use ipnet::IpNet;
 
 use super::dither;
 
@@ -79,12 +80,8 @@ impl Demand {
             if matches!(source, Source::Special | Source::None) {
                 continue;
             }
-            let length = prefix.prefix_len();
-            let (counts, unit) = match prefix {
-                ipnet::IpNet::V4(_) => (&mut v4, 24_i32 - i32::from(length)),
-                ipnet::IpNet::V6(_) => (&mut v6, 48_i32 - i32::from(length.max(LARGEST_V6))),
-            };
-            counts[place.index()] += f64::from(unit.max(0)).exp2();
+            let counts = if prefix.addr().is_ipv4() { &mut v4 } else { &mut v6 };
+            counts[place.index()] += mass(prefix);
         }
         let known = |counts: &[f64]| -> f64 {
             let placed = table.places().iter().zip(counts).filter(|(p, _)| p.point().is_some());
@@ -108,6 +105,15 @@ impl Demand {
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
+}
+
+/// How many clients a leaf of a table counts as: its /24s, or its /48s.
+pub fn mass(leaf: IpNet) -> f64 {
+    let unit = match leaf {
+        IpNet::V4(v4) => 24_i32 - i32::from(v4.prefix_len()),
+        IpNet::V6(v6) => 48_i32 - i32::from(v6.prefix_len().max(LARGEST_V6)),
+    };
+    f64::from(unit.max(0)).exp2()
 }
 
 /// The mean place and the sum of each cell of a grid; cells narrow in degrees towards the equator,

@@ -104,7 +104,17 @@ impl Policy {
         walk: &Walk<'_>,
     ) -> Option<ArrayVec<f64, MAX_ENDPOINTS>> {
         let (pick, rest) = self.stages.get(at..)?.split_first()?;
-        if rest.iter().any(|stage| matches!(stage.act, Act::Healthy { .. })) {
+        let last_resorts = |act: &Act| -> Option<Vec<bool>> {
+            let weights = given.iter().map(|candidate| weight(act, candidate, walk));
+            weights.map(|weight| weight.map(|weight| weight == 0)).collect()
+        };
+        let among = last_resorts(&pick.act);
+        let matters = |act: &Act| match act {
+            Act::Healthy { .. } => true,
+            // A later pick leaves the order, but has last resorts of its own.
+            act => last_resorts(act).is_some_and(|others| Some(others) != among),
+        };
+        if rest.iter().any(|stage| matters(&stage.act)) {
             return None;
         }
         let cuts = rest.iter().filter_map(|stage| match stage.act {
@@ -125,13 +135,7 @@ impl Policy {
         }
     }
 
-    fn drawn(
-        &self,
-        form: Form,
-        client: &Client<'_>,
-        health: &Health,
-        choice: &Choice,
-    ) -> Odds {
+    fn drawn(&self, form: Form, client: &Client<'_>, health: &Health, choice: &Choice) -> Odds {
         let mut counts = [0_u32; MAX_ENDPOINTS];
         for turn in 0..DRAWS {
             let client = Client { draw: mix(turn), turn, ..*client };
@@ -141,6 +145,15 @@ impl Policy {
         }
         let all = (0..self.endpoints()).map(|e| (e, f64::from(counts[usize::from(e)])));
         shared(all, choice, true)
+    }
+}
+
+/// What a pick goes by; none: it is no pick.
+fn weight(act: &Act, candidate: &Candidate, walk: &Walk<'_>) -> Option<u32> {
+    match act {
+        Act::Weighted { .. } | Act::Sticky | Act::RoundRobin => Some(walk.weigh(candidate).weight),
+        Act::Fair { .. } => Some(walk.weigh_fairly(candidate).weight),
+        _ => None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a forecast says against what clients are really answered.
 
-#![expect(clippy::disallowed_methods, reason = "a test writes the files that it has read")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../small/site.rs"]
+mod site;
 
 mod alone;
 mod another;

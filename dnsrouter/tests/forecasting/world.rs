@@ -8,14 +8,12 @@ use std::sync::Arc;
 use dnsrouter::explain::{self, explain};
 use dnsrouter::forecast::{Crowd, Forecaster, Outcome, Whither, pairs};
 use dnsrouter::health::State;
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Snapshot};
 use dnsrouter::service::Form;
 use dnsrouter::verdicts::Health;
 use geo::Population;
 
-pub(crate) const ZONE: &str =
-    "$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 60\n NS ns1\nns1 A 192.0.2.53\n";
+use crate::site;
 
 /// One service per route, each in the same five places.
 const ROUTES: [(&str, &str); 7] = [
@@ -44,7 +42,7 @@ const REGIONS: [(&str, u32); 5] = [
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 
-/// The second half of a configuration: `edit` changes the text of each service.
+/// A configuration with all of them: `edit` changes the text of each service.
 pub(crate) fn config(edit: impl Fn(&str, String) -> String) -> String {
     let mut text = String::from(
         "[node]\nname = \"ns1\"\nregion = \"us-central1\"\ntrust_domain = \"test-net.io\"\n\
@@ -68,12 +66,7 @@ pub(crate) fn config(edit: impl Fn(&str, String) -> String) -> String {
 
 /// What the configuration is with everything up.
 pub(crate) fn snapshot(config: &str) -> Snapshot {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("zone"), ZONE).unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, config).unwrap();
-    let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
-    let inputs = loaded.inputs(Generation(1));
+    let inputs = site::loaded(config, site::ZONE).inputs(Generation(1));
     let up = inputs.services.targets.iter().map(|_| State::Up);
     let health = Arc::new(Health::new(up));
     Snapshot { inputs, health }

@@ -46,14 +46,17 @@ pub fn carried(
 ) -> Health {
     let before = &present.inputs.services;
     let known: HashMap<&Target, TargetId> =
-        before.targets.iter().map(|target| &**target).zip((0..).map(TargetId)).collect();
-    let single = |target: &Arc<Target>| {
-        known.get(&**target).map_or(Verdict::UNKNOWN, |id| *present.health.verdict(*id))
-    };
-    let singles: Vec<Verdict> = next.targets.iter().map(single).collect();
-    let of = |id: TargetId| singles.get(id.0 as usize).copied().unwrap_or(Verdict::UNKNOWN);
-    let pairs = next.pairs.iter().map(|(first, second)| of(*first).with(&of(*second)));
-    let mut health = Health::new(singles.iter().copied().chain(pairs));
+        before.targets.numbered().map(|(id, target)| (&**target, id)).collect();
+    let mut health = Health::new((0..next.targets.numbers()).map(|_| Verdict::UNKNOWN));
+    for (id, target) in next.targets.numbered() {
+        if let Some(known) = known.get(&**target) {
+            health.set(id, *present.health.verdict(*known));
+        }
+    }
+    for (id, (first, second)) in next.targets.pairs() {
+        let both = health.verdict(first).with(health.verdict(second));
+        health.set(id, both);
+    }
     health.set_stances(Arc::new(Bound::new(Arc::clone(overrides), next).stances(now)));
     health.set_shares(fleet::carried(before, &present.health, next));
     health

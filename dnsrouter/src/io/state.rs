@@ -135,11 +135,18 @@ impl Folder {
     pub fn replace(&self, name: &str, octets: &[u8]) -> Result<(), StateError> {
         let replace = || {
             let beside = self.beside(name)?;
-            let mut file =
-                File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(octets)?;
-            file.sync_all()?;
-            fs::rename(&beside, self.0.join(name))?;
+            let write = || {
+                let mut file =
+                    File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+                file.write_all(octets)?;
+                file.sync_all()?;
+                fs::rename(&beside, self.0.join(name))
+            };
+            write().inspect_err(|_| {
+                // Half a file must not take the room that others need. The first error is the one to
+                // tell.
+                let _ = fs::remove_file(&beside);
+            })?;
             File::open(&self.0)?.sync_all()
         };
         replace().map_err(|source| self.error(source))
@@ -254,6 +261,15 @@ mod tests {
         folder.write(&State::new(1, Vec::new())).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(folder.read().generation, 1);
+    }
+
+    #[test]
+    fn what_could_not_be_written_leaves_nothing_behind() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        fs::create_dir_all(place.path().join("name/taken")).unwrap();
+        folder.replace("name", b"octets").unwrap_err();
+        assert!(!place.path().join("name.new").exists());
     }
 
     #[test]

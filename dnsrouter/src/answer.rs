@@ -27,6 +27,7 @@ use dns::resolve::{MAX_CHAIN, Resolution};
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Owner, Question, Refusal, Request, Section, Writer};
 
+use crate::census::Recorder;
 use crate::client::Asker;
 use crate::counters::{Counters, Event};
 use crate::guard::Guard;
@@ -92,6 +93,8 @@ pub struct Worker {
     random: Random,
     turns: Turns,
     counters: Arc<Counters>,
+    /// Counts clients; none: nobody does.
+    recorder: Option<Recorder>,
     /// Whether what it answers was counted before, when it was deferred.
     deferred: bool,
 }
@@ -104,7 +107,13 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        Self { random, turns: Turns::default(), counters, deferred: false }
+        Self { random, turns: Turns::default(), counters, recorder: None, deferred: false }
+    }
+
+    /// The same, counting whose clients it answers for services.
+    #[must_use]
+    pub fn recording(self, recorder: Option<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// A worker for what others have deferred, and counted.
@@ -509,12 +518,15 @@ impl<'a> Answering<'a> {
         }
         // The bit speaks of the chain's start (RFC 1035 §4.1.1).
         writer.set_authoritative(authoritative);
-        let Chosen { scope, last, no_data, refused, .. } = chosen;
+        let Chosen { scope, last, no_data, refused, asker, .. } = chosen;
         if let Some(subnet) = opt.as_mut().and_then(|opt| opt.subnet.as_mut()) {
             *subnet = subnet.with_scope(if mutated!(ScopeIsAlwaysZero) { 0 } else { scope });
         }
         if refused {
             return self.fenced(worker, out, opt);
+        }
+        if let (Some(recorder), Some(asker)) = (&mut worker.recorder, asker) {
+            recorder.record(asker.address);
         }
         if let Some(zone) = no_data.map(|zone| inputs.zones.zone(zone)) {
             // Did it not fit, the writer has set TC.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `fair` | a weight: its share of the demand when all used endpoints are equally fast | [`fair`] |
 //! | `load` | a price in kilometres, by which it seems farther away the fuller it is | [`spill`], [`prices`] |
-//! | | where clients are, and what they were answered | [`demand`], [`clients`], [`answered`] |
+//! | | where clients are, and what they were answered | [`guess`], [`demand`], [`clients`], [`answered`] |
 //!
 //! # The idea of `load`
 //!
@@ -37,6 +37,7 @@ pub mod clients;
 pub mod demand;
 pub mod fair;
 pub mod fleet;
+pub mod guess;
 mod matrix;
 pub mod prices;
 pub mod seen;

@@ -15,12 +15,14 @@ use geo::{Lists, MAX_LOCATIONS, Point};
 use ipnet::IpNet;
 use pki::TrustDomain;
 
+use crate::census;
 use crate::history::Written;
 use crate::operators::Operators;
 use crate::service::{Alias, Service};
 use crate::updates::Permission;
 
 mod check;
+mod clients;
 mod control;
 pub mod guard;
 mod listen;
@@ -68,6 +70,8 @@ pub struct Config {
     pub guard: guard::Guard,
     /// Who may change what counts.
     pub operators: Operators,
+    /// How answers are counted by the client's prefix; none: they are not.
+    pub clients: Option<census::Settings>,
     /// Zones and their files.
     pub zones: Vec<ZoneConfig>,
     /// Keys that sign messages.
@@ -96,6 +100,7 @@ pub struct Fixed {
     state_dir: Option<PathBuf>,
     listen: Listen,
     tls: Option<daemon::config::Tls>,
+    clients: Option<census::Settings>,
     log: Log,
 }
 
@@ -107,6 +112,7 @@ impl Fixed {
             ("[state]", self.state_dir != other.state_dir),
             ("[listen]", self.listen != other.listen),
             ("[tls]", self.tls != other.tls),
+            ("[clients]", self.clients != other.clients),
             ("[log]", self.log != other.log),
         ];
         differs.into_iter().filter_map(|(section, differs)| differs.then_some(section)).collect()
@@ -176,6 +182,7 @@ impl Config {
         let guard = checker.guard(&raw);
         let operators = checker.operators(&raw.control);
         let probe = checker.probe(&raw.probe);
+        let clients = checker.recording(raw.clients.as_ref(), raw.state.is_some());
         let keys = checker.keys(&raw.key);
         let zones = checker.zones(&raw);
         let services = checker.services(&raw.service);
@@ -207,6 +214,7 @@ impl Config {
             probe,
             guard,
             operators,
+            clients,
             zones,
             keys,
             services,
@@ -226,6 +234,7 @@ impl Config {
             state_dir: self.state_dir.clone(),
             listen: self.listen.clone(),
             tls: self.tls.as_ref().map(|(tls, _)| tls.clone()),
+            clients: self.clients,
             log: self.log.clone(),
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "IO shell")]
 
 pub mod balance;
+pub mod census;
 pub mod control;
 pub mod deferred;
 mod descriptors;

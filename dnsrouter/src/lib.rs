@@ -20,6 +20,7 @@
 //! | what choices are made with beside the plan | [`verdicts`] |
 //! | when a full region sends its farthest clients elsewhere | [`balance`] |
 //! | what people say against that, and who may | [`overrides`], [`operators`] |
+//! | how often whose clients were answered | [`census`] |
 //! | how it was then | [`history`] |
 //! | what is swapped in whole, and what is refused | [`plan`] |
 //! | what can be configured | [`config`], [`service`] |
@@ -29,6 +30,7 @@
 pub mod answer;
 pub mod balance;
 pub mod binding;
+pub mod census;
 pub mod client;
 pub mod compile;
 pub mod config;

@@ -6,12 +6,15 @@
 #[path = "../../dns/tests/counting/allocator.rs"]
 mod allocator;
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use allocator::allocations;
 use dnsrouter::answer::{Lane, Query, Reply, Transport, Worker, answer_or_servfail};
+use dnsrouter::census::ring::CAPACITY;
+use dnsrouter::census::{Prefix, ring};
 use dnsrouter::counters::Counters;
 use dnsrouter::health::State;
 use dnsrouter::io::deferred::Deferred;
@@ -234,6 +237,11 @@ fn published(rate: &str) -> Published {
     Published::new(loaded.inputs(Generation(1)), Health::new([State::Up]))
 }
 
+thread_local! {
+    /// Clients that were counted.
+    static RECORDED: RefCell<Vec<Prefix>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Answers `bytes` from an address, and fails when that allocates.
 fn answered(published: &Published, bytes: &[u8], peer: [u8; 4], out: &mut [u8]) -> Reply {
     answered_over(Transport::Udp, published, bytes, peer, out)
@@ -246,7 +254,9 @@ fn answered_over(
     peer: [u8; 4],
     out: &mut [u8],
 ) -> Reply {
-    let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
+    let worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
+    let (recorder, mut reader) = ring();
+    let mut worker = worker.recording(Some(recorder));
     // A thread's first look at the plan enters it into a list of readers, once.
     drop(published.load());
     let before = allocations();
@@ -259,6 +269,7 @@ fn answered_over(
     };
     let reply = answer_or_servfail(&published.load(), &mut worker, query, out);
     assert_eq!(allocations() - before, 0, "{bytes:02x?}");
+    RECORDED.with_borrow_mut(|recorded| reader.take(recorded, usize::MAX));
     reply
 }
 
@@ -271,6 +282,7 @@ fn no_answer_allocates() {
         assert!(matches!(reply, Reply::Bytes(_)), "{name} TYPE{rtype}");
         assert_eq!(out[3] & 15, rcode, "{name} TYPE{rtype}: the case is the one that was meant");
     }
+    assert!(RECORDED.with_borrow(Vec::len) > 20, "clients were counted");
     let denied = answered(&published, &asked(CASES[0]), [192, 0, 2, 1], &mut out);
     assert!(matches!(denied, Reply::Bytes(_)));
     assert_eq!(out[3] & 15, 5, "REFUSED");
@@ -351,7 +363,11 @@ fn the_loop_over_a_socket_does_not_allocate() {
             let own = Own::new([bound]);
             let mut server =
                 Server::new(socket, Arc::clone(&plan), Deferred::new().0, own).unwrap();
-            let mut worker = Worker::new(Arc::new(Counters::default()));
+            // Nobody reads this ring: it is full in the midst of it.
+            let (mut recorder, _reader) = ring();
+            (0..CAPACITY - 1000).for_each(|_| recorder.record(bound.ip()));
+            let counters = Arc::new(Counters::default());
+            let mut worker = Worker::new(counters).recording(Some(recorder));
             drop(plan.load());
             let before = allocations();
             server.run(&mut worker, &stop);

@@ -25,7 +25,8 @@ const MAX_SAID: usize = 2 * MAX_CHAIN;
 pub(super) struct Chosen<'a, 'w> {
     asked: &'a Answering<'a>,
     worker: &'w mut Worker,
-    asker: Option<Asker>,
+    /// Whom something was chosen for.
+    pub(super) asker: Option<Asker>,
     /// The finest scope of all that was chosen.
     pub(super) scope: u8,
     /// Why the last choice is as it is.

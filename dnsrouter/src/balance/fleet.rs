@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   plan, verdicts ─▶ seen::look ─▶ Spill (load) ─┐
-//!   table of places ─▶ Demand, Field ──▲          ├─▶ Shares, one per service
+//!   places, counts ─▶ Guess, Field ────▲          ├─▶ Shares, one per service
 //!                                fair::weights ───┘
 //! ```
 //!
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::name::Name;
-use geo::{Point, Table};
+use geo::{Point, Population, Table};
 
 use crate::plan::{Generation, Inputs, Services};
 use crate::policy::Policy;
@@ -23,8 +23,9 @@ use crate::service::Step;
 use crate::verdicts::{Health, Shares};
 
 use super::clients::part;
-use super::demand::{Demand, Field};
+use super::demand::Field;
 use super::fair;
+use super::guess::Guess;
 use super::prices::Room;
 use super::seen;
 use super::spill::{Condition, Interval, Seen, Spill};
@@ -46,6 +47,10 @@ pub struct Fleet {
     services: Vec<usize>,
     controllers: HashMap<Name, Controller>,
     ground: Option<Ground>,
+    /// How often clients were answered.
+    recorded: Option<Population>,
+    /// It is to be looked at.
+    news: bool,
     room: Room,
     /// Who begins: the one who would have been next.
     first: usize,
@@ -55,7 +60,7 @@ pub struct Fleet {
 #[derive(Debug)]
 struct Ground {
     table: Arc<Table>,
-    demand: Demand,
+    guess: Guess,
     points: Vec<Point>,
     endpoints: usize,
     field: Field,
@@ -78,6 +83,13 @@ impl Fleet {
     /// Whether a plan's services have anything to be reckoned.
     pub fn is_needed(services: &Services) -> bool {
         services.services.iter().any(|(_, policy)| policy.dynamic().is_some())
+    }
+
+    /// How often clients were answered, by their prefixes. Where that is enough for a guess of where
+    /// they are, it is used; a changed guess begins what was learnt anew, so not to be told each second.
+    pub fn recorded(&mut self, clients: Population) {
+        self.recorded = Some(clients);
+        self.news = true;
     }
 
     /// One interval, `span` after the last: what the plan's services go by from now on, in the order of
@@ -112,49 +124,56 @@ impl Fleet {
     /// Follows a new plan: keeps what is known of services and endpoints that stay.
     fn follow(&mut self, inputs: &Inputs) {
         if self.generation == Some(inputs.generation) {
+            if self.news {
+                self.settle(inputs);
+            }
             return;
         }
         self.generation = Some(inputs.generation);
         let all = inputs.services.services.iter().enumerate();
         self.services = all.filter(|(_, (_, p))| p.dynamic().is_some()).map(|(at, _)| at).collect();
         let mut before = std::mem::take(&mut self.controllers);
-        let mut most = 0;
         for at in &self.services {
             let (name, policy) = &inputs.services.services[*at];
-            most = most.max(usize::from(policy.endpoints()));
             let controller = Controller::new(policy, before.remove(name));
             self.controllers.insert(name.clone(), controller);
         }
-        self.settle(inputs, most);
+        self.settle(inputs);
     }
 
-    fn settle(&mut self, inputs: &Inputs, endpoints: usize) {
-        let services = inputs.services.services.iter();
-        if !services.clone().any(|(_, policy)| has_load(policy)) {
+    fn settle(&mut self, inputs: &Inputs) {
+        let news = std::mem::take(&mut self.news);
+        let policies = || self.services.iter().map(|at| &inputs.services.services[*at].1);
+        if !policies().any(|policy| has_load(policy)) {
             self.ground = None;
             return;
         }
+        let endpoints = policies().map(|p| usize::from(p.endpoints())).max().unwrap_or(0);
         let points: Vec<Point> = inputs.services.locations.iter().map(|l| l.point).collect();
         let table = &inputs.geo.table;
-        let demand = match self.ground.take() {
-            Some(ground) if Arc::ptr_eq(&ground.table, table) => {
+        let guess = match self.ground.take() {
+            Some(ground) if Arc::ptr_eq(&ground.table, table) && !news => {
                 if ground.points == points && ground.endpoints >= endpoints {
                     self.ground = Some(ground);
                     return;
                 }
-                ground.demand
+                ground.guess
             }
             before => {
-                let demand = Demand::of_world(table);
-                // The same database, read again, teaches nothing new.
-                if before.is_none_or(|ground| ground.demand != demand) {
-                    self.controllers.values_mut().for_each(|c| c.spill.forget_places());
+                let before = before.map(|ground| ground.guess);
+                let basis = before.as_ref().map(|before| before.basis);
+                let guess = Guess::new(table, self.recorded.as_ref(), basis);
+                match before {
+                    Some(before) if !guess.is_news(&before, &points) => before,
+                    _ => {
+                        self.controllers.values_mut().for_each(|c| c.spill.forget_places());
+                        guess
+                    }
                 }
-                demand
             }
         };
-        let field = Field::new(&demand, &points, endpoints);
-        self.ground = Some(Ground { table: Arc::clone(table), demand, points, endpoints, field });
+        let field = Field::new(&guess.demand, &points, endpoints);
+        self.ground = Some(Ground { table: Arc::clone(table), guess, points, endpoints, field });
     }
 }
 

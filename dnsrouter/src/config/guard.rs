@@ -162,7 +162,7 @@ impl Checker<'_> {
         })
     }
 
-    fn within<T: Copy + PartialOrd + std::fmt::Display>(
+    pub(super) fn within<T: Copy + PartialOrd + std::fmt::Display>(
         &mut self,
         raw: Option<&Spanned<T>>,
         usual: T,

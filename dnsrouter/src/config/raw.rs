@@ -45,6 +45,8 @@ pub(super) struct Raw {
     /// Who may change what counts.
     #[serde(default)]
     pub(super) control: Control,
+    /// Whether answers are counted by the client's prefix.
+    pub(super) clients: Option<Recording>,
     /// Other name servers; their shared verdicts are not built yet.
     pub(super) cluster: Option<Spanned<Cluster>>,
     /// The source of services beside this file; not built yet.
@@ -80,6 +82,19 @@ pub(super) struct State {
 pub(super) struct Control {
     /// Identities that may drain and force. Default: "user/*", every person.
     pub(super) operators: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// `[clients]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recording {
+    /// Whether to count. Default false.
+    #[serde(default)]
+    pub(super) record: bool,
+    /// Prefixes that there is room for. Default 1,000,000.
+    pub(super) max_prefixes: Option<Spanned<usize>>,
+    /// In which an answer loses half of its weight. Default "24h".
+    pub(super) half_life: Option<Spanned<String>>,
 }
 
 /// `[listen]`.

@@ -11,10 +11,14 @@ use crate::balance::fleet::Fleet;
 use crate::plan::Generation;
 use crate::verdicts::Shares;
 
+use super::census::Census;
 use super::keeper::Shared;
 
 /// From one interval to the next: a region's death must be dealt with in a small part of a TTL.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// From one look at the counts of clients to the next: they change within hours.
+const LOOK: Duration = Duration::from_secs(600);
 
 /// What was reckoned.
 #[derive(Debug)]
@@ -25,11 +29,18 @@ pub struct Reckoned {
     pub shares: Arc<[Shares]>,
 }
 
-/// Reckons for the plan of `shared` and tells the keeper what changed, until told to stop.
-pub async fn run(shared: Shared, keeper: mpsc::Sender<Reckoned>, stop: CancellationToken) {
+/// Reckons for the plan of `shared` and tells the keeper what changed, until told to stop. `census`
+/// knows how often clients were answered, if anybody counts.
+pub async fn run(
+    shared: Shared,
+    census: Option<Arc<Census>>,
+    keeper: mpsc::Sender<Reckoned>,
+    stop: CancellationToken,
+) {
     let mut fleet = Fleet::default();
     let mut told: Option<Reckoned> = None;
     let mut last = Instant::now();
+    let mut looked: Option<Instant> = None;
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -44,14 +55,24 @@ pub async fn run(shared: Shared, keeper: mpsc::Sender<Reckoned>, stop: Cancellat
         let generation = snapshot.inputs.generation;
         let began = Instant::now();
         let span = began.duration_since(std::mem::replace(&mut last, began));
+        let due = looked.is_none_or(|at| began.duration_since(at) >= LOOK);
+        let census = census.clone().filter(|_| due);
+        if due {
+            looked = Some(began);
+        }
         // Thousands of distances: no work for a thread that others wait for.
         let reckoned = tokio::task::spawn_blocking(move || {
+            // More than fit a population are not counted.
+            if let Some(Ok(clients)) = census.map(|census| census.population()) {
+                fleet.recorded(clients);
+            }
             let shares = fleet.interval(&snapshot.inputs, &snapshot.health, span);
             (fleet, shares)
         });
         let Ok((kept, shares)) = reckoned.await else {
             tracing::error!("the load was not reckoned, by a defect of ours; beginning anew");
             fleet = Fleet::default();
+            looked = None;
             continue;
         };
         fleet = kept;

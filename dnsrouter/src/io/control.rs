@@ -23,10 +23,12 @@ use crate::service::Form;
 use crate::target::Target;
 use crate::verdicts::WHOLE;
 
+use super::census::Census;
 use super::history::Reader;
 use super::keeper::Shared;
 use super::overrides::Store;
 
+mod clients;
 mod overrides;
 mod past;
 
@@ -44,6 +46,8 @@ pub struct Service {
     pub overrides: Arc<tokio::sync::Mutex<Store>>,
     /// Whether that outlives this process.
     pub kept: bool,
+    /// How often clients were answered; none: nobody counts.
+    pub census: Option<Arc<Census>>,
     /// How it was; none: no history is kept.
     pub past: Option<Past>,
 }
@@ -67,6 +71,8 @@ impl Past {
 
 #[tonic::async_trait]
 impl Control for Service {
+    type ExportClientsStream = clients::Parts;
+
     async fn explain(
         &self,
         request: Request<wire::ExplainRequest>,
@@ -139,6 +145,20 @@ impl Control for Service {
     ) -> Result<Response<wire::OverridesReply>, Status> {
         let (node, overrides) = (self.node.clone(), self.list());
         Ok(Response::new(wire::OverridesReply { node, overrides, kept: self.kept }))
+    }
+
+    async fn clients(
+        &self,
+        request: Request<wire::ClientsRequest>,
+    ) -> Result<Response<wire::ClientsReply>, Status> {
+        self.tell_clients(request).await
+    }
+
+    async fn export_clients(
+        &self,
+        _: Request<wire::ExportClientsRequest>,
+    ) -> Result<Response<Self::ExportClientsStream>, Status> {
+        self.send_clients().await
     }
 
     async fn status(

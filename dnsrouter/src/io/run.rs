@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::counters::Registry;
 use crate::plan::Generation;
 
+use super::census::{self, Census};
 use super::deferred::{Deferred, Jobs};
 use super::dynamic::Store;
 use super::history::{self, Reader, Recorder};
@@ -160,6 +161,7 @@ impl Node {
             supervisor: Supervisor::new(Intensity::default(), stop.clone()),
             readiness: Readiness::new(),
             registry: Arc::new(Registry::default()),
+            census: None,
             stop,
         };
         let generation = Generation(kept.generation.saturating_add(1));
@@ -173,6 +175,7 @@ impl Node {
         let (recorder, past) = node.history(folder.as_ref());
         let configuration = origin.file.parent().unwrap_or(Path::new("")).to_owned();
         let past = past.map(|reader| control::Past::new(reader, configuration));
+        node.census(config, folder.as_ref());
         let (deferred, jobs) = Deferred::new();
         let (inputs, given) = mpsc::channel(1);
         let store = Store::new(loaded, inputs, shared.clone())?;
@@ -229,6 +232,8 @@ struct Wiring {
     supervisor: Supervisor,
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
+    /// None: nobody counts clients.
+    census: Option<Arc<Census>>,
     stop: CancellationToken,
 }
 
@@ -248,11 +253,11 @@ impl Wiring {
             let socket = Arc::new(socket.try_clone()?);
             let (plan, own) = (Arc::clone(&shared.plan), own.clone());
             let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
-            let stop = self.stop.clone();
+            let (census, stop) = (self.census.clone(), self.stop.clone());
             self.supervisor.spawn("dns over udp", move || {
                 let (socket, plan) = (Arc::clone(&socket), Arc::clone(&plan));
                 let server = udp::Server::new(socket, plan, deferred.clone(), own.clone());
-                udp::supervised(server, Worker::new(registry.worker()), stop.clone())
+                udp::supervised(server, new_worker(&registry, census.as_deref()), stop.clone())
             });
         }
         for listener in &sockets.tcp {
@@ -260,12 +265,13 @@ impl Wiring {
             let (plan, proxies) = (Arc::clone(&shared.plan), Arc::clone(&config.listen.proxy));
             let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
             let (runtime, stop) = (tcp_runtime.clone(), self.stop.clone());
-            let connections = connections.clone();
+            let (connections, census) = (connections.clone(), self.census.clone());
             self.supervisor.spawn("dns over tcp", move || {
                 let (listener, stop) = (listener.try_clone(), stop.clone());
                 let (connections, registry) = (connections.clone(), Arc::clone(&registry));
+                let census = census.clone();
                 let (plan, proxies) = (Arc::clone(&plan), Arc::clone(&proxies));
-                let new_worker = move || Worker::new(registry.worker());
+                let new_worker = move || new_worker(&registry, census.as_deref());
                 let deferred = deferred.clone();
                 let server = tcp::Server::new(connections, plan, deferred, proxies, new_worker);
                 let serving = runtime.spawn(async move {
@@ -333,8 +339,10 @@ impl Wiring {
             }
         });
         let (balanced, stop) = (shared.clone(), self.stop.clone());
+        let census = self.census.clone();
         self.supervisor.spawn("balance", move || {
-            let running = balance::run(balanced.clone(), reckoning.clone(), stop.clone());
+            let (shared, census) = (balanced.clone(), census.clone());
+            let running = balance::run(shared, census, reckoning.clone(), stop.clone());
             async move {
                 running.await;
                 Ok::<_, Infallible>(())
@@ -387,6 +395,22 @@ impl Wiring {
         (recorder, Some(reader))
     }
 
+    /// Counts clients, if that is wanted.
+    fn census(&mut self, config: &Config, folder: Option<&state::Folder>) {
+        let Some(settings) = config.clients else { return };
+        let census = Arc::new(Census::open(settings, folder));
+        self.census = Some(Arc::clone(&census));
+        let (node, folder, stop) = (config.node.clone(), folder.cloned(), self.stop.clone());
+        self.supervisor.spawn("client counts", move || {
+            let (census, folder) = (Arc::clone(&census), folder.clone());
+            let counting = census::run(census, node.clone(), folder, stop.clone());
+            async move {
+                counting.await;
+                Ok::<_, Infallible>(())
+            }
+        });
+    }
+
     fn overrides(&mut self, store: &Arc<tokio::sync::Mutex<overrides::Store>>) {
         let (store, stop) = (Arc::clone(store), self.stop.clone());
         self.supervisor.spawn("overrides", move || {
@@ -410,7 +434,7 @@ impl Wiring {
         let listener = listener.try_clone()?;
         let (shared, tls, stop) = (shared.clone(), Arc::clone(tls), self.stop.clone());
         let (name, region) = (config.node.clone(), config.region.clone());
-        let kept = config.state_dir.is_some();
+        let (kept, census) = (config.state_dir.is_some(), self.census.clone());
         let started = Instant::now();
         self.supervisor.spawn("control", move || {
             let service = control::Service {
@@ -420,6 +444,7 @@ impl Wiring {
                 started,
                 overrides: Arc::clone(&overrides),
                 kept,
+                census: census.clone(),
                 past: past.clone(),
             };
             let operators = {
@@ -435,6 +460,8 @@ impl Wiring {
                 let authorise = Authorise::new(tls.trust_domain().clone())
                     .allow("/dnsrouter.v1.Control/Explain", is_person_or_name_server)
                     .allow("/dnsrouter.v1.Control/Status", is_person_or_name_server)
+                    .allow("/dnsrouter.v1.Control/Clients", is_person_or_name_server)
+                    .allow("/dnsrouter.v1.Control/ExportClients", is_person_or_name_server)
                     .allow("/dnsrouter.v1.Control/Overrides", is_person_or_name_server)
                     .allow("/dnsrouter.v1.Control/Drain", operators.clone())
                     .allow("/dnsrouter.v1.Control/Force", operators.clone())
@@ -499,6 +526,11 @@ impl Wiring {
             }
         });
     }
+}
+
+/// A worker of a thread that answers.
+fn new_worker(registry: &Registry, census: Option<&Census>) -> Worker {
+    Worker::new(registry.worker()).recording(census.map(Census::recorder))
 }
 
 /// People look, and name servers ask each other; services and regions have no business here.

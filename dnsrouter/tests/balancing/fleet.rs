@@ -9,6 +9,7 @@ use dnsrouter::balance::spill::{Condition, Seen};
 use dnsrouter::health::State;
 use dnsrouter::plan::{Generation, Inputs};
 use dnsrouter::verdicts::{Health, Shares, Stance, Stances, Verdict, WHOLE};
+use geo::Population;
 
 use crate::site;
 
@@ -99,6 +100,39 @@ fn what_pings_tell_becomes_prices_and_weights() {
     let shares = run(&mut Fleet::default(), &inputs, &silent, 5);
     assert_eq!(shares[0].prices[..], [0.0, 0.0]);
     assert_eq!(shares[1].weights[..], [6554, 65_535]);
+}
+
+/// So many prefixes of each block, a hundred answers each.
+fn clients(blocks: &[([u8; 2], u8)]) -> Population {
+    let prefixes = blocks.iter().flat_map(|([first, second], prefixes)| {
+        (0..*prefixes).map(move |third| format!("{first}.{second}.{third}.0/24").parse().unwrap())
+    });
+    Population::new(prefixes.map(|prefix| (prefix, 100))).unwrap()
+}
+
+#[test]
+fn enough_counts_of_clients_are_a_better_guess_than_the_routed_world() {
+    let inputs = plan(1, &[service("load", "['healthy', 'load']", &[america(), europe()])]);
+    // All are in Europe; in the routed world America would have far more than its 500.
+    let health = verdicts(&inputs, |region| serving(if region == 1 { 0 } else { 3000 }));
+    let german = [[141, 2], [141, 3], [141, 4], [141, 5], [141, 6]].map(|block| (block, 250));
+    let first = |recorded: Option<Population>| {
+        let mut fleet = Fleet::default();
+        recorded.into_iter().for_each(|clients| fleet.recorded(clients));
+        run(&mut fleet, &inputs, &health, 1)[0].prices[0]
+    };
+    assert!(first(None) > 0.0, "by the routed world");
+    assert_eq!(first(Some(clients(&german))), 0.0);
+    assert!(first(Some(clients(&german[..1]))) > 0.0, "too few to tell");
+    // What is told while it runs counts from the next interval on, and what is learnt stays when it
+    // is told again.
+    let mut fleet = Fleet::default();
+    run(&mut fleet, &inputs, &health, 1);
+    fleet.recorded(clients(&german));
+    let learnt = run(&mut fleet, &inputs, &health, 60);
+    assert_eq!(learnt[0].prices[0], 0.0);
+    fleet.recorded(clients(&german));
+    assert_eq!(run(&mut fleet, &inputs, &health, 1)[0], learnt[0]);
 }
 
 #[test]

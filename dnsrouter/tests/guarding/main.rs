@@ -8,4 +8,5 @@ mod config;
 mod cookies;
 mod identity;
 mod limit;
+mod recording;
 mod world;

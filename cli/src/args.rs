@@ -5,8 +5,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, context, dev, dig, doctor, drain, explain, force, import, overrides, ping, pki,
-    status, zone,
+    clients, completions, context, dev, dig, doctor, drain, explain, force, import, overrides,
+    ping, pki, status, zone,
 };
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Force(force::Args),
     Unforce(force::UnforceArgs),
     Overrides(overrides::Args),
+    Clients(clients::Args),
     Context(context::Args),
     Pki(pki::Args),
     Zone(zone::Args),

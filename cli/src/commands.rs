@@ -1,5 +1,6 @@
 //! One file per command: its arguments, their validation, what it does.
 
+pub(crate) mod clients;
 pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod dev;
@@ -34,6 +35,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> anyhow::Re
         Command::Force(args) => force::run(invocation, args).await,
         Command::Unforce(args) => force::run_unforce(invocation, args).await,
         Command::Overrides(args) => overrides::run(invocation, args).await,
+        Command::Clients(args) => clients::run(invocation, args).await,
         Command::Context(args) => context::run(invocation, args),
         Command::Pki(args) => pki::run(invocation, args),
         Command::Zone(args) => zone::run(invocation, args),

@@ -14,7 +14,7 @@ use tonic::{Code, Response, Status};
 
 use crate::args::Invocation;
 use crate::endpoint::HostPort;
-use crate::exit::{one_line, usage};
+use crate::exit::{Exit, one_line, usage};
 use crate::rpc::{self, CredentialFlags, NoAnswer};
 
 /// How long one name server may take; all are asked at once.
@@ -69,6 +69,19 @@ impl<T> Outcome<T> {
     }
 }
 
+/// What cannot be seen is worse than what was refused. Nothing to lift on some is no failure.
+pub(crate) fn exit<T>(said: &[Said<T>]) -> Exit {
+    let count = |of: fn(&Outcome<T>) -> bool| said.iter().filter(|one| of(&one.outcome)).count();
+    let refusals = |outcome: &Outcome<T>| matches!(outcome, Outcome::Refusal(code, _) if *code != Code::NotFound);
+    if count(|outcome| matches!(outcome, Outcome::Nothing(_))) > 0 {
+        return Exit::Unreachable;
+    }
+    match count(refusals) > 0 || count(|outcome| matches!(outcome, Outcome::Answer(_))) == 0 {
+        true => Exit::Failed,
+        false => Exit::Ok,
+    }
+}
+
 impl ServerFlags {
     /// Flags win over the context.
     ///
@@ -105,14 +118,27 @@ impl Servers {
         T: Send + 'static,
         F: Future<Output = Result<Response<T>, Status>> + Send,
     {
+        self.ask_all_within(PATIENCE, call).await
+    }
+
+    /// The same for what takes longer.
+    pub(crate) async fn ask_all_within<T, F>(
+        &self,
+        patience: Duration,
+        call: impl Fn(ControlClient<Channel>) -> F + Clone + Send + 'static,
+    ) -> Vec<Said<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Response<T>, Status>> + Send,
+    {
         let mut tasks = JoinSet::new();
         for (index, server) in self.list.iter().cloned().enumerate() {
             let (tls, call) = (Arc::clone(&self.tls), call.clone());
             tasks.spawn(async move {
-                let outcome = match timeout(PATIENCE, ask(&server, &tls, call)).await {
+                let outcome = match timeout(patience, ask(&server, &tls, patience, call)).await {
                     Ok(outcome) => outcome,
                     Err(_elapsed) => {
-                        Outcome::Nothing(NoAnswer::timed_out(PATIENCE, None).to_string())
+                        Outcome::Nothing(NoAnswer::timed_out(patience, None).to_string())
                     }
                 };
                 (index, Said { server, outcome })
@@ -127,20 +153,21 @@ impl Servers {
 async fn ask<T, F>(
     server: &HostPort,
     tls: &Arc<Caller>,
+    patience: Duration,
     call: impl Fn(ControlClient<Channel>) -> F,
 ) -> Outcome<T>
 where
     F: Future<Output = Result<Response<T>, Status>>,
 {
     let expect = Expect::program(Program::Dnsrouter);
-    let channel = match rpc::connect(server, tls, &expect, PATIENCE).await {
+    let channel = match rpc::connect(server, tls, &expect, patience).await {
         Ok(channel) => channel,
         Err(cause) => return Outcome::Nothing(cause.to_string()),
     };
     match call(ControlClient::new(channel)).await {
         Ok(answer) => Outcome::Answer(answer.into_inner()),
         Err(status) => {
-            let cause = rpc::cause(&status, PATIENCE).to_string();
+            let cause = rpc::cause(&status, patience).to_string();
             match status.code() {
                 // What the server decided, in its words.
                 Code::InvalidArgument

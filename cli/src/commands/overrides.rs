@@ -15,7 +15,7 @@ use crate::args::Invocation;
 use crate::endpoint::HostPort;
 use crate::exit::{Exit, one_line};
 use crate::output::{self, Format};
-use crate::servers::{Outcome, Said, ServerFlags, Servers};
+use crate::servers::{Outcome, Said, ServerFlags, Servers, exit};
 use crate::times::{rounded, shown, unix_ms};
 
 const EXAMPLES: &str = "\
@@ -114,19 +114,6 @@ fn goes_on(said: &[Said<wire::OverrideReply>]) -> bool {
         |one: &Said<_>| matches!(one.outcome, Outcome::Refusal(code, _) if code != Code::NotFound);
     let does = |one: &Said<_>| matches!(one.outcome, Outcome::Answer(_));
     said.iter().any(does) && !said.iter().any(refuses)
-}
-
-/// What cannot be seen is worse than what was refused. Nothing to lift on some is no failure.
-fn exit<T>(said: &[Said<T>]) -> Exit {
-    let count = |of: fn(&Outcome<T>) -> bool| said.iter().filter(|one| of(&one.outcome)).count();
-    let refusals = |outcome: &Outcome<T>| matches!(outcome, Outcome::Refusal(code, _) if *code != Code::NotFound);
-    if count(|outcome| matches!(outcome, Outcome::Nothing(_))) > 0 {
-        return Exit::Unreachable;
-    }
-    match count(refusals) > 0 || count(|outcome| matches!(outcome, Outcome::Answer(_))) == 0 {
-        true => Exit::Failed,
-        false => Exit::Ok,
-    }
 }
 
 /// For people: what changed where, then what should be known, then who did not.

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use bench::processor;
 use divan::{Bencher, black_box};
 use dns::edns::Cookie;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
+use dnsrouter::census::{Settings, Tally, ring};
 use dnsrouter::counters::Counters;
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
@@ -15,6 +17,7 @@ use dnsrouter::verdicts::Health;
 
 fn main() {
     divan::main();
+    recording();
 }
 
 /// When every query comes.
@@ -123,13 +126,65 @@ fn run_from(bencher: Bencher<'_, '_>, plan: &Published, queries: &[Vec<u8>], net
     });
 }
 
-#[divan::bench]
-fn geo_with_subnet(bencher: Bencher<'_, '_>) {
+/// Of 20,000 client subnets, half A and half AAAA.
+fn geo_queries() -> Vec<Vec<u8>> {
     let subnets = (0..20_000_u32).map(|i| {
         let [a, b, c, _] = i.wrapping_mul(2_654_435_761).to_be_bytes();
         query("geo.test-net.io", if i % 2 == 0 { 1 } else { 28 }, Some([a, b, c]))
     });
-    run(bencher, &subnets.collect::<Vec<_>>());
+    subnets.collect()
+}
+
+/// What it costs to record clients, on the thread that answers and beside it: in turns, since figures
+/// of one run are compared.
+fn recording() {
+    const ROUNDS: usize = 101;
+    /// Fewer than fill a ring.
+    const ANSWERS: usize = 50_000;
+
+    let (queries, snapshot) = (geo_queries(), PLAN.load());
+    let worker = || Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
+    let (recorder, mut reader) = ring();
+    let mut workers = [worker(), worker().recording(Some(recorder))];
+    let mut tally =
+        Tally::new(Settings { most: 1_000_000, half_life: Duration::from_secs(86_400) });
+    let (mut out, mut records) = ([0; 1232], Vec::new());
+    let mut costs: [Vec<f64>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for (worker, costs) in workers.iter_mut().zip(&mut costs) {
+            let before = processor();
+            for bytes in queries.iter().cycle().take(ANSWERS) {
+                let query = Query {
+                    bytes: black_box(bytes),
+                    peer: SocketAddr::from(([198, 51, 100, 1], 4242)),
+                    local: SocketAddr::from(([127, 0, 0, 1], 53)),
+                    transport: Transport::Udp,
+                    now: SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.into()),
+                };
+                black_box(answer(&snapshot, worker, query, &mut out));
+            }
+            costs.push((processor() - before).as_secs_f64() * 1e9 / ANSWERS as f64);
+        }
+        let before = processor();
+        reader.take(&mut records, usize::MAX);
+        assert_eq!(records.len(), ANSWERS);
+        tally.add(&mut records, Duration::from_millis(100));
+        costs[2].push((processor() - before).as_secs_f64() * 1e9 / ANSWERS as f64);
+    }
+    let [without, with, beside] = costs.map(|mut costs| {
+        costs.sort_by(f64::total_cmp);
+        costs[ROUNDS / 2]
+    });
+    println!(
+        "recording clients: {with:.1} ns an answer, {without:.1} ns without it (× {:.3}); and {beside:.1} ns \
+         beside, where it is counted",
+        with / without
+    );
+}
+
+#[divan::bench]
+fn geo_with_subnet(bencher: Bencher<'_, '_>) {
+    run(bencher, &geo_queries());
 }
 
 #[divan::bench]

@@ -14,10 +14,10 @@ FUZZ_SOURCES := $(wildcard fuzz/src/*.rs fuzz/src/bin/*.rs fuzz/targets/*.rs)
 PROGRAMS := -p geoping -p dnsrouter -p geoip
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz fetch check fmt clippy deny doc bench
+.PHONY: help build demo test fuzz fetch check fmt clippy deny doc sidebyside bench bench-short bench-micro
 
 help: ## this list
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the programs, optimised, into target/release
 	$(CARGO) build --release $(PROGRAMS)
@@ -59,6 +59,17 @@ $(DENY):
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-bench: ## measurements
+# The peers' own needs come from Debian, as for the tests; the programs measured are optimised.
+sidebyside:
+	tests/fetch/peers
+	$(CARGO) build --release -p dnsrouter -p bench
+
+bench: sidebyside ## side by side with gdnsd, Knot and NSD, into bench/RESULTS.md; a quarter of an hour
+	$(TARGET)/release/bench --results bench/RESULTS.md
+
+bench-short: sidebyside ## beside gdnsd and Knot, where clients are: three minutes
+	$(TARGET)/release/bench --short
+
+bench-micro: ## what parts cost: answers, tables, compiling
 	$(CARGO) build --release -p dnsrouter
-	$(CARGO) bench -p bench
+	$(CARGO) bench -p bench --benches

@@ -1,7 +1,38 @@
-//! Measurements. Micro-benchmarks of the answer path are in `benches/`; run them by `make bench`.
+//! Measurements: side by side with other name servers, and micro-benchmarks in `benches/`.
+//!
+//! ```text
+//!  Scene ──zone, world──▶ Site ──▶ Contender: gdnsd, Knot, NSD, dnsrouter, echo   (one core)
+//!    └────questions────▶ Generator ◀──────────┘ ▲                                 (the other)
+//!                            └─ right, wrong, lost, latencies ─▶ rounds ─▶ figures ─▶ report
+//!                                                          cpu ──┘
+//! ```
+//!
+//! | to | look at |
+//! |---|---|
+//! | ask a server as fast as it can, or at a rate, and check each answer | [`generator`] |
+//! | see what every server is configured with | [`contender`] |
+//! | find what is asked, of whom | [`scene`], with the data of [`geography`] and [`names`] |
+//! | know how turns are taken, and when one is disturbed | [`rounds`] |
+//! | read a process' use of the processor | [`cpu`] |
+//! | have what was measured told, with the goals | [`report`], [`results`], [`goal`] |
 //!
 //! Absolute figures wander with the machine: compare within one run, and quote ratios.
 #![expect(clippy::disallowed_methods, reason = "measures")]
+
+pub mod contender;
+pub mod cores;
+pub mod cpu;
+pub mod echo;
+pub mod figures;
+pub mod generator;
+pub mod geography;
+pub mod goal;
+pub mod machine;
+pub mod names;
+pub mod report;
+pub mod results;
+pub mod rounds;
+pub mod scene;
 
 use std::time::Duration;
 
@@ -27,4 +58,13 @@ pub fn memory(what: &str) -> usize {
     let kilobytes: usize =
         line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
     kilobytes << 10
+}
+
+/// A number that looks like chance and is always the same for the same `n`; different ones for
+/// different `n` (the last steps of SplitMix64).
+pub fn scatter(n: u64) -> u64 {
+    let n = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
 }

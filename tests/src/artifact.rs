@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The target folder this test was built into.
+/// The target folder this program was built into.
 pub fn target() -> PathBuf {
     profile().parent().expect("a profile is a folder of the target folder").to_path_buf()
 }
 
-/// A program of this workspace, built with the same profile as this test.
+/// A program of this workspace, built with the same profile as this one.
 ///
 /// # Panics
 ///
@@ -52,10 +52,12 @@ pub fn ending_with_us(program: &Path) -> Command {
     command
 }
 
-/// `target/debug` or `target/release`: tests run from its folder `deps`.
+/// `target/debug` or `target/release`: programs run from there, tests from its folder `deps`.
 fn profile() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    test.ancestors().nth(2).expect("tests run from target/<profile>/deps").to_path_buf()
+    let program = std::env::current_exe().expect("a program knows its own path");
+    let folder = program.parent().expect("a program is in a folder");
+    let tests = folder.ends_with("deps").then(|| folder.parent()).flatten();
+    tests.unwrap_or(folder).to_path_buf()
 }
 
 fn required(path: &Path, command: &str) -> PathBuf {

@@ -23,6 +23,7 @@
 //! | read a metric | [`scrape::Metrics`] |
 //! | show what was measured, also after success | [`figures::show`] |
 //! | put questions to ours and other servers as case files have them | [`conformance`] |
+//! | have a geo database that several servers read | [`mmdb::city`] |
 //! | have other servers read a master file | [`checkers::Checker`] |
 //! | have a port for a program that cannot take any | [`port::free`] |
 //! | wait for something | [`wait::until`], never a sleep |
@@ -40,6 +41,7 @@ pub mod checkers;
 pub mod conformance;
 pub mod figures;
 pub mod geoip;
+pub mod mmdb;
 pub mod name_server;
 pub mod port;
 pub mod process;

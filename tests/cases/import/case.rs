@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
 use serde::Deserialize;
+use tests::mmdb::Place;
 
 /// A product's case.
 #[derive(Debug, Deserialize)]
@@ -19,17 +20,6 @@ pub(crate) struct Case {
     pub(crate) ask: Vec<Ask>,
     #[serde(default)]
     pub(crate) share: Vec<Share>,
-}
-
-/// Where the clients of a network are, in the database of this case.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Place {
-    pub(crate) network: Ipv4Net,
-    pub(crate) continent: String,
-    pub(crate) country: String,
-    /// Latitude, longitude.
-    pub(crate) location: [f64; 2],
 }
 
 /// Something that the import tells.

@@ -6,7 +6,7 @@
 //! | what a product is configured with | `gdnsd/`, `route53/`, `geodns/` |
 //! | what its documents say it answers, with the section | `*/expect.toml`; `case` says what each key means |
 //! | what of an import is larger or stranger than dnsrouter takes | `limits` |
-//! | where clients are in these tests | `mmdb`: a database of the expectations' places |
+//! | where clients are in these tests | `tests::mmdb`: a database of the expectations' places |
 #![expect(
     clippy::disallowed_methods,
     reason = "reads the cases, starts servers and waits for them"
@@ -15,7 +15,6 @@
 mod asking;
 mod case;
 mod limits;
-mod mmdb;
 mod servers;
 
 use case::Case;

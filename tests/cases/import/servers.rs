@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use tests::artifact;
+use tests::mmdb;
 use tests::name_server::NameServer;
 use tests::port;
 use tests::process::Process;
@@ -17,7 +18,6 @@ use tests::scratch::Scratch;
 use tests::wait;
 
 use super::case::{Case, Finding};
-use super::mmdb;
 
 /// How long gdnsd may take until it answers.
 const READY: Duration = Duration::from_secs(30);

@@ -1,7 +1,24 @@
-//! A city database of a few networks in MaxMind's form (file format specification 2.0), for all
-//! servers of a case alike: IPv4, records of 32 bits.
+//! A city or country database in MaxMind's form (file format specification 2.0), that several name
+//! servers read alike: IPv4, records of 32 bits.
 
-use super::case::Place;
+use std::collections::HashMap;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+/// Where the clients of a network are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The network.
+    pub network: Ipv4Net,
+    /// Its continent, in two letters.
+    pub continent: String,
+    /// Its country, in two letters.
+    pub country: String,
+    /// Latitude, longitude.
+    pub location: Option<[f64; 2]>,
+}
 
 /// What a record of the data section is made of.
 enum Field<'a> {
@@ -24,12 +41,18 @@ enum Link {
 }
 
 /// The file's octets. The networks of `places` may not nest.
-pub(crate) fn city(places: &[Place]) -> Vec<u8> {
+pub fn city(places: &[Place]) -> Vec<u8> {
     let mut nodes = vec![[Link::Nowhere; 2]];
-    let mut data = Vec::new();
+    let mut data: Vec<u8> = Vec::new();
+    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     for place in places {
-        let offset = data.len();
-        record(place).encode(&mut data);
+        let mut octets = Vec::new();
+        record(place).encode(&mut octets);
+        // Networks of one place share its record, as in the databases that people buy.
+        let offset = *known.entry(octets).or_insert_with_key(|octets| {
+            data.extend(octets);
+            data.len() - octets.len()
+        });
         let bits = u32::from(place.network.network());
         let mut node = 0;
         for depth in 0..place.network.prefix_len() {
@@ -72,12 +95,16 @@ pub(crate) fn city(places: &[Place]) -> Vec<u8> {
 }
 
 fn record(place: &Place) -> Field<'_> {
-    let [latitude, longitude] = place.location.map(Field::Double);
-    Field::Map(vec![
+    let mut fields = vec![
         ("continent", Field::Map(vec![("code", Field::Text(&place.continent))])),
         ("country", Field::Map(vec![("iso_code", Field::Text(&place.country))])),
-        ("location", Field::Map(vec![("latitude", latitude), ("longitude", longitude)])),
-    ])
+    ];
+    if let Some(location) = place.location {
+        let [latitude, longitude] = location.map(Field::Double);
+        let point = Field::Map(vec![("latitude", latitude), ("longitude", longitude)]);
+        fields.push(("location", point));
+    }
+    Field::Map(fields)
 }
 
 impl Field<'_> {

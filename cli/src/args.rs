@@ -21,6 +21,7 @@ Examples:
   geoip explain --client 128.135.0.1 geo.test-net.io
   geoip status                                   what the name servers see, and alarms
   geoip drain europe-west3 --over 10m            clients go elsewhere, little by little
+  geoip clients                                  whose clients were answered how often
   geoip zone check test-net.io.zone              mistakes before a name server sees them
   geoip import gdnsd /etc/gdnsd --out imported   from another product, with what differs
   geoip doctor test-net.io                       whether the world finds the zone

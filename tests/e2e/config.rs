@@ -318,6 +318,7 @@ fn a_change_that_needs_a_restart_is_refused_by_name() {
     for (section, from, to) in [
         ("[node]", "name = \"ns1\"", "name = \"ns2\""),
         ("[listen]", "[listen]", "[listen]\nproxy = [\"10.0.0.0/8\"]"),
+        ("[clients]", "[listen]", "[clients]\nrecord = true\n[listen]"),
     ] {
         let rejected = failures(&server);
         write(server.config(), &toml.replace(from, to));

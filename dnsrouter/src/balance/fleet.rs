@@ -25,7 +25,7 @@ use crate::verdicts::{Health, Shares};
 use super::clients::part;
 use super::demand::Field;
 use super::fair;
-use super::guess::Guess;
+use super::guess::{Basis, Guess};
 use super::prices::Room;
 use super::seen;
 use super::spill::{Condition, Interval, Seen, Spill};
@@ -90,6 +90,11 @@ impl Fleet {
     pub fn recorded(&mut self, clients: Population) {
         self.recorded = Some(clients);
         self.news = true;
+    }
+
+    /// What says where clients are, before anything is learnt; none where no step asks.
+    pub fn basis(&self) -> Option<Basis> {
+        self.ground.as_ref().map(|ground| ground.guess.basis)
     }
 
     /// One interval, `span` after the last: what the plan's services go by from now on, in the order of

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::balance::fleet::Fleet;
+use crate::balance::guess::Basis;
 use crate::plan::Generation;
 use crate::verdicts::Shares;
 
@@ -76,6 +77,8 @@ pub async fn run(
             continue;
         };
         fleet = kept;
+        let recorded = fleet.basis() == Some(Basis::Recorded);
+        metrics::gauge!("dnsrouter_balance_recorded").set(f64::from(u8::from(recorded)));
         metrics::histogram!("dnsrouter_balance_seconds").record(began.elapsed());
         let same = |told: &Reckoned| told.generation == generation && told.shares == shares;
         if told.as_ref().is_some_and(same) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dnsrouter::balance::fleet::{Fleet, carried};
+use dnsrouter::balance::guess::Basis;
 use dnsrouter::balance::seen::look;
 use dnsrouter::balance::spill::{Condition, Seen};
 use dnsrouter::health::State;
@@ -130,7 +131,7 @@ fn enough_counts_of_clients_are_a_better_guess_than_the_routed_world() {
     run(&mut fleet, &inputs, &health, 1);
     fleet.recorded(clients(&german));
     let learnt = run(&mut fleet, &inputs, &health, 60);
-    assert_eq!(learnt[0].prices[0], 0.0);
+    assert_eq!((learnt[0].prices[0], fleet.basis()), (0.0, Some(Basis::Recorded)));
     fleet.recorded(clients(&german));
     assert_eq!(run(&mut fleet, &inputs, &health, 1)[0], learnt[0]);
 }

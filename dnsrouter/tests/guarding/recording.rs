@@ -1,10 +1,13 @@
-//! Which clients are counted: those that a service chose for, as routing saw them.
+//! Which clients are counted: those that a service chose for, as routing saw them; and what can be set.
+
+use std::time::Duration;
 
 use dnsrouter::answer::Worker;
-use dnsrouter::census::{Prefix, Reader, ring};
+use dnsrouter::census::{Prefix, Reader, Settings, ring};
+use dnsrouter::config::Config;
 use dnsrouter::random::Random;
 
-use crate::world::{Ask, MX, NOERROR, REFUSED, Server, TCP, ask};
+use crate::world::{Ask, CONFIG, MX, NOERROR, REFUSED, Server, TCP, ask};
 
 const SERVICES: &str = "\
 [[service]]
@@ -88,4 +91,41 @@ fn what_the_rate_limit_holds_back_is_not_counted() {
         server.send(&subnet(ask("geo.open.test"), 2));
     }
     assert_eq!(taken(&mut reader), ["141.2.7.0/24"; 5]);
+}
+
+#[test]
+fn what_can_be_written_about_counting() {
+    let settings = |more: &str| {
+        let read = read(more).unwrap_or_else(|report| panic!("{report}"));
+        (read.clients, read.warnings.concat())
+    };
+    assert_eq!(settings("").0, None, "off unless told so");
+    assert_eq!(settings("[clients]\nmax_prefixes = 5000\n").0, None);
+    let day = Duration::from_secs(86_400);
+    let (usual, warnings) = settings("[clients]\nrecord = true\n");
+    assert_eq!(usual, Some(Settings { most: 1_000_000, half_life: day }));
+    assert!(warnings.contains("[clients] record without [state] dir"), "{warnings}");
+    let all =
+        "[state]\ndir = 'x'\n[clients]\nrecord = true\nmax_prefixes = 1000\nhalf_life = '90d'\n";
+    let (set, warnings) = settings(all);
+    assert_eq!(set, Some(Settings { most: 1000, half_life: 90 * day }));
+    assert!(warnings.is_empty(), "{warnings}");
+    for (written, words) in [
+        ("max_prefixes = 999", "from 1000 to 1048576"),
+        ("max_prefixes = 2000000", "from 1000 to 1048576"),
+        ("half_life = '9m'", "from 10m to 90d"),
+        ("half_life = '91d'", "from 10m to 90d"),
+        ("half_life = 'a day'", "a duration such as \"24h\""),
+        ("prefix_v4 = 16", "unknown field `prefix_v4`"),
+    ] {
+        let report = read(&format!("[clients]\n{written}\n")).err().expect(written);
+        assert!(report.contains(words) && report.contains(written), "{written}: {report}");
+    }
+}
+
+fn read(more: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dnsrouter.toml");
+    std::fs::write(&file, format!("{CONFIG}{more}")).unwrap();
+    Config::load(&file, &[]).map_err(|error| error.report())
 }

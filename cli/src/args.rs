@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     clients, completions, context, dev, dig, doctor, drain, explain, force, import, overrides,
-    ping, pki, status, zone,
+    ping, pki, plan, status, zone,
 };
 use crate::contexts::{Context, Contexts, DEV};
 use crate::output::Format;
@@ -19,6 +19,7 @@ Examples:
   geoip ping -u geo.test-net.io:8443 -c 5        five times, with statistics
   geoip dig geo.test-net.io --subnet 128.135.0.0/24
   geoip explain --client 128.135.0.1 geo.test-net.io
+  geoip plan --without europe-west3              who would move, before anything is applied
   geoip status                                   what the name servers see, and alarms
   geoip drain europe-west3 --over 10m            clients go elsewhere, little by little
   geoip clients                                  whose clients were answered how often
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Ping(ping::Args),
     Dig(dig::Args),
     Explain(explain::Args),
+    Plan(plan::Args),
     Status(status::Args),
     Drain(drain::Args),
     Undrain(drain::UndrainArgs),

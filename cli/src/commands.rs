@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod overrides;
 pub(crate) mod ping;
 pub(crate) mod pki;
+pub(crate) mod plan;
 pub(crate) mod status;
 pub(crate) mod zone;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> anyhow::Re
         Command::Ping(args) => ping::run(invocation, args).await,
         Command::Dig(args) => dig::run(invocation, args).await,
         Command::Explain(args) => explain::run(invocation, args).await,
+        Command::Plan(args) => plan::run(invocation, args).await,
         Command::Status(args) => status::run(invocation, args).await,
         Command::Drain(args) => drain::run(invocation, args).await,
         Command::Undrain(args) => drain::run_undrain(invocation, args).await,

@@ -145,6 +145,21 @@ impl Config {
         Self::check(loaded, file.parent().unwrap_or(Path::new("")))
     }
 
+    /// The same from a text that somebody sent, which they call `name`, as if it stood in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn offered(
+        name: &str,
+        text: &str,
+        flags: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self, ConfigError> {
+        let loaded = daemon::config::parse(name, text, daemon::config::environment(), flags)?;
+        Self::check(loaded, folder)
+    }
+
     /// The same from what the history kept of one, which counted from `folder` then.
     ///
     /// # Errors

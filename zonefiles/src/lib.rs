@@ -13,6 +13,7 @@
 //! | serve zones: know which files to watch | the `announce` of [`MasterFile::parse`] |
 //! | check a file whose zone nobody told | [`MasterFile::apex`] |
 //! | show a place of a file that was read | [`Texts::problem`] |
+//! | read what somebody sent, and open nothing | [`MasterFile::given`] |
 //!
 //! A zone may be written by people who may not read everything that this program may. So of an
 //! included file that only its owner may read, a mistake tells its place and nothing of its text:
@@ -22,6 +23,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use daemon::config::{Problem, Source};
 use daemon::files::{self, Content};
@@ -41,7 +43,12 @@ const SECRET_HELP: &str = "if it is part of the zone, let its group read it: chm
 pub struct MasterFile {
     path: PathBuf,
     text: Vec<u8>,
+    /// What it may include; none: files of its folder.
+    given: Option<Arc<Given>>,
 }
+
+/// Texts that somebody sent, by the paths that they have for them.
+pub type Given = HashMap<PathBuf, Vec<u8>>;
 
 /// A zone that was read.
 #[derive(Debug)]
@@ -74,7 +81,14 @@ impl MasterFile {
     ///
     /// Why it cannot be read, without its name.
     pub fn open(path: &Path) -> Result<Self, String> {
-        Ok(Self { path: path.to_owned(), text: read(path)?.octets })
+        Ok(Self { path: path.to_owned(), text: read(path)?.octets, given: None })
+    }
+
+    /// The same of a text that was sent, which includes what was sent with it and nothing else: no
+    /// file is opened. None: it was not sent.
+    pub fn given(path: &Path, given: &Arc<Given>) -> Option<Self> {
+        let text = given.get(path)?.clone();
+        Some(Self { path: path.to_owned(), text, given: Some(Arc::clone(given)) })
     }
 
     /// The zone that the file itself says it is; see [`zonefile::apex`].
@@ -89,7 +103,7 @@ impl MasterFile {
     ///
     /// All that is wrong, at most [`dns::zone::MAX_ERRORS`].
     pub fn parse(self, apex: &Name, announce: &mut dyn FnMut(&Path)) -> Result<Read, Vec<Problem>> {
-        let Self { path, text } = self;
+        let Self { path, text, given } = self;
         let name = path.display().to_string();
         let mut texts = Texts::default();
         texts.keep(&name, text.clone(), false);
@@ -97,7 +111,10 @@ impl MasterFile {
         let mut include = |wanted: &str, _: &str| {
             let wanted = folder.join(wanted);
             announce(&wanted);
-            let content = include(folder, &wanted)?;
+            let content = match &given {
+                None => include(folder, &wanted)?,
+                Some(given) => sent(given, &wanted)?,
+            };
             let shown = wanted.display().to_string();
             // The zone's own file may include itself by mistake.
             let secret = content.mode & SHOWN == 0 && shown != name;
@@ -168,6 +185,12 @@ fn include(folder: &Path, wanted: &Path) -> Result<Content, String> {
     read(&real)
 }
 
+/// Of those who sent it nothing is hidden that is in it.
+fn sent(given: &Given, wanted: &Path) -> Result<Content, String> {
+    let octets = given.get(wanted).cloned().ok_or("it was not sent along")?;
+    Ok(Content { octets, mode: SHOWN })
+}
+
 fn read(path: &Path) -> Result<Content, String> {
     files::read(path, zonefile::MAX_TEXT as u64).map_err(|error| error.to_string())
 }
@@ -219,6 +242,25 @@ mod tests {
         }
         assert!(told[2].contains("cannot include missing: No such file"), "{told:?}");
         assert_eq!(announced.len(), 3, "also what cannot be read is worth watching");
+    }
+
+    #[test]
+    fn what_was_sent_includes_what_was_sent_with_it_and_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("hosts"), "a A 192.0.2.9\n").unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let apex: Name = "example.".parse().unwrap();
+        let parse = |sent: &[(&str, &str)]| {
+            let sent = sent.iter().map(|(name, text)| (at(name), text.as_bytes().to_vec()));
+            let given = Arc::new(sent.collect::<Given>());
+            Some(MasterFile::given(&at("zone"), &given)?.parse(&apex, &mut |_| ()))
+        };
+        let zone = format!("{HEAD}$INCLUDE hosts\n");
+        let read = parse(&[("zone", &zone), ("hosts", "b A 192.0.2.8\nc A 192.0.2.7\n")]);
+        assert_eq!(read.unwrap().unwrap().loaded.zone.records().len(), 5);
+        let wrong = parse(&[("zone", &zone)]).unwrap().unwrap_err();
+        assert!(wrong[0].to_string().ends_with("it was not sent along"), "{}", wrong[0]);
+        assert!(parse(&[("hosts", "")]).is_none());
     }
 
     #[test]

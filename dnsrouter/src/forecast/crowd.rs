@@ -63,13 +63,22 @@ impl Crowd {
     /// The routed world of what is: each /24 is one client, and so is each /48; both families count
     /// alike in total. `sampled` also takes some of them, evenly, for routes that look at prefixes.
     pub fn world(before: &Table, after: &Table, sampled: bool) -> Self {
+        let masses = masses(before, after);
         let mut totals = [0.0; 2];
-        for piece in routed(before, before) {
-            totals[family(piece.prefix)] += mass_of(&piece);
+        for (_, mass) in &masses {
+            totals = [totals[0] + mass[0], totals[1] + mass[1]];
         }
         let families = totals.iter().filter(|total| **total > 0.0).count().max(1) as f64;
-        let weight = |piece: &Piece| mass_of(piece) / totals[family(piece.prefix)] / families;
-        let cells = gathered(routed(before, after).map(|piece| (piece.places, weight(&piece))));
+        let part = |family: usize, mass: f64| match totals[family] > 0.0 {
+            true => mass / totals[family] / families,
+            false => 0.0,
+        };
+        let cell = |(places, mass): ([PlaceId; 2], [f64; 2])| Cell {
+            places,
+            weight: part(0, mass[0]) + part(1, mass[1]),
+        };
+        let cells = masses.into_iter().map(cell).collect();
+        let weight = |piece: &Piece| part(family(piece.prefix), mass_of(piece));
         let mut samples = Vec::new();
         if sampled {
             let mut sum = 0.0;
@@ -110,6 +119,26 @@ impl Crowd {
 /// Whoever asks for a client's own prefix, as `explain` has it.
 pub(super) fn asker(geo: &Geo, address: IpAddr) -> Asker {
     Asker::of_query(geo, address, Some((address, 1)))
+}
+
+/// What the routed leaves of each pair of places weigh, by family; in the order of places.
+fn masses(before: &Table, after: &Table) -> Vec<([PlaceId; 2], [f64; 2])> {
+    if std::ptr::eq(before, after) {
+        // Millions of leaves: nothing is looked up.
+        let mut masses = vec![[0.0; 2]; before.places().len()];
+        for piece in routed(before, after) {
+            masses[piece.places[0].index()][family(piece.prefix)] += mass_of(&piece);
+        }
+        let all = before.place_ids().map(|id| [id; 2]).zip(masses);
+        return all.filter(|(_, mass)| *mass != [0.0; 2]).collect();
+    }
+    let mut masses: HashMap<[PlaceId; 2], [f64; 2]> = HashMap::new();
+    for piece in routed(before, after) {
+        masses.entry(piece.places).or_default()[family(piece.prefix)] += mass_of(&piece);
+    }
+    let mut all: Vec<_> = masses.into_iter().collect();
+    all.sort_unstable_by_key(|(places, _)| *places);
+    all
 }
 
 fn gathered(all: impl Iterator<Item = ([PlaceId; 2], f64)>) -> Box<[Cell]> {

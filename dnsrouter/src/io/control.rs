@@ -14,7 +14,7 @@ use geo::{Kilometres, Source};
 use ipnet::IpNet;
 use proto::dnsrouter::v1 as wire;
 use proto::dnsrouter::v1::control_server::Control;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::explain::{self, Considered, Decision, Seen};
 use crate::monitor::{Entry, unix_ms};
@@ -31,6 +31,9 @@ use super::overrides::Store;
 mod clients;
 mod overrides;
 mod past;
+mod plan;
+
+pub use plan::Planner;
 
 /// Answers for one node.
 pub struct Service {
@@ -48,6 +51,8 @@ pub struct Service {
     pub kept: bool,
     /// How often clients were answered; none: nobody counts.
     pub census: Option<Arc<Census>>,
+    /// How it would be.
+    pub planner: Planner,
     /// How it was; none: no history is kept.
     pub past: Option<Past>,
 }
@@ -159,6 +164,15 @@ impl Control for Service {
         _: Request<wire::ExportClientsRequest>,
     ) -> Result<Response<Self::ExportClientsStream>, Status> {
         self.send_clients().await
+    }
+
+    type PlanStream = plan::Replies;
+
+    async fn plan(
+        &self,
+        request: Request<Streaming<wire::PlanPart>>,
+    ) -> Result<Response<Self::PlanStream>, Status> {
+        self.take_plan(request).await
     }
 
     async fn status(

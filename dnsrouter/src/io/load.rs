@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use daemon::config::{ConfigError, Problem};
@@ -14,6 +14,7 @@ use dns::name::{LowerName, Name};
 use dns::rr::Rtype;
 use dns::zone::{ServiceId, ServiceNode, ZoneData, Zones};
 use geo::{Lists, Table};
+use zonefiles::Given;
 
 use crate::compile::{self, Compiled};
 use crate::config::Config;
@@ -25,13 +26,16 @@ use crate::service::Alias;
 use crate::updates::Updates;
 
 use super::dynamic::Kept;
+use offered::Lent;
 
+pub use offered::{Examined, Examiner, Offered};
 pub use zones::Dynamic;
 pub(crate) use zones::outdated;
 
 mod authorities;
 mod guard;
 mod keys;
+mod offered;
 mod zones;
 
 /// Names of one zone that an update takes 0.1 s of, at 0.25 to 0.5 µs each. Names without records
@@ -121,7 +125,11 @@ pub struct Loader {
     /// Keys the hash table of names, so that nobody can choose names that collide. One per
     /// process.
     hash_key: Option<[u64; 2]>,
-    table: Option<(TableKey, Arc<Table>, String)>,
+    table: Option<KeptTable>,
+    /// What others may use of it, who read beside this one.
+    lent: Arc<Mutex<Lent>>,
+    /// Master files that are taken in the place of those on disk.
+    given: Arc<Given>,
     /// What was compiled last, whether or not it was taken.
     compiled: Option<Compiled>,
     kept: guard::Kept,
@@ -130,6 +138,9 @@ pub struct Loader {
     /// What the last load looked at, each as it was just before it was read.
     read: Vec<(PathBuf, Option<Stamp>)>,
 }
+
+/// A table, what it was made from, and that in words.
+type KeptTable = (Arc<TableKey>, Arc<Table>, String);
 
 /// What a table was made from; equal keys, equal tables.
 struct TableKey {
@@ -197,6 +208,8 @@ impl Loader {
             None => compile::compile(&source),
         };
         let Compiled { services, geo } = self.compiled.insert(compiled).clone();
+        *self.lent.lock().unwrap_or_else(PoisonError::into_inner) =
+            Lent::new(&config, self.table.clone());
         let written = Written::new(
             config.source.text(),
             daemon::config::environment(),
@@ -272,10 +285,9 @@ impl Loader {
             self.read.push((path.clone(), stamp(path).ok()));
         }
         let stamps = paths.map(|path| stamp(path).map(|stamp| (path.clone(), stamp)));
-        let key = stamps.collect::<io::Result<Vec<_>>>().ok().map(|files| TableKey {
-            files,
-            config: config.geo.clone(),
-            lists: config.lists.clone(),
+        let key = stamps.collect::<io::Result<Vec<_>>>().ok().map(|files| {
+            let (config, lists) = (config.geo.clone(), config.lists.clone());
+            Arc::new(TableKey { files, config, lists })
         });
         if let (Some(key), Some((kept, table, description))) = (&key, &self.table)
             && key.same_as(kept)

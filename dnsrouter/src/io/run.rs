@@ -176,6 +176,8 @@ impl Node {
         let configuration = origin.file.parent().unwrap_or(Path::new("")).to_owned();
         let past = past.map(|reader| control::Past::new(reader, configuration));
         node.census(config, folder.as_ref());
+        let Origin { file, flags } = &origin;
+        let planner = control::Planner::new(loader.examiner(file, flags, config.state_dir.clone()));
         let (deferred, jobs) = Deferred::new();
         let (inputs, given) = mpsc::channel(1);
         let store = Store::new(loaded, inputs, shared.clone())?;
@@ -185,7 +187,7 @@ impl Node {
         let reloading = Reloading { loader, origin, store, given, said, recorder };
         node.keep_and_probe(loaded, folder, &shared, tls.clone(), reloading)?;
         node.overrides(&overrides);
-        node.control(&sockets, config, &shared, tls.as_ref(), (overrides, past))?;
+        node.control(&sockets, config, &shared, tls.as_ref(), (overrides, past, planner))?;
         node.admin(&sockets, &shared, metrics)?;
         if let (Some(tls), Some((files, _))) = (tls, &config.tls) {
             node.renewal(tls, files.renew.clone());
@@ -428,7 +430,11 @@ impl Wiring {
         config: &Config,
         shared: &Shared,
         tls: Option<&Arc<Tls>>,
-        (overrides, past): (Arc<tokio::sync::Mutex<overrides::Store>>, Option<control::Past>),
+        (overrides, past, planner): (
+            Arc<tokio::sync::Mutex<overrides::Store>>,
+            Option<control::Past>,
+            control::Planner,
+        ),
     ) -> Result<()> {
         let (Some(listener), Some(tls)) = (&sockets.control, tls) else { return Ok(()) };
         let listener = listener.try_clone()?;
@@ -446,6 +452,7 @@ impl Wiring {
                 kept,
                 census: census.clone(),
                 past: past.clone(),
+                planner: planner.clone(),
             };
             let operators = {
                 let shared = shared.clone();
@@ -465,7 +472,8 @@ impl Wiring {
                     .allow("/dnsrouter.v1.Control/Overrides", is_person_or_name_server)
                     .allow("/dnsrouter.v1.Control/Drain", operators.clone())
                     .allow("/dnsrouter.v1.Control/Force", operators.clone())
-                    .allow("/dnsrouter.v1.Control/Lift", operators)
+                    .allow("/dnsrouter.v1.Control/Lift", operators.clone())
+                    .allow("/dnsrouter.v1.Control/Plan", operators)
                     .allow_health();
                 let listener = TcpListener::from_std(listener?)?;
                 let limits = Limits {

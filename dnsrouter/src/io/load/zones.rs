@@ -119,7 +119,8 @@ impl Loader {
         problems: &mut Vec<Problem>,
     ) -> Option<ZoneData> {
         self.about_to_read(&zone.file);
-        let file = match MasterFile::open(&zone.file) {
+        let given = MasterFile::given(&zone.file, &self.given);
+        let file = match given.map_or_else(|| MasterFile::open(&zone.file), Ok) {
             Ok(file) => file,
             Err(unreadable) => {
                 let message = format!("{}: {unreadable}", zone.file.display());

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use dns::zone::ServiceId;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::explain;
@@ -17,14 +18,14 @@ use dnsrouter::policy::Outside;
 use dnsrouter::random::Random;
 use dnsrouter::service::Form;
 use dnsrouter::target::Target;
-use dnsrouter::verdicts::{Health as Verdicts, Verdict};
+use dnsrouter::verdicts::{Health as Verdicts, Shares, Stance, Stances, Verdict};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Question, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use crate::naive::{self, Expected, Health, Measured};
+use crate::naive::{self, Expected, Health, Measured, Said as Sentence};
 use crate::record::{self, Database};
-use crate::scene::{Dice, Scene, Service};
+use crate::scene::{Dice, REGIONS, Scene, Service};
 
 const ZONE: &str =
     "$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 60\n NS ns1\nns1 A 192.0.2.53\n";
@@ -72,10 +73,10 @@ pub(crate) fn compare(scene: &Scene, database: &Database, server: &Server, tripl
     let clients = database.sample(EVERY);
     let dice = &mut Dice::new(scene.seed ^ 0x6f72_6163_6c65);
     let mut report = Report::default();
-    let mut health = Health::new();
+    let mut health = Health::default();
     while report.asked < triples {
         if (report.asked + report.left_out) % PER_HEALTH == 0 {
-            health = server.random_health(dice);
+            health = server.random_health(scene, dice);
             server.apply(&health);
         }
         let service = &scene.services[dice.index(scene.services.len())];
@@ -105,19 +106,19 @@ pub(crate) fn with_one_leaf_elsewhere(scene: &Scene, database: &Database) -> usi
     // Sydney is far from all of Europe.
     assert_ne!(naive::nearest_region(found.degrees), 10, "the leaf would be right");
     let server = Server::new(scene, &[("62.4.0.0".parse().unwrap(), 24, 10)]);
-    differing(scene, database, &server, client, &Health::new())
+    differing(scene, database, &server, client, &Health::default())
 }
 
 /// How many services answer a client otherwise when dnsrouter takes one usable address for down.
 pub(crate) fn with_one_verdict_wrong(scene: &Scene, database: &Database, server: &Server) -> usize {
     let clients = database.sample(EVERY * 1000);
     let dice = &mut Dice::new(scene.seed);
-    let health = server.random_health(dice);
+    let health = server.random_health(scene, dice);
     let usable: Vec<IpAddr> =
-        health.iter().filter(|(_, m)| m.is_usable).map(|(address, _)| *address).collect();
+        health.measured.iter().filter(|(_, m)| m.is_usable).map(|(address, _)| *address).collect();
     let wrong = usable.iter().map(|address| {
         let mut wrong = health.clone();
-        wrong.get_mut(address).expect("it is listed").is_usable = false;
+        wrong.measured.get_mut(address).expect("it is listed").is_usable = false;
         server.apply(&wrong);
         let of = |client: &IpAddr| differing(scene, database, server, *client, &health);
         clients.iter().take(40).map(of).sum::<usize>()
@@ -144,7 +145,8 @@ fn kind(expected: &Expected) -> &'static str {
         Expected::Refused => "refused",
         Expected::NoData => "nodata",
         Expected::Stated(_) => "stated",
-        Expected::Chosen(chosen) if chosen.fail_open => "fail open",
+        Expected::Chosen(worlds) if worlds.len() > 1 => "on a drain's way",
+        Expected::Chosen(worlds) if worlds[0].fail_open => "fail open",
         Expected::Chosen(_) => "chosen",
     }
 }
@@ -167,7 +169,7 @@ impl Server {
         Self(Published::new(inputs, health))
     }
 
-    fn random_health(&self, dice: &mut Dice) -> Health {
+    fn random_health(&self, scene: &Scene, dice: &mut Dice) -> Health {
         let badness = 1 + dice.below(4);
         let snapshot = self.0.load();
         let measured = |dice: &mut Dice| Measured {
@@ -176,13 +178,45 @@ impl Server {
             rtt: 1 + u32::try_from(dice.below(300)).unwrap() * 1000,
             load: u16::try_from(dice.below(60_000)).unwrap(),
         };
-        snapshot.inputs.services.targets.iter().map(|t| (address(t), measured(dice))).collect()
+        let targets = snapshot.inputs.services.targets.iter();
+        let measured = targets.map(|target| (address(target), measured(dice))).collect();
+        let mut health = Health { measured, ..Health::default() };
+        let said = |dice: &mut Dice| match dice.below(5) {
+            0 => Sentence::Up,
+            1 => Sentence::Down,
+            2 => Sentence::Drain(u16::MAX),
+            _ => Sentence::Drain(u16::try_from(dice.below(65_536)).unwrap()),
+        };
+        // At times nobody has said anything, nor reckoned.
+        if dice.one_in(3) {
+            return health;
+        }
+        for region in 0..REGIONS.len() {
+            if dice.one_in(8) {
+                health.regions.insert(region, said(dice));
+            }
+        }
+        for service in &scene.services {
+            if dice.one_in(3) {
+                let at = dice.index(service.endpoints.len());
+                health.endpoints.insert((service.name.clone(), at), said(dice));
+            }
+            let reckoned = |dice: &mut Dice| {
+                let weight = [0, 1, 100, 65_535][dice.index(4)];
+                let price = if dice.one_in(3) { 0.0 } else { dice.below(8000) as f32 };
+                (weight, price)
+            };
+            let reckoned = service.endpoints.iter().map(|_| reckoned(dice)).collect();
+            health.reckoned.insert(service.name.clone(), reckoned);
+        }
+        health
     }
 
     fn apply(&self, health: &Health) {
         let snapshot = self.0.load();
-        let verdicts = snapshot.inputs.services.targets.iter().map(|target| {
-            let Measured { is_usable, in_flight, rtt, load } = health[&address(target)];
+        let services = &snapshot.inputs.services;
+        let verdicts = services.targets.iter().map(|target| {
+            let Measured { is_usable, in_flight, rtt, load } = health.measured[&address(target)];
             // All that is usable, and all that is not.
             let states = match is_usable {
                 true => [State::Up, State::Unknown],
@@ -191,7 +225,34 @@ impl Server {
             let state = states[usize::from(in_flight % 2 == 0)];
             Verdict { told: true, in_flight, rtt, load, ..Verdict::from(state) }
         });
-        self.0.apply_health(Generation(1), Verdicts::new(verdicts)).unwrap();
+        let mut verdicts = Verdicts::new(verdicts);
+        let stance = |said: &Sentence| match *said {
+            Sentence::Up => Stance::ForcedUp,
+            Sentence::Down => Stance::ForcedDown,
+            Sentence::Drain(gone) => Stance::Draining { gone },
+        };
+        let region = |name: &str| REGIONS.iter().position(|(known, ..)| *known == name);
+        let said = |name: &str| health.regions.get(&region(name)?).map(stance);
+        let locations = services.locations.iter();
+        let locations = locations.map(|location| said(&location.region).unwrap_or_default());
+        let (mut endpoints, mut shares) = (Vec::new(), Vec::new());
+        for (id, (name, policy)) in (0..).map(ServiceId).zip(&services.services) {
+            let name = name.to_string().trim_end_matches('.').to_owned();
+            for endpoint in 0..policy.endpoints() {
+                let said = health.endpoints.get(&(name.clone(), endpoint.into()));
+                endpoints.extend(said.map(|said| ((id, endpoint), stance(said))));
+            }
+            let Some(dynamic) = policy.dynamic() else { continue };
+            shares.resize(shares.len().max(dynamic as usize + 1), Shares::default());
+            let (weights, prices) =
+                health.reckoned.get(&name).into_iter().flatten().copied().unzip();
+            let (weights, prices): (Vec<u32>, Vec<f32>) = (weights, prices);
+            shares[dynamic as usize] = Shares { weights: weights.into(), prices: prices.into() };
+        }
+        let (locations, endpoints) = (locations.collect(), endpoints.into());
+        verdicts.set_stances(Arc::new(Stances { locations, endpoints, announced: [].into() }));
+        verdicts.set_shares(shares.into());
+        self.0.apply_health(Generation(1), verdicts).unwrap();
     }
 
     /// How an answer or its explanation is not what may be answered, in words.
@@ -208,8 +269,9 @@ impl Server {
             Expected::Refused => said == Said::Refused,
             Expected::NoData => said == Said::Addresses(Vec::new()),
             Expected::Stated(addresses) => said == Said::Addresses(addresses.clone()),
-            Expected::Chosen(chosen) => {
-                matches!(&said, Said::Addresses(answer) if chosen.allows(answer))
+            Expected::Chosen(worlds) => {
+                let allowed = |answer: &Vec<IpAddr>| worlds.iter().any(|one| one.allows(answer));
+                matches!(&said, Said::Addresses(answer) if allowed(answer))
             }
         };
         (!agrees || said != explained).then(|| {

@@ -30,8 +30,9 @@ fn answers_explanations_and_the_oracle_agree() {
     let report = agree::compare(&scene, &database, &server, TRIPLES);
     println!("{report}");
     assert!(report.differences.is_empty(), "{}", report.differences.join("\n"));
-    // Left out is what is in no record, in a country of no continent here, or equally near to two.
-    assert!(report.left_out < TRIPLES / 6, "{} left out", report.left_out);
+    // Left out is what is in no record, in a country of no continent here, or equally near to two; for
+    // `load`, which sees each endpoint up to 50 km nearer or farther, that is less than 100 km apart.
+    assert!(report.left_out < TRIPLES / 3, "{} left out", report.left_out);
 
     // The comparison can fail: one state wrong is one bit of a mask.
     let noticed = agree::with_one_verdict_wrong(&scene, &database, &server);

@@ -17,8 +17,31 @@ pub(crate) struct Measured {
     pub(crate) load: u16,
 }
 
-/// By address; what is not checked is not listed.
-pub(crate) type Health = BTreeMap<IpAddr, Measured>;
+/// What somebody said of a region or an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Said {
+    Up,
+    Down,
+    /// So many in 65,535 have gone.
+    Drain(u16),
+}
+
+/// All of them.
+const GONE: u16 = u16::MAX;
+
+/// All that is known beside the configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Health {
+    /// By address; what is not checked is not listed.
+    pub(crate) measured: BTreeMap<IpAddr, Measured>,
+    /// By position in [`REGIONS`].
+    pub(crate) regions: BTreeMap<usize, Said>,
+    /// By name of the service and position of the endpoint: counts before its region's.
+    pub(crate) endpoints: BTreeMap<(String, usize), Said>,
+    /// By name of the service, for each endpoint a weight of `fair` and kilometres of `load`; what is
+    /// not listed has none.
+    pub(crate) reckoned: BTreeMap<String, Vec<(u32, f32)>>,
+}
 
 /// What may be answered.
 #[derive(Debug, PartialEq)]
@@ -27,7 +50,19 @@ pub(crate) enum Expected {
     NoData,
     /// These, in this order.
     Stated(Vec<IpAddr>),
-    Chosen(Chosen),
+    /// One of these: which, a drain's division of clients decides.
+    Chosen(Vec<Chosen>),
+}
+
+/// Whose word counts on one way through a route.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Regard {
+    /// Everybody's; the client is this one of 65,536 whom drains divide.
+    All(u16),
+    /// Drains do not count: too little would be left.
+    NoDrains,
+    /// Nobody's: everything is up.
+    Nothing,
 }
 
 /// Groups of endpoints in their order; inside a group a draw decides where `is_drawn`.
@@ -42,6 +77,8 @@ pub(crate) struct Chosen {
 
 /// Two figures that differ by less may come in either order: kilometres.
 const SAME: f64 = 0.05;
+/// The same for `load`, which sees each endpoint up to 50 km nearer or farther for each client.
+const SAME_LOAD: f64 = 100.0 + SAME;
 /// The earth's mean radius (IUGG), in kilometres.
 const RADIUS: f64 = 6371.0088;
 
@@ -123,6 +160,10 @@ impl Ask<'_> {
         let endpoints = &self.service.endpoints;
         let mut all: Vec<usize> =
             (0..endpoints.len()).filter(|at| !self.family(&endpoints[*at]).is_empty()).collect();
+        if all.is_empty() {
+            // Of a family that the service has nowhere there is nothing, for nobody.
+            return Some(Expected::NoData);
+        }
         for step in &self.service.route {
             let Step::Fence(rules) = step else { continue };
             let Some(rule) = self.matched(rules)? else { continue };
@@ -139,26 +180,40 @@ impl Ask<'_> {
                 });
             }
         }
-        let chosen = match self.walk(all.clone(), true)? {
-            Some(chosen) => chosen,
-            None => self.walk(all, false)?.expect("without health nothing is dropped"),
-        };
-        Some(Expected::Chosen(chosen))
+        // Where one drain has come farther than the client, it is one; where not, another.
+        let drains = (0..endpoints.len()).filter_map(|at| match self.said(at) {
+            Some(Said::Drain(gone)) if gone < GONE => Some(gone),
+            _ => None,
+        });
+        let mut worlds: Vec<u16> = drains.chain([0]).collect();
+        worlds.sort_unstable();
+        worlds.dedup();
+        let chosen = worlds.into_iter().map(|hash| {
+            let mut regards = [Regard::All(hash), Regard::NoDrains, Regard::Nothing].into_iter();
+            let mut chosen = None;
+            while let (None, Some(regard)) = (&chosen, regards.next()) {
+                chosen = self.walk(all.clone(), regard)?;
+            }
+            Some(chosen.expect("without health nothing is dropped"))
+        });
+        Some(Expected::Chosen(chosen.collect::<Option<_>>()?))
     }
 
     /// Outer `None`: too close to tell. Inner `None`: too few are healthy.
-    fn walk(&self, all: Vec<usize>, filtering: bool) -> Option<Option<Chosen>> {
+    fn walk(&self, all: Vec<usize>, regard: Regard) -> Option<Option<Chosen>> {
         let endpoints = &self.service.endpoints;
         let mut groups = vec![all];
         let (mut is_drawn, mut only_usable) = (false, false);
         let (mut take, mut makes_order) = (None, false);
         for step in &self.service.route {
             match step {
-                Step::Healthy(least) if filtering => {
+                Step::Healthy(least) if regard != Regard::Nothing => {
                     let before: usize = groups.iter().map(Vec::len).sum();
                     groups.iter_mut().for_each(|group| {
                         group.retain(|at| {
-                            self.family(&endpoints[*at]).iter().any(|a| self.usable(*a))
+                            self.family(&endpoints[*at])
+                                .iter()
+                                .any(|a| self.usable(*at, *a, regard))
                         });
                     });
                     let after: usize = groups.iter().map(Vec::len).sum();
@@ -190,10 +245,28 @@ impl Ask<'_> {
                     let figure = |at: usize| (0, self.figure(*figure, &endpoints[at]));
                     groups = bands(groups, figure, limit, None)?;
                 }
-                Step::Weighted | Step::Sticky | Step::RoundRobin => {
+                Step::Load => {
+                    makes_order = true;
+                    let price = |at: usize| match regard {
+                        Regard::Nothing => 0.0,
+                        _ => self.reckoned(at).map_or(0.0, |(_, price)| price),
+                    };
+                    let cost = |at: usize| {
+                        let (_, latitude, longitude) = REGIONS[endpoints[at].region];
+                        haversine(self.place.degrees, (latitude, longitude)) + f64::from(price(at))
+                    };
+                    let figure = |at: usize| (0, Some(cost(at)));
+                    let near = Some((&(|_, _| false) as Same<'_>, SAME_LOAD));
+                    groups = bands(groups, figure, |least| least, near)?;
+                }
+                Step::Weighted | Step::Sticky | Step::RoundRobin | Step::Fair => {
                     (makes_order, is_drawn) = (true, true);
-                    // Last resorts are behind all others, in their own order.
-                    let is_last = |at: &usize| endpoints[*at].weight == 0;
+                    // Last resorts are behind all others, in their own order. Nobody states a capacity:
+                    // as long as nothing is reckoned, fair weights are equal.
+                    let is_last = |at: &usize| match step {
+                        Step::Fair => self.reckoned(*at).is_some_and(|(weight, _)| weight == 0),
+                        _ => endpoints[*at].weight == 0,
+                    };
                     let part = |last: bool| {
                         let of = |group: &Vec<usize>| -> Vec<usize> {
                             group.iter().copied().filter(|at| is_last(at) == last).collect()
@@ -208,11 +281,12 @@ impl Ask<'_> {
         let take = take.unwrap_or(if makes_order { 1 } else { usize::MAX });
         let told = |at: &usize| -> Vec<IpAddr> {
             let addresses = self.family(&endpoints[*at]).into_iter();
-            addresses.filter(|a| !only_usable || self.usable(*a)).collect()
+            addresses.filter(|a| !only_usable || self.usable(*at, *a, regard)).collect()
         };
         let groups = groups.iter().filter(|group| !group.is_empty());
         let groups = groups.map(|group| group.iter().map(told).collect()).collect();
-        Some(Some(Chosen { groups, is_drawn, take, fail_open: !filtering }))
+        let fail_open = !matches!(regard, Regard::All(_));
+        Some(Some(Chosen { groups, is_drawn, take, fail_open }))
     }
 
     fn nearest(
@@ -243,7 +317,8 @@ impl Ask<'_> {
             Some(Within::Percent(percent)) => least * (1.0 + f64::from(percent) / 100.0),
             Some(Within::Kilometres(more)) => least + f64::from(more),
         };
-        bands(groups, figure, limit, Some(&|a, b| endpoints[a].region == endpoints[b].region))
+        let same = |a: usize, b: usize| endpoints[a].region == endpoints[b].region;
+        bands(groups, figure, limit, Some((&same, SAME)))
     }
 
     /// The first rule that is for the client; outer `None` where its country is not known here.
@@ -275,14 +350,33 @@ impl Ask<'_> {
         endpoint.addresses.iter().filter(|a| a.is_ipv4() == self.v4).copied().collect()
     }
 
-    fn usable(&self, address: IpAddr) -> bool {
-        self.health.get(&address).is_none_or(|measured| measured.is_usable)
+    /// What counts of what was said of an endpoint.
+    fn said(&self, at: usize) -> Option<Said> {
+        let own = self.health.endpoints.get(&(self.service.name.clone(), at));
+        own.or_else(|| self.health.regions.get(&self.service.endpoints[at].region)).copied()
+    }
+
+    fn usable(&self, at: usize, address: IpAddr, regard: Regard) -> bool {
+        let measured = || self.health.measured.get(&address).is_none_or(|m| m.is_usable);
+        match (regard, self.said(at)) {
+            (Regard::Nothing, _) | (_, Some(Said::Up)) => true,
+            (_, Some(Said::Down)) => false,
+            (Regard::All(hash), Some(Said::Drain(gone))) => {
+                measured() && (gone == 0 || (gone < GONE && hash >= gone))
+            }
+            (Regard::NoDrains, Some(Said::Drain(_))) | (_, None) => measured(),
+        }
+    }
+
+    /// A weight and kilometres.
+    fn reckoned(&self, at: usize) -> Option<(u32, f32)> {
+        self.health.reckoned.get(&self.service.name)?.get(at).copied()
     }
 
     /// Of its first address of the family; none: not checked.
     fn figure(&self, figure: Figure, endpoint: &Endpoint) -> Option<f64> {
         let first = self.family(endpoint).into_iter().next()?;
-        let measured = self.health.get(&first)?;
+        let measured = self.health.measured.get(&first)?;
         Some(match figure {
             Figure::Connections => measured.in_flight.into(),
             Figure::ResponseTime => measured.rtt.into(),
@@ -312,14 +406,17 @@ fn split<K: Ord>(groups: Vec<Vec<usize>>, key: impl Fn(usize) -> K) -> Vec<Vec<u
     split
 }
 
+/// Whether two endpoints have the very same figure.
+type Same<'a> = &'a dyn Fn(usize, usize) -> bool;
+
 /// Splits each group by class and figure: the least of what is left takes along what is within its
-/// limit. Without a figure they come last, together. `None` where two that are not the `same` differ
-/// too little to tell which comes first, or whether one is within the limit.
+/// limit. Without a figure they come last, together. `None` where two that are not the same are too
+/// `close` to tell which comes first, or whether one is within the limit.
 fn bands(
     groups: Vec<Vec<usize>>,
     figure: impl Fn(usize) -> (usize, Option<f64>),
     limit: impl Fn(f64) -> f64,
-    same: Option<&dyn Fn(usize, usize) -> bool>,
+    close: Option<(Same<'_>, f64)>,
 ) -> Option<Vec<Vec<usize>>> {
     let mut split = Vec::new();
     for group in groups {
@@ -334,9 +431,9 @@ fn bands(
         left.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
         while let Some(&(class, least, first)) = left.first() {
             let limit = limit(least);
-            if let Some(same) = same {
+            if let Some((same, closeness)) = close {
                 let other = |(c, _, at): &(usize, f64, usize)| *c == class && !same(first, *at);
-                let near = |value: f64, to: f64| (value - to).abs() < SAME;
+                let near = |value: f64, to: f64| (value - to).abs() < closeness;
                 let mut others = left.iter().filter(|one| other(one));
                 if others.any(|(_, value, _)| near(*value, least) || near(*value, limit)) {
                     return None;
@@ -344,8 +441,8 @@ fn bands(
             }
             let is_in = |(c, value, _): &(usize, f64, usize)| *c == class && *value <= limit;
             let (band, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(is_in);
-            if let Some(same) = same
-                && band.windows(2).any(|w| !same(w[0].2, w[1].2) && w[1].1 - w[0].1 < SAME)
+            if let Some((same, closeness)) = close
+                && band.windows(2).any(|w| !same(w[0].2, w[1].2) && w[1].1 - w[0].1 < closeness)
             {
                 return None;
             }

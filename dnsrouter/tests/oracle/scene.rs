@@ -82,6 +82,8 @@ pub(crate) enum Step {
     Weighted,
     RoundRobin,
     Sticky,
+    Fair,
+    Load,
     Take(usize),
 }
 
@@ -239,7 +241,7 @@ fn route(dice: &mut Dice) -> Vec<Step> {
         route.push(Step::Healthy([1, 1, 1, 2, 3][dice.index(5)]));
     }
     for _ in 0..dice.below(3) {
-        route.push(match dice.below(8) {
+        route.push(match dice.below(9) {
             0 => Step::Failover,
             1 => Step::FailoverOf((0..=dice.below(3)).map(|_| dice.some_of(12, 3)).collect()),
             2 => {
@@ -247,13 +249,15 @@ fn route(dice: &mut Dice) -> Vec<Step> {
                 let within = [None, Some(0), Some(20), Some(100)][dice.index(4)];
                 Step::Least(figure[dice.index(3)], within)
             }
+            3 => Step::Load,
             _ => nearest(dice),
         });
     }
-    match dice.below(5) {
+    match dice.below(6) {
         0 => route.push(Step::Weighted),
         1 => route.push(Step::RoundRobin),
         2 => route.push(Step::Sticky),
+        3 => route.push(Step::Fair),
         _ => {}
     }
     if dice.one_in(2) {
@@ -370,6 +374,8 @@ fn step(step: &Step) -> String {
         Step::Weighted => "\"weighted\"".to_owned(),
         Step::RoundRobin => "\"round-robin\"".to_owned(),
         Step::Sticky => "\"sticky\"".to_owned(),
+        Step::Fair => "\"fair\"".to_owned(),
+        Step::Load => "\"load\"".to_owned(),
         Step::Take(n) => format!("{{ take = {n} }}"),
     }
 }

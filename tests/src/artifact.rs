@@ -14,7 +14,12 @@ pub fn target() -> PathBuf {
 ///
 /// When it was not built.
 pub fn program(name: &str) -> PathBuf {
-    required(&profile().join(name), "cargo build --workspace --bins")
+    let profile = profile();
+    let command = match profile.ends_with("release") {
+        true => "cargo build --release --workspace --bins",
+        false => "cargo build --workspace --bins",
+    };
+    required(&profile.join(name), command)
 }
 
 /// A program from a Debian package, ready to run with its own libraries.

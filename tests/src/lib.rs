@@ -23,8 +23,10 @@
 //! | read a metric | [`scrape::Metrics`] |
 //! | show what was measured, also after success | [`figures::show`] |
 //! | put questions to ours and other servers as case files have them | [`conformance`] |
-//! | have a geo database that several servers read | [`mmdb::city`] |
+//! | have a geo database that several servers read | [`mmdb::city`], [`mmdb::Writer`] |
 //! | have other servers read a master file | [`checkers::Checker`] |
+//! | ask gdnsd the same as ours | [`gdnsd::Gdnsd`] |
+//! | know how far from the nearest region answers are | [`quality`] |
 //! | have a port for a program that cannot take any | [`port::free`] |
 //! | wait for something | [`wait::until`], never a sleep |
 //!
@@ -40,11 +42,13 @@ pub mod canary;
 pub mod checkers;
 pub mod conformance;
 pub mod figures;
+pub mod gdnsd;
 pub mod geoip;
 pub mod mmdb;
 pub mod name_server;
 pub mod port;
 pub mod process;
+pub mod quality;
 pub mod query;
 pub mod region;
 pub mod relay;

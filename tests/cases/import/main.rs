@@ -18,7 +18,7 @@ mod limits;
 mod servers;
 
 use case::Case;
-use servers::{Gdnsd, Router, import};
+use servers::{Router, gdnsd, import};
 use tests::scratch::Scratch;
 
 #[test]
@@ -28,7 +28,7 @@ fn gdnsd_as_its_manual_pages_say() {
     let imported = import(&case, &scratch);
     let ours = Router::start(&case, &imported, &scratch);
     asking::all(&case, ours.dns(), |ask| &ask.answer);
-    let theirs = Gdnsd::start(&case, &scratch);
+    let theirs = gdnsd(&case, &scratch);
     asking::all(&case, theirs.dns(), |ask| ask.theirs.as_ref().unwrap_or(&ask.answer));
 }
 

@@ -2,27 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use hickory_proto::rr::RecordType;
 use tests::artifact;
+use tests::gdnsd::Gdnsd;
 use tests::mmdb;
 use tests::name_server::NameServer;
-use tests::port;
 use tests::process::Process;
-use tests::query::Ask;
 use tests::scratch::Scratch;
-use tests::wait;
 
 use super::case::{Case, Finding};
 
-/// How long gdnsd may take until it answers.
-const READY: Duration = Duration::from_secs(30);
-/// Somebody else may take a free port before gdnsd does.
-const ATTEMPTS: usize = 5;
 /// geoip's exit code when something was left out or changed.
 const DIFFERS: i32 = 4;
 
@@ -85,54 +76,13 @@ impl Router {
 
 /// The real gdnsd with the very configuration that was imported; only where it listens and writes
 /// is its own.
-pub(crate) struct Gdnsd {
-    dns: SocketAddr,
-    _process: Process,
-}
-
-impl Gdnsd {
-    pub(crate) fn start(case: &Case, scratch: &Scratch) -> Self {
-        (0..ATTEMPTS)
-            .find_map(|attempt| Self::attempt(case, scratch, attempt))
-            .unwrap_or_else(|| panic!("gdnsd does not start; see {:?}", scratch.path()))
-    }
-
-    fn attempt(case: &Case, scratch: &Scratch, attempt: usize) -> Option<Self> {
-        let folder = scratch.join(format!("gdnsd-{attempt}"));
-        copy(&case.folder(), &folder);
+pub(crate) fn gdnsd(case: &Case, scratch: &Scratch) -> Gdnsd {
+    Gdnsd::start(scratch, "example.com.", |folder| {
+        copy(&case.folder(), folder);
         fs::create_dir_all(folder.join("geoip")).expect("the scratch folder can be written");
         fs::write(folder.join("geoip/GeoIP2-City.mmdb"), mmdb::city(&case.place))
             .expect("the scratch folder can be written");
-        let port = port::free();
-        let options = format!(
-            "listen => [ 127.0.0.1:{port} ], zones_default_ttl => 7200, udp_threads => 1\n\
-             tcp_threads => 1, run_dir => {run:?}, state_dir => {state:?}\n",
-            run = folder.join("run"),
-            state = folder.join("state"),
-        );
-        fs::write(folder.join("options.cfg"), options).expect("the scratch folder can be written");
-        let mut command: Command = artifact::peer("usr/sbin/gdnsd");
-        command.arg("-c").arg(&folder).arg("start").current_dir(&folder);
-        let mut process = Process::spawn("gdnsd", command, &folder.join("log"));
-        let dns = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let answers = wait::some("gdnsd to answer", READY, || {
-            if process.exited().is_some() {
-                return Some(false);
-            }
-            let reply = Ask::new(dns, "example.com.", RecordType::SOA).send();
-            reply.is_ok_and(|reply| !reply.message.answers.is_empty()).then_some(true)
-        });
-        if !answers {
-            let log = process.log();
-            assert!(log.contains("ddress already in use"), "gdnsd has ended:\n{log}");
-            return None;
-        }
-        Some(Self { dns, _process: process })
-    }
-
-    pub(crate) fn dns(&self) -> SocketAddr {
-        self.dns
-    }
+    })
 }
 
 fn copy(from: &Path, to: &Path) {

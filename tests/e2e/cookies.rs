@@ -26,7 +26,7 @@ const NOERROR: u16 = 0;
 const BADCOOKIE: u16 = 23;
 
 /// How long a server may take until it answers.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 /// Somebody else may take a free port before a peer does.
 const ATTEMPTS: usize = 5;
 

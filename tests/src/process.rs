@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait;
 
 /// How long a program may take until it serves; debug builds on a busy machine are slow.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 
 /// Lines of a log that are shown when a test fails.
 const LAST_LINES: usize = 40;

@@ -23,7 +23,7 @@ use crate::wait;
 const ATTEMPTS: usize = 5;
 
 /// How long a server may take until it answers for all zones.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 
 /// A running server.
 pub struct Running {

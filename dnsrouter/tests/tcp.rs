@@ -40,7 +40,6 @@ const PATIENT: Limits = Limits {
     idle: NEVER,
     least_idle: NEVER,
     slow: NEVER,
-    queries: u32::MAX,
     in_flight: 4,
     lifetime: NEVER,
 };
@@ -151,14 +150,53 @@ async fn hung_up(stream: &mut TcpStream) {
     assert!(matches!(ended, Ok(0) | Err(_)), "it sent something");
 }
 
+/// What nobody reads any more must not reset the connection: answers would be lost with it.
 #[tokio::test]
-async fn a_connection_answers_so_many_queries_and_no_more() {
-    let server = Server::start(Limits { queries: 40, ..PATIENT }).await;
+async fn what_is_answered_arrives_before_the_end() {
+    let server = Server::start(PATIENT).await;
     let mut stream = server.connect().await;
-    stream.write_all(&query("ns1", 1).repeat(41)).await.unwrap();
+    let queries = query("ns1", 1).repeat(40);
+    let (nonsense, rest) = (framed(&[1, 2, 3]), query("ns1", 1).repeat(1000));
+    stream.write_all(&[queries, nonsense, rest].concat()).await.unwrap();
     for _ in 0..40 {
         read_answer(&mut stream).await.unwrap();
     }
+    assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap(), 0, "an end, and no reset");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_on_its_way_is_not_lost_with_what_comes_after_its_query() {
+    for after in [framed(&[1, 2, 3]), vec![0, 40, 1]] {
+        let mut server = Server::start(PATIENT).await;
+        let mut stream = server.connect().await;
+        stream.write_all(&[signed(1), after].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let job = server.job().await;
+        (job.done)(b"reply".to_vec());
+        assert_eq!(read_message(&mut stream).await.unwrap(), b"reply");
+        assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_no_more_gets_all_its_answers() {
+    let mut server = Server::start(PATIENT).await;
+    let mut stream = server.connect().await;
+    // One more than may be in flight, and one behind it.
+    let waiting = 1..=u16::try_from(PATIENT.in_flight + 1).unwrap();
+    let signed: Vec<_> = waiting.clone().flat_map(signed).collect();
+    stream.write_all(&[signed, query("ns1", 1)].concat()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut replies = 0;
+    for _ in waiting.clone() {
+        let job = server.job().await;
+        (job.done)(b"reply".to_vec());
+        let next = read_message(&mut stream).await.unwrap();
+        replies += usize::from(next == b"reply");
+    }
+    let last = read_message(&mut stream).await.unwrap();
+    replies += usize::from(last == b"reply");
+    assert_eq!(replies, waiting.count(), "and one that had not to wait");
     hung_up(&mut stream).await;
 }
 
@@ -480,11 +518,23 @@ async fn a_reply_that_does_not_come_is_not_waited_for_without_end() {
 #[tokio::test]
 async fn a_connection_that_finds_the_queue_full_is_closed() {
     let most = Limit::of(Lane::Tcp).share;
-    let server = Server::start(Limits { in_flight: most + 1, ..PATIENT }).await;
+    let mut server = Server::start(Limits { in_flight: most + 1, ..PATIENT }).await;
     let mut stream = server.connect().await;
     stream.write_all(&signed(1).repeat(most + 1)).await.unwrap();
+    let full = "\ndnsrouter_queue_full_total{lane=\"tcp\"} 1\n";
+    soon(async {
+        while !server.registry.render().contains(full) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // Those before it are answered first.
+    for i in 0..most {
+        (server.job().await.done)(b"reply".to_vec());
+        let message = read_message(&mut stream).await;
+        assert_eq!(message.ok().as_deref(), Some(&b"reply"[..]), "{i} of {most}");
+    }
     hung_up(&mut stream).await;
-    assert!(server.registry.render().contains("\ndnsrouter_queue_full_total{lane=\"tcp\"} 1\n"));
     server.guest().await;
 }
 
@@ -514,7 +564,7 @@ async fn told(server: &mut Server, stream: &mut TcpStream) -> Duration {
 async fn a_client_is_told_how_long_it_may_be_silent_now() {
     let (idle, least_idle) = (Duration::from_secs(10), Duration::from_secs(1));
     let limits = Limits { connections: 10, per_client: 10, idle, least_idle, ..PATIENT };
-    let mut server = Server::start(Limits { queries: 3, ..limits }).await;
+    let mut server = Server::start(limits).await;
     let mut stream = server.connect().await;
     let alone = told(&mut server, &mut stream).await;
     assert!(alone < idle && alone > least_idle * 5, "{alone:?}");
@@ -523,7 +573,6 @@ async fn a_client_is_told_how_long_it_may_be_silent_now() {
         others.push(server.guest().await);
     }
     assert_eq!(told(&mut server, &mut stream).await, least_idle, "the table is full");
-    assert_eq!(told(&mut server, &mut stream).await, Duration::ZERO, "it was its last query");
     let lifetime = Duration::from_secs(2);
     let mut server = Server::start(Limits { lifetime, ..limits }).await;
     let mut stream = server.connect().await;

@@ -21,9 +21,11 @@
 //! keeper. Nothing is done for whoever has not shown that they hold a key, but to compute one code. A client
 //! hears NOERROR when its update is on disk **and** in the plan that is served.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use daemon::quiet::Quiet;
@@ -58,9 +60,9 @@ mod journal;
 mod replay;
 mod store;
 
-/// Updates that are being carried out or wait for it. Each waits for the disk, a few milliseconds;
-/// more are told SERVFAIL, and come again.
-const MAX_IN_FLIGHT: usize = 64;
+/// Updates that are being carried out or wait for it: as many as may wait to be verified. Each waits
+/// for the disk, a few milliseconds, and has 64 KiB at most; more are told SERVFAIL.
+const MAX_IN_FLIGHT: usize = 1024;
 /// Updates that are taken together, of one zone or several.
 const MAX_BATCH: usize = 32;
 /// In the third octet of a message.
@@ -208,10 +210,19 @@ impl Server {
         let (catalogue, bytes) = (self.catalogue.clone(), request.bytes.to_vec());
         let counters = Arc::clone(&self.updated);
         let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        self.runtime.spawn(async move {
-            let rcode = match permit {
+        let mut carried = Box::pin(async move {
+            match permit {
                 Ok(_until_done) => catalogue.update(bytes, peer).await,
                 Err(_too_many) => Rcode::SERVFAIL,
+            }
+        });
+        // Its first step is taken here: it puts the update into the queue, in which there is room for
+        // all that are in flight. So updates are carried out in the order in which they came.
+        let first = carried.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.runtime.spawn(async move {
+            let rcode = match first {
+                Poll::Ready(rcode) => rcode,
+                Poll::Pending => carried.await,
             };
             counters.lock().unwrap_or_else(PoisonError::into_inner).responded(rcode.0);
             let result = rcode.to_string();

@@ -73,8 +73,6 @@ pub struct Limits {
     pub least_idle: Duration,
     /// Within this a query must have arrived whole, and an answer must have been taken.
     pub slow: Duration,
-    /// Queries of one connection: as many as there are message ids, a minute of a busy resolver.
-    pub queries: u32,
     /// Queries of one connection that somebody else answers ([`Deferred`]) and that may wait at
     /// once; then no more are read from it. A fraction of what may wait in all, so that no
     /// connection can fill the queue.
@@ -93,7 +91,6 @@ impl Default for Limits {
             idle: Duration::from_secs(10),
             least_idle: Duration::from_secs(1),
             slow: Duration::from_secs(5),
-            queries: 1 << 16,
             in_flight: 16,
             lifetime: Duration::from_secs(300),
         }

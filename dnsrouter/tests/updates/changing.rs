@@ -88,6 +88,25 @@ async fn what_is_refused_is_neither_served_nor_kept() {
     assert_eq!(rcode(&elsewhere), Rcode::REFUSED);
 }
 
+/// Whoever sends several without waiting means them in this order (RFC 2136 §3.7).
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn updates_are_carried_out_in_the_order_in_which_they_come() {
+    let mut node = Node::new();
+    for round in 0..20 {
+        let numbered = |n: usize| format!("add seq.example {round}-{n}");
+        let sent: Vec<_> = (0..12)
+            .map(|n| {
+                let bytes = node.message("all", "example", &["del seq.example", &numbered(n)]);
+                node.send(bytes, "127.0.0.1", Transport::Udp)
+            })
+            .collect();
+        for reply in sent {
+            assert_eq!(rcode(&reply.await.unwrap()), Rcode::NOERROR);
+        }
+        assert_eq!(node.txt("seq.example"), [format!("{round}-11")]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_update_spoils_no_other() {
     let mut node = Node::new();

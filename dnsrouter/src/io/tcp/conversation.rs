@@ -9,13 +9,17 @@
 //!
 //! Answers may so come in another order than their queries (RFC 7766 §7), but only one that has to
 //! be waited for comes late.
+//!
+//! What has been read is answered whole, also when no more is read. Then the end is told before the
+//! socket is closed: with octets in it that nobody has read, the system would reset the connection, and
+//! the peer's system throw away answers that are there already (RFC 1122 §4.2.2.13).
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -33,6 +37,9 @@ use super::table::Seat;
 /// After so many answers in a row a connection lets the others of its thread go first. Pipelined
 /// queries are always ready, so it would not wait on its own.
 const YIELD_EVERY: u32 = 16;
+
+/// Octets of queries that are read and thrown away after the last answer, at most.
+const MAX_IGNORED: u64 = 1 << 20;
 
 pub(super) struct Conversation<F> {
     server: Arc<Server<F>>,
@@ -55,8 +62,10 @@ pub(super) struct Conversation<F> {
     active: Instant,
     /// When the query that is not whole yet began to come.
     begun: Option<Instant>,
-    /// When it was found that no more queries will be taken.
+    /// When it was found that no more queries will be read.
     closing: Option<Instant>,
+    /// Whether those that were read are not answered either.
+    is_deaf: bool,
 }
 
 /// What there is to do.
@@ -74,8 +83,10 @@ enum Outcome {
     /// The peer has the answer but for these octets.
     Answered(Vec<u8>),
     Deferred,
-    /// There is nothing to say to it, or nobody who could.
+    /// There is nothing to say to it.
     HangUp,
+    /// There is nobody who could answer it now; its ticket comes back without a reply.
+    Full,
 }
 
 impl<F: Fn() -> Worker> Conversation<F> {
@@ -106,6 +117,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
             active: now,
             begun: None,
             closing: None,
+            is_deaf: false,
         })
     }
 
@@ -164,13 +176,17 @@ impl<F: Fn() -> Worker> Conversation<F> {
         loop {
             match self.next().await? {
                 Next::Query => {
-                    self.asked += 1;
+                    self.asked = self.asked.wrapping_add(1);
                     self.touch();
                     match self.answer()? {
                         Outcome::Answered(rest) if rest.is_empty() => {}
                         Outcome::Answered(rest) => self.write(&rest).await?,
                         Outcome::Deferred => self.in_flight += 1,
-                        Outcome::HangUp => return Ok(()),
+                        Outcome::HangUp => self.stop_listening(),
+                        Outcome::Full => {
+                            self.in_flight += 1;
+                            self.stop_listening();
+                        }
                     }
                     self.inbox.forget_message();
                     if self.asked.is_multiple_of(YIELD_EVERY) {
@@ -181,28 +197,45 @@ impl<F: Fn() -> Worker> Conversation<F> {
                     let prefix = u16::try_from(reply.len()).map_err(io::Error::other)?;
                     self.write(&[&prefix.to_be_bytes()[..], &reply].concat()).await?;
                 }
-                Next::End => return Ok(()),
+                Next::End => return self.part().await,
             }
+        }
+    }
+
+    /// What was read already is not answered either.
+    fn stop_listening(&mut self) {
+        self.closing.get_or_insert_with(Instant::now);
+        self.is_deaf = true;
+    }
+
+    /// Says that this was all, and waits a while for the peer to hear it.
+    async fn part(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let (mut rest, mut nowhere) = ((&mut self.stream).take(MAX_IGNORED), tokio::io::sink());
+        tokio::select! {
+            biased;
+            ignored = tokio::io::copy(&mut rest, &mut nowhere) => ignored.map(drop),
+            () = tokio::time::sleep(self.server.limits.slow) => Ok(()),
+            // At the end of the process there is no time to wait; what has come is taken.
+            () = self.stop.cancelled() => Ok(()),
         }
     }
 
     async fn next(&mut self) -> io::Result<Next> {
         let limits = self.server.limits;
         loop {
-            if self.asked >= limits.queries
-                || self.born.elapsed() >= limits.lifetime
-                || self.stop.is_cancelled()
-            {
+            if self.born.elapsed() >= limits.lifetime || self.stop.is_cancelled() {
                 self.closing.get_or_insert_with(Instant::now);
+            }
+            let has_room = self.in_flight < limits.in_flight;
+            if has_room && !self.is_deaf && self.inbox.message().is_some() {
+                self.begun = None;
+                return Ok(Next::Query);
             }
             if self.closing.is_some() && self.in_flight == 0 {
                 return Ok(Next::End);
             }
-            let reads = self.closing.is_none() && self.in_flight < limits.in_flight;
-            if reads && self.inbox.message().is_some() {
-                self.begun = None;
-                return Ok(Next::Query);
-            }
+            let reads = self.closing.is_none() && has_room;
             // While we do not read, nobody can be too slow for us.
             self.begun =
                 (reads && !self.inbox.is_empty()).then(|| self.begun.unwrap_or_else(Instant::now));
@@ -217,10 +250,8 @@ impl<F: Fn() -> Worker> Conversation<F> {
                 }
                 read = self.inbox.fill(&mut self.stream), if reads => {
                     if read? == 0 {
-                        if !self.inbox.is_empty() {
-                            return Err(io::ErrorKind::UnexpectedEof.into());
-                        }
-                        // It asks no more, and still waits for what it has asked.
+                        // It asks no more, and still waits for what it has asked; a query that is
+                        // not whole was none.
                         self.closing = Some(Instant::now());
                     }
                 }
@@ -276,7 +307,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
                         Ok(()) => Outcome::Deferred,
                         Err(_) => {
                             worker.queue_full(lane);
-                            Outcome::HangUp
+                            Outcome::Full
                         }
                     });
                 }
@@ -298,7 +329,7 @@ impl<F: Fn() -> Worker> Conversation<F> {
     /// How long the client may be silent after this answer, as it is told (RFC 7828 §3.4).
     fn idle(&self) -> Duration {
         let limits = self.server.limits;
-        if self.asked >= limits.queries || self.seat.is_leaving() || self.stop.is_cancelled() {
+        if self.seat.is_leaving() || self.stop.is_cancelled() {
             return Duration::ZERO;
         }
         let lifetime = limits.lifetime.saturating_sub(self.born.elapsed());

@@ -34,7 +34,7 @@ mod update;
 
 pub use update::{KeyConfig, SecretSource};
 
-pub use listen::{Listen, MAX_PROXIES};
+pub use listen::{Listen, MAX_PROXIES, TCP_CONNECTIONS, TCP_IDLE, TCP_SHARE, Tcp};
 pub use probe::Probe;
 
 /// Services of one node: a generated file a hundred times too large is refused, not served.

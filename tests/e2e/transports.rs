@@ -31,7 +31,7 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Not of RFC 9210 but of `io::tcp::Limits`: within this a query must have come whole and an answer
 /// must have been taken.
 const SLOW: Duration = Duration::from_secs(5);
-/// So many connections has one client.
+/// So many connections has one client where the test says so.
 const PER_CLIENT: usize = 128;
 
 /// The system refused something (EX_OSERR of sysexits.h).
@@ -289,7 +289,10 @@ fn slow_silent_and_endless_peers_are_sent_away_and_nobody_notices() {
     const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
     let scratch = Scratch::new("slow");
-    let server = Server::start(&scratch, "dns = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"");
+    let listen = format!(
+        "dns = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\ntcp = {{ per_client = {PER_CLIENT} }}"
+    );
+    let server = Server::start(&scratch, &listen);
     let dns = server.dns[0];
     let ask = Ask::a(dns, "www.test-net.io");
     let canaries = [Canary::start("over UDP", ask.clone()), Canary::start("over TCP", ask.tcp())];

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::config::Spanned;
 use ipnet::IpNet;
@@ -12,6 +13,34 @@ use super::{Checker, raw};
 
 /// Networks whose peers are proxies: each new connection is compared with all of them.
 pub const MAX_PROXIES: usize = 256;
+
+/// Connections over TCP, where nothing is said of them.
+pub const TCP_CONNECTIONS: usize = 4096;
+/// Each has a socket, and up to 64 KiB while a message comes.
+const MAX_TCP_CONNECTIONS: usize = 1 << 20;
+/// One client has at most this part of them, where nothing is said: a large resolver or several
+/// behind one NAT have room, and one alone cannot take it all.
+pub const TCP_SHARE: usize = 4;
+/// RFC 7766 §6.2.3: "of the order of a few seconds".
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// `[listen.tcp]`; RFC 9210 §4.2 wants these to be the operator's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// At a time; for one more the idlest is closed.
+    pub connections: usize,
+    /// Of them, those of one client (an IPv4 address or an IPv6 /56); more are closed at once.
+    pub per_client: usize,
+    /// How long one may be silent while there is room.
+    pub idle: Duration,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        let connections = TCP_CONNECTIONS;
+        Self { connections, per_client: connections / TCP_SHARE, idle: TCP_IDLE }
+    }
+}
 
 /// `[listen]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +51,8 @@ pub struct Listen {
     pub threads: Option<NonZeroUsize>,
     /// Whose connections begin with a PROXY header, version 2.
     pub proxy: Arc<[IpNet]>,
+    /// How many may be connected, and for how long.
+    pub tcp: Tcp,
     /// gRPC with mTLS.
     pub control: Option<SocketAddr>,
     /// HTTP.
@@ -65,9 +96,30 @@ impl Checker<'_> {
             dns: raw.dns.get_ref().clone(),
             threads,
             proxy: self.proxies(raw.proxy.as_ref()),
+            tcp: self.tcp(&raw.tcp),
             control: raw.control.as_ref().map(|control| *control.get_ref()),
             admin: raw.admin,
         }
+    }
+
+    fn tcp(&mut self, raw: &raw::Tcp) -> Tcp {
+        let usual = Tcp::default();
+        let connections = self
+            .connections(raw.connections.as_ref(), MAX_TCP_CONNECTIONS)
+            .unwrap_or(usual.connections);
+        let share = (connections / TCP_SHARE).max(1);
+        let per_client = self.connections(raw.per_client.as_ref(), connections).unwrap_or(share);
+        let idle = raw.idle.as_ref().map_or(usual.idle, |idle| self.duration(idle));
+        Tcp { connections, per_client, idle }
+    }
+
+    fn connections(&mut self, given: Option<&Spanned<usize>>, most: usize) -> Option<usize> {
+        let given = given?;
+        let is_good = (1..=most).contains(given.get_ref());
+        if !is_good {
+            self.error(given.span(), format!("from 1 to {most} connections"), None);
+        }
+        is_good.then(|| *given.get_ref())
     }
 
     fn proxies(&mut self, networks: Option<&Spanned<Vec<Spanned<String>>>>) -> Arc<[IpNet]> {

@@ -107,6 +107,9 @@ pub(super) struct Listen {
     pub(super) threads: Option<Spanned<usize>>,
     /// Networks of proxies, whose connections begin with a PROXY header, version 2.
     pub(super) proxy: Option<Spanned<Vec<Spanned<String>>>>,
+    /// How many may be connected, and for how long.
+    #[serde(default)]
+    pub(super) tcp: Tcp,
     /// DNS over TLS; not built yet.
     pub(super) tls: Option<Spanned<Vec<SocketAddr>>>,
     /// DNS over QUIC; not built yet.
@@ -117,6 +120,18 @@ pub(super) struct Listen {
     pub(super) control: Option<Spanned<SocketAddr>>,
     /// HTTP: /metrics /livez /readyz.
     pub(super) admin: Option<SocketAddr>,
+}
+
+/// `[listen.tcp]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tcp {
+    /// Connections at a time. Default 4096.
+    pub(super) connections: Option<Spanned<usize>>,
+    /// Of them, those of one client: an IPv4 address or an IPv6 /56. Default: a quarter.
+    pub(super) per_client: Option<Spanned<usize>>,
+    /// How long one may be silent while there is room. Default 10 s.
+    pub(super) idle: Option<Spanned<String>>,
 }
 
 /// `[probe]`.

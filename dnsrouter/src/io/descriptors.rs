@@ -2,6 +2,8 @@
 //! need itself. Were it the other way round, a flood of connections would keep updates from their
 //! journals and probes from their regions.
 
+use crate::config::Tcp;
+
 use super::dynamic::JOURNALS;
 use super::tcp;
 
@@ -24,11 +26,11 @@ const SHARE: usize = 4;
 const PENDING: usize = 8;
 
 /// What connections over TCP may hold in a process that may have `limit` files open, `None` for no
-/// limit, with so many sockets bound. Says so when that is less than usual.
-pub(super) fn limits(limit: Option<u64>, bound: usize, proxied: bool) -> tcp::Limits {
-    let usual = tcp::Limits::default();
-    let (connections, needed) = (connections(limit, bound), reserve(bound) + usual.connections);
-    if let Some(limit) = limit.filter(|_| connections < usual.connections) {
+/// limit, with so many sockets bound. Says so when that is less than wanted.
+pub(super) fn limits(limit: Option<u64>, bound: usize, proxied: bool, wanted: Tcp) -> tcp::Limits {
+    let (connections, needed) =
+        (connections(limit, bound, wanted.connections), reserve(bound) + wanted.connections);
+    if let Some(limit) = limit.filter(|_| connections < wanted.connections) {
         tracing::warn!(
             limit,
             needed,
@@ -38,19 +40,24 @@ pub(super) fn limits(limit: Option<u64>, bound: usize, proxied: bool) -> tcp::Li
         );
     }
     let pending = if proxied { connections / PENDING } else { 0 };
+    let usual = tcp::Limits::default();
     tcp::Limits {
         connections: connections - pending,
         pending,
-        // Nobody takes all there is.
-        per_client: usual.per_client.min(connections / 2),
+        // Nobody takes all there is, unless that is wanted.
+        per_client: match connections < wanted.connections {
+            true => wanted.per_client.min(connections / 2),
+            false => wanted.per_client,
+        },
+        idle: wanted.idle,
+        least_idle: usual.least_idle.min(wanted.idle),
         ..usual
     }
 }
 
-fn connections(limit: Option<u64>, bound: usize) -> usize {
-    let most = tcp::Limits::default().connections;
+fn connections(limit: Option<u64>, bound: usize, most: usize) -> usize {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    limit.saturating_sub(reserve(bound)).max(limit / SHARE).clamp(LEAST, most)
+    limit.saturating_sub(reserve(bound)).max(limit / SHARE).max(LEAST).min(most)
 }
 
 fn reserve(bound: usize) -> usize {
@@ -60,10 +67,12 @@ fn reserve(bound: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn strangers_get_what_is_left() {
-        let most = tcp::Limits::default().connections;
+        let most = Tcp::default().connections;
+        let connections = |limit, bound| connections(limit, bound, most);
         let enough = (reserve(4) + most) as u64;
         assert_eq!(connections(None, 4), most);
         assert_eq!(connections(Some(u64::MAX), 4), most);
@@ -76,8 +85,18 @@ mod tests {
 
     #[test]
     fn proxies_that_wait_are_part_of_it() {
-        let limits = limits(Some(400), 4, true);
+        let usual = Tcp::default();
+        let limits = limits(Some(400), 4, true, usual);
         assert_eq!((limits.connections, limits.pending, limits.per_client), (88, 12, 50));
-        assert_eq!(super::limits(Some(400), 4, false).pending, 0);
+        assert_eq!(super::limits(Some(400), 4, false, usual).pending, 0);
+    }
+
+    #[test]
+    fn what_is_wanted_is_given_where_there_is_room() {
+        let idle = Duration::from_millis(500);
+        let wanted = Tcp { connections: 10_000, per_client: 10_000, idle };
+        let limits = limits(None, 4, false, wanted);
+        assert_eq!((limits.connections, limits.per_client), (10_000, 10_000));
+        assert_eq!((limits.idle, limits.least_idle), (idle, idle));
     }
 }

@@ -147,7 +147,8 @@ impl Node {
         let addresses = sockets.addresses()?;
         let bound = sockets.udp.len() + sockets.tcp.len();
         let proxied = !loaded.config.listen.proxy.is_empty();
-        let connections = tcp::Connections::new(descriptors::limits(limit, bound, proxied));
+        let limits = descriptors::limits(limit, bound, proxied, loaded.config.listen.tcp);
+        let connections = tcp::Connections::new(limits);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Strangers talk to this one: however busy they keep it, probes and control go on.
         let tcp_runtime = tokio::runtime::Builder::new_multi_thread()

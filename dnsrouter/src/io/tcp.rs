@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Worker;
+use crate::config::{TCP_CONNECTIONS, TCP_IDLE, TCP_SHARE};
 use crate::plan::Published;
 
 use super::deferred::Deferred;
@@ -84,11 +85,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: TCP_CONNECTIONS,
             pending: 512,
             unfinished: 64 << 20,
-            per_client: 128,
-            idle: Duration::from_secs(10),
+            per_client: TCP_CONNECTIONS / TCP_SHARE,
+            idle: TCP_IDLE,
             least_idle: Duration::from_secs(1),
             slow: Duration::from_secs(5),
             in_flight: 16,

@@ -149,7 +149,8 @@ fn recording() {
     let mut tally =
         Tally::new(Settings { most: 1_000_000, half_life: Duration::from_secs(86_400) });
     let (mut out, mut records) = ([0; 1232], Vec::new());
-    let mut costs: [Vec<f64>; 3] = Default::default();
+    // Sums over all rounds: the kernel tells a thread's time in steps as long as a part of one.
+    let mut costs = [Duration::ZERO; 3];
     for _ in 0..ROUNDS {
         for (worker, costs) in workers.iter_mut().zip(&mut costs) {
             let before = processor();
@@ -163,18 +164,16 @@ fn recording() {
                 };
                 black_box(answer(&snapshot, worker, query, &mut out));
             }
-            costs.push((processor() - before).as_secs_f64() * 1e9 / ANSWERS as f64);
+            *costs += processor() - before;
         }
         let before = processor();
         reader.take(&mut records, usize::MAX);
         assert_eq!(records.len(), ANSWERS);
         tally.add(&mut records, Duration::from_millis(100));
-        costs[2].push((processor() - before).as_secs_f64() * 1e9 / ANSWERS as f64);
+        costs[2] += processor() - before;
     }
-    let [without, with, beside] = costs.map(|mut costs| {
-        costs.sort_by(f64::total_cmp);
-        costs[ROUNDS / 2]
-    });
+    let each = |sum: Duration| sum.as_secs_f64() * 1e9 / (ROUNDS * ANSWERS) as f64;
+    let [without, with, beside] = costs.map(each);
     println!(
         "recording clients: {with:.1} ns an answer, {without:.1} ns without it (× {:.3}); and {beside:.1} ns \
          beside, where it is counted",

@@ -7,11 +7,10 @@
 //! either. `GEOPING_BENCH_SERVICES` makes it smaller.
 #![expect(clippy::disallowed_methods, reason = "measures")]
 
-use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bench::services::{REGIONS, configuration, count, write};
 use bench::{memory, processor};
 use dnsrouter::health::{Fault, Outcome, State};
 use dnsrouter::io::history::Recorder;
@@ -24,29 +23,13 @@ use dnsrouter::verdicts::TargetId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-const SERVICES: usize = 10_000;
-const REGIONS: [&str; 12] = [
-    "us-central1",
-    "us-east1",
-    "us-west1",
-    "southamerica-east1",
-    "europe-west1",
-    "europe-west3",
-    "europe-north1",
-    "asia-east1",
-    "asia-south1",
-    "asia-southeast1",
-    "asia-northeast1",
-    "australia-southeast1",
-];
 /// Flips measured; each goes down and comes up.
 const FLIPS: usize = 1000;
 /// What a flip may cost.
 const BOUND: Duration = Duration::from_millis(1);
 
 fn main() {
-    let services = std::env::var("GEOPING_BENCH_SERVICES");
-    let services = services.ok().and_then(|n| n.parse().ok()).unwrap_or(SERVICES);
+    let services = count();
     let loaded = load(services);
     let peak = megabytes(memory("VmHWM"));
     let shared = Shared::new(loaded.inputs(Generation(1)), &[], SystemTime::now());
@@ -189,41 +172,11 @@ fn report(outcome: Outcome, figure: usize) -> Report {
 
 fn load(services: usize) -> Loaded {
     let folder = tempfile::tempdir().expect("a folder");
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    write(&folder.path().join("zone"), zone);
-    let mut text = String::from(
-        "[node]\nname = \"ns1\"\nregion = \"us-central1\"\ntrust_domain = \"test-net.io\"\n\
-         [listen]\ndns = [\"127.0.0.1:0\"]\n[tls]\ncert = \"unused\"\nkey = \"unused\"\n\
-         ca = \"unused\"\n[probe]\ndamping = false\n\
-         [[zone]]\nname = \"test-net.io\"\nfile = \"zone\"\n",
-    );
-    let mut address = 0x0a00_0000_u32;
-    for service in 0..services {
-        let _ = write!(
-            text,
-            "[[service]]\nname = \"s{service}.test-net.io\"\nttl = 60\n\
-             route = [\"healthy\", \"nearest\"]\n"
-        );
-        for region in REGIONS {
-            address += 1;
-            let address = std::net::Ipv4Addr::from(address);
-            let _ = write!(
-                text,
-                "[[service.endpoint]]\nregion = \"{region}\"\naddresses = [\"{address}\"]\n\
-                 ping = \"https://{address}:443\"\n"
-            );
-        }
-    }
-    let file = folder.path().join("dnsrouter.toml");
-    write(&file, &text);
+    let file = write(folder.path(), &configuration(services, 0, &[]));
     let start = Instant::now();
     let loaded = Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()));
     println!("loaded in {:.1} s", start.elapsed().as_secs_f64());
     loaded
-}
-
-fn write(file: &Path, text: &str) {
-    std::fs::write(file, text).expect("a file is written");
 }
 
 fn megabytes(octets: usize) -> f64 {

@@ -33,6 +33,7 @@ pub mod report;
 pub mod results;
 pub mod rounds;
 pub mod scene;
+pub mod services;
 
 use std::time::Duration;
 
@@ -67,4 +68,15 @@ pub fn scatter(n: u64) -> u64 {
     let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ n >> 31
+}
+
+/// Times of the same work: the median and the worst, in milliseconds.
+///
+/// # Panics
+///
+/// Without any.
+pub fn median_and_worst(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
+    let of = |at: usize| times[at].as_secs_f64() * 1e3;
+    (of(times.len() / 2), of(times.len() - 1))
 }

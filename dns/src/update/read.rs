@@ -45,9 +45,6 @@ impl Message {
 /// RDATA with its names uncompressed: of the types of RFC 1035, and of those whose names senders
 /// once compressed (RFC 3597 §4). `None` if a name is malformed or reaches past the end.
 fn rdata(bytes: &[u8], rtype: Rtype, start: usize, end: usize) -> Option<Box<[u8]>> {
-    const RP: Rtype = Rtype(17);
-    const AFSDB: Rtype = Rtype(18);
-    const RT: Rtype = Rtype(21);
     let (before, names) = match rtype {
         _ if start == end => (0, 0),
         Rtype::NS
@@ -57,10 +54,19 @@ fn rdata(bytes: &[u8], rtype: Rtype, start: usize, end: usize) -> Option<Box<[u8
         | Rtype::MB
         | Rtype::MG
         | Rtype::MR
-        | Rtype::PTR => (0, 1),
-        Rtype::SOA | Rtype::MINFO | RP => (0, 2),
-        Rtype::MX | AFSDB | RT => (2, 1),
+        | Rtype::PTR
+        | Rtype::NXT => (0, 1),
+        Rtype::SOA | Rtype::MINFO | Rtype::RP => (0, 2),
+        Rtype::MX | Rtype::AFSDB | Rtype::RT => (2, 1),
+        Rtype::PX => (2, 2),
         Rtype::SRV => (6, 1),
+        // Two numbers and three strings.
+        Rtype::NAPTR => {
+            let end_of = |at, _| Some(at + 1 + usize::from(*bytes.get(start + at)?));
+            ((0..3).try_fold(4, end_of)?, 1)
+        }
+        // Type, algorithm, labels, TTL, two times and a key tag (RFC 2535 §4.1).
+        Rtype::SIG => (18, 1),
         _ => (0, 0),
     };
     let mut at = start + before;

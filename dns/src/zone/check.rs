@@ -103,8 +103,7 @@ impl<'a> Checks<'a> {
                 Rtype::NS | Rtype::DNAME if owner.is_wildcard() => {
                     ZoneFault::AtWildcard(record.rtype)
                 }
-                // RFC 2181 §10.1 and RFC 4035 §2.5: only DNSSEC's own stand beside a CNAME.
-                rtype if cname && !matches!(rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC) => {
+                rtype if cname && rtype != Rtype::CNAME && !stands_beside_cname(rtype) => {
                     ZoneFault::BesideCname(rtype)
                 }
                 Rtype::DS if !at_cut => ZoneFault::DsWithoutCut,
@@ -120,6 +119,12 @@ impl<'a> Checks<'a> {
             self.dname = Some(owner);
         }
     }
+}
+
+/// RFC 2181 §10.1 and RFC 4035 §2.5: only DNSSEC's own stand beside a CNAME, and keys of those who
+/// may change it (RFC 3007).
+pub(super) fn stands_beside_cname(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
 /// A delegation has NS, DS and what signs them; addresses are glue where the child's name is also

@@ -148,15 +148,11 @@ impl ZoneData {
                 return Err(Fault::OldSerial { offered, present });
             }
         }
-        let single = matches!(rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME);
-        let replaced = content.iter().position(|old| {
-            old.rtype == rtype && (single || same_data(rtype, &old.rdata, &new.rdata))
-        });
+        content.retain(|old| old.rtype != rtype || !gives_way(rtype, &old.rdata, &new.rdata));
+        let same = |old: &Record| old.rtype == rtype && same_data(rtype, &old.rdata, &new.rdata);
         // What is the same stays the one that was there, so that nothing changes.
-        match replaced {
-            Some(at) if single => content[at] = new.clone(),
-            Some(_) => {}
-            None => content.push(new.clone()),
+        if !content.iter().any(same) {
+            content.push(new.clone());
         }
         for record in content
             .iter_mut()
@@ -225,6 +221,17 @@ impl ZoneData {
         let start = self.records.partition_point(|record| record.owner < *name);
         let length = self.records[start..].partition_point(|record| record.owner == *name);
         start..start + length
+    }
+}
+
+/// Whether a record goes when another of its type comes (RFC 2136 §1.1.5, RFC 6672 §5.2).
+fn gives_way(rtype: Rtype, old: &[u8], new: &[u8]) -> bool {
+    /// Octets of address and protocol, which begin the data (RFC 1035 §3.4.2).
+    const WKS_SERVER: usize = 5;
+    match rtype {
+        Rtype::SOA | Rtype::CNAME | Rtype::DNAME => true,
+        Rtype::WKS => old.get(..WKS_SERVER) == new.get(..WKS_SERVER),
+        _ => false,
     }
 }
 

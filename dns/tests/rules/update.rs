@@ -35,10 +35,12 @@ fn rtype(text: &str) -> Rtype {
         Rtype::CNAME,
         Rtype::DNAME,
         Rtype::DS,
+        Rtype::KEY,
         Rtype::MX,
         Rtype::NS,
         Rtype::SOA,
         Rtype::TXT,
+        Rtype::WKS,
     ];
     known.into_iter().find(|rtype| rtype.to_string() == text).unwrap()
 }
@@ -312,6 +314,51 @@ fn what_would_break_the_zone_is_refused_whole() {
 }
 
 #[test]
+fn rfc2136_1_1_5_wks_of_an_address_and_protocol_is_one() {
+    let mut zone = zone("example.", ZONE);
+    let (tcp, udp) = ("WKS 192.0.2.1 TCP", "WKS 192.0.2.1 UDP");
+    let lines = [
+        format!("add www 60 {tcp} 25"),
+        format!("add www 60 {udp} 53"),
+        "add www 60 WKS 192.0.2.2 TCP 25".to_owned(),
+        format!("add www 60 {tcp} 80"),
+    ];
+    assert_eq!(update(&mut zone, &lines.each_ref().map(String::as_str)), Ok(true));
+    let left = |zone: &ZoneData| {
+        let mut left: Vec<Box<[u8]>> =
+            zone.rrset(&name("www"), Rtype::WKS).map(|record| record.rdata.clone()).collect();
+        left.sort();
+        left
+    };
+    let data = |text: &str| rdata(Rtype::WKS, text);
+    let mut expected =
+        ["192.0.2.1 TCP 80", "192.0.2.1 UDP 53", "192.0.2.2 TCP 25"].map(data).to_vec();
+    expected.sort();
+    assert_eq!(left(&zone), expected);
+    // Files may have several of one: they all give way.
+    let written = "w WKS 192.0.2.1 TCP 25\nw WKS 192.0.2.1 TCP 80\n";
+    let mut zone = self::zone("example.", written);
+    assert_eq!(update(&mut zone, &["add w 300 WKS 192.0.2.1 TCP 80"]), Ok(true));
+    let single: Vec<_> = zone.rrset(&name("w"), Rtype::WKS).collect();
+    assert_eq!(single.len(), 1);
+    assert_eq!(single[0].rdata, data("192.0.2.1 TCP 80"));
+    assert_eq!(update(&mut zone, &["add w 300 WKS 192.0.2.1 TCP 80"]), Ok(false));
+}
+
+#[test]
+fn rfc4035_2_5_keys_of_clients_stand_beside_a_cname() {
+    let mut zone = zone("example.", ZONE);
+    assert_eq!(update(&mut zone, &["add alias 60 KEY 512 3 8 AQAB"]), Ok(true));
+    assert_eq!(rrset(&zone, "alias", Rtype::KEY).len(), 1);
+    let lines = ["add k 60 KEY 512 3 8 AQAB", "add k 60 CNAME www"];
+    assert_eq!(update(&mut zone, &lines), Ok(true));
+    assert_eq!(
+        (rrset(&zone, "k", Rtype::KEY).len(), rrset(&zone, "k", Rtype::CNAME).len()),
+        (1, 1)
+    );
+}
+
+#[test]
 fn the_soa_stays_and_goes_up() {
     let mut zone = zone("example.", ZONE);
     assert_eq!(update(&mut zone, &["del example. SOA"]), Err(Fault::NoSoaLeft));
@@ -362,6 +409,43 @@ fn rfc2136_2_messages_are_read_with_names_whole() {
     assert_eq!(*message.changes[2].rdata, *soa);
 }
 
+/// What senders of before RFC 3597 compressed is taken, and stored uncompressed.
+#[test]
+fn rfc3597_4_compressed_names_of_every_type_that_had_them() {
+    let head = b"\0\x07\x28\0\0\x01\0\0\0\x01\0\0\x07example\0\0\x06\0\x01\xc0\x0c";
+    let fixed = b"\0\x01\x08\x02\0\0\0\x3c\0\0\0\x02\0\0\0\x01\0\x07";
+    for (rtype, before, names, after) in [
+        (Rtype::NAPTR, &b"\0\x01\0\x02\x01s\x07SIP+D2U\0"[..], 1, &b""[..]),
+        (Rtype::PX, b"\0\x0a", 2, b""),
+        (Rtype::NXT, b"", 1, b"\x62\x01"),
+        (Rtype::SIG, fixed, 1, b"\x01\x02\x03"),
+        (Rtype::RT, b"\0\x0a", 1, b""),
+        (Rtype::AFSDB, b"\0\x01", 1, b""),
+        (Rtype::RP, b"", 2, b""),
+        (Rtype::SRV, b"\0\x01\0\x02\0\x35", 1, b""),
+    ] {
+        let data = |name: &[u8]| [before, &name.repeat(names), after].concat();
+        let read = |rdata: &[u8]| {
+            let length = (rdata.len() as u16).to_be_bytes();
+            let fixed = [&rtype.0.to_be_bytes()[..], b"\0\x01\0\0\0\x05", &length].concat();
+            let bytes = [&head[..], &fixed, rdata].concat();
+            Message::read(&dns::wire::Request::parse(&bytes).unwrap())
+        };
+        let (whole, short) = (data(b"\x01m\x07example\0"), data(b"\x01m\xc0\x0c"));
+        for sent in [&short, &whole] {
+            let message = read(sent).unwrap_or_else(|| panic!("{rtype}"));
+            assert_eq!(*message.changes[0].rdata, *whole, "{rtype}");
+            let read = Changes::read(&name("example."), message.changes);
+            assert!(read.is_ok(), "{rtype}: {read:?}");
+        }
+        // Cut anywhere before the end of its names, and at a pointer that leads nowhere.
+        for end in 1..short.len() - after.len() {
+            assert!(read(&short[..end]).is_none(), "{rtype} {end}");
+        }
+        assert!(read(&data(b"\x01m\xc0\xff")).is_none(), "{rtype}");
+    }
+}
+
 #[test]
 fn names_in_data_that_are_none() {
     let head = b"\0\x07\x28\0\0\x01\0\0\0\x01\0\0\x07example\0\0\x06\0\x01\xc0\x0c";
@@ -394,6 +478,9 @@ fn any_change() -> impl Strategy<Value = Entry> {
         "NS o.net.",
         "DNAME t.",
         "DS 1 8 250 00",
+        "KEY 512 3 8 AQAB",
+        "WKS 192.0.2.1 TCP 25",
+        "WKS 192.0.2.1 TCP 80",
         "SOA 9",
         "SOA 20",
     ]);
@@ -412,7 +499,11 @@ fn any_change() -> impl Strategy<Value = Entry> {
 /// serial is not looked at. `None`: refused.
 fn model(zone: &ZoneData, entries: &[Entry]) -> Option<Vec<Record>> {
     let mut records = zone.records().to_vec();
-    let single = |rtype| matches!(rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME);
+    let gives_way = |old: &[u8], entry: &Entry| match entry.rtype {
+        Rtype::SOA | Rtype::CNAME | Rtype::DNAME => true,
+        Rtype::WKS => old[..5] == entry.rdata[..5],
+        _ => *old == *entry.rdata,
+    };
     for entry in entries {
         let at_apex = entry.owner == *zone.apex();
         let same_set = |r: &Record| r.owner == entry.owner && r.rtype == entry.rtype;
@@ -436,8 +527,7 @@ fn model(zone: &ZoneData, entries: &[Entry]) -> Option<Vec<Record>> {
                         return None;
                     }
                 }
-                records
-                    .retain(|r| !(same_set(r) && (single(entry.rtype) || r.rdata == entry.rdata)));
+                records.retain(|r| !(same_set(r) && gives_way(&r.rdata, entry)));
                 records.push(Record {
                     owner: entry.owner.clone(),
                     rtype: entry.rtype,

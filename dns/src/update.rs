@@ -6,15 +6,15 @@
 //!   prerequisites ─ Prerequisites::read ─▶ hold(zone)? ─┐ NXDOMAIN, YXRRSET, …
 //!                                                       ▼
 //!   updates ─────── Changes::read ─▶ the caller's permission ─▶ ZoneData::edit ─▶ Edit ─▶ apply
-//!                        │ FORMERR, NOTZONE                         │ REFUSED
+//!                        │ FORMERR, NOTZONE                         │ REFUSED; or skips
 //! ```
 //!
-//! An update is all or nothing: [`ZoneData::edit`] works on copies of the names it touches, checks
-//! them as a master file is checked, and only a whole [`Edit`] can be applied.
+//! [`ZoneData::edit`] works on copies of the names it touches, checks them as a master file is
+//! checked, and only a whole [`Edit`] can be applied.
 //!
-//! RFC 2136 §3.4.2 would have a server skip in silence what does not fit: a CNAME beside other data,
-//! the deletion of the last NS record, an older SOA. We refuse the whole update instead: a client
-//! that is told NOERROR believes that its record is there.
+//! What RFC 2136 §3.4.2 has a server ignore is left out, and told ([`Skipped`]): a CNAME beside
+//! other data, the deletion of the last NS record, an older SOA. Whatever else would make the zone
+//! invalid (data below a delegation or a DNAME) changes nothing at all.
 //!
 //! [`ZoneData::edit`]: crate::zone::ZoneData::edit
 //! [`Edit`]: crate::zone::Edit
@@ -67,17 +67,6 @@ pub enum Fault {
     /// The RRset shall not exist.
     #[error("prerequisite: {0} has {1} records")]
     RRsetPresent(Name, Rtype),
-    /// The zone's SOA record cannot be taken away.
-    #[error("the SOA record of the zone cannot be deleted")]
-    NoSoaLeft,
-    /// A SOA record whose serial is not after the present one (RFC 1982).
-    #[error("serial {offered} is not after {present}")]
-    OldSerial {
-        /// Of the update.
-        offered: u32,
-        /// Of the zone.
-        present: u32,
-    },
     /// What would come of it is no valid zone.
     #[error("the zone would be invalid: {}", Joined(.0))]
     Zone(Vec<ZoneError>),
@@ -93,9 +82,44 @@ impl Fault {
             Fault::NamePresent(_) => Rcode::YXDOMAIN,
             Fault::RRsetMissing(..) => Rcode::NXRRSET,
             Fault::RRsetPresent(..) => Rcode::YXRRSET,
-            Fault::NoSoaLeft | Fault::OldSerial { .. } | Fault::Zone(_) => Rcode::REFUSED,
+            Fault::Zone(_) => Rcode::REFUSED,
         }
     }
+}
+
+/// A change that is ignored, as RFC 2136 §3.4.2 demands. The others of the update are made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Skip {
+    /// A CNAME record to be added where other data is (§3.4.2.2).
+    #[error("{0}: a CNAME record beside other data")]
+    CnameBeside(Name),
+    /// Other data to be added where a CNAME record is (§3.4.2.2).
+    #[error("{0}: a {1} record beside a CNAME record")]
+    BesideCname(Name, Rtype),
+    /// A SOA record to be added where none is: it is no apex (§3.4.2.2).
+    #[error("{0}: a SOA record elsewhere than at the apex")]
+    NoSoa(Name),
+    /// A SOA record whose serial is not after the present one (§3.4.2.2, RFC 1982).
+    #[error("a SOA record whose serial {offered} is not after {present}")]
+    OldSerial {
+        /// Of the update.
+        offered: u32,
+        /// Of the zone.
+        present: u32,
+    },
+    /// The apex' SOA record, its NS records all at once, or the last of them, to be deleted
+    /// (§3.4.2.3, §3.4.2.4).
+    #[error("{0} records that the apex needs, to be deleted")]
+    Stays(Rtype),
+}
+
+/// What was ignored of an update: at least one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many changes.
+    pub count: usize,
+    /// The first of them.
+    pub first: Skip,
 }
 
 struct Joined<'a>(&'a [ZoneError]);

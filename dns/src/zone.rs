@@ -39,7 +39,7 @@ mod table;
 mod zones;
 
 pub use data::{MAX_NOTICES, Position, Record, ZoneData};
-pub use edit::Edit;
+pub use edit::{Edit, Edited};
 pub use error::{MAX_ERRORS, ZoneError, ZoneFault};
 pub use freeze::{ServiceId, ServiceNode};
 pub(crate) use identity::same_data;

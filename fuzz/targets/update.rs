@@ -9,7 +9,7 @@ use dns::name::Name;
 use dns::tsig;
 use dns::update::{Changes, Message, Prerequisites};
 use dns::wire::Request;
-use dns::zone::{Record, ZoneData, Zones};
+use dns::zone::{Edited, Record, ZoneData, Zones};
 use dns::zonefile::{self, Source};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,7 +30,7 @@ fuzz_target!(init: LazyLock::force(&ZONE), |octets: &[u8]| {
     let _ = prerequisites.hold(&ZONE, &|_| &[]);
     let Ok(changes) = Changes::read(&apex(), message.changes) else { return };
     assert!(changes.touched().all(|(name, _)| name.is_subdomain_of(&apex())));
-    if let Ok(Some(edit)) = ZONE.edit(&changes) {
+    if let Ok(Edited { edit: Some(edit), .. }) = ZONE.edit(&changes) {
         let mut zone = ZONE.clone();
         zone.apply(&edit);
         valid(&zone);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   touched names ──copy──▶ change ──▶ compare ──▶ check with what is above and below ──▶ Edit
+//!                              └─▶ Skipped
 //! ```
 //!
 //! Every rule of a zone is about one name, or about a name and one above it. So what has to be
@@ -14,9 +15,18 @@ use super::identity::same_data;
 use super::{Record, ZoneData};
 use crate::name::Name;
 use crate::rr::Rtype;
-use crate::update::{Change, Changes, Fault};
+use crate::update::{Change, Changes, Fault, Skip, Skipped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+/// What changes come to.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// What is to be made of them; `None` if everything is so already.
+    pub edit: Option<Edit>,
+    /// What was left out; `None` if nothing was.
+    pub skipped: Option<Skipped>,
+}
 
 /// A change of one zone that leaves it valid: the new content of each name that differs.
 #[derive(Clone, Debug)]
@@ -55,13 +65,14 @@ impl ZoneData {
         self.at(name).iter().filter(move |record| record.rtype == rtype)
     }
 
-    /// What `changes` come to; `None` if everything is so already. The serial moves up by itself
-    /// unless they move it (RFC 2136 §3.6).
+    /// What `changes` come to, less those that are ignored (RFC 2136 §3.4.2). The serial moves up
+    /// by itself unless they move it (RFC 2136 §3.6).
     ///
     /// # Errors
-    /// The zone would be invalid, or left without its SOA record. Nothing was changed.
-    pub fn edit(&self, changes: &Changes) -> Result<Option<Edit>, Fault> {
+    /// The zone would be invalid. Nothing was changed.
+    pub fn edit(&self, changes: &Changes) -> Result<Edited, Fault> {
         let mut names: BTreeMap<Name, Vec<Record>> = BTreeMap::new();
+        let mut skipped = None;
         for change in &changes.0 {
             let name = match change {
                 Change::Add(record) => &record.owner,
@@ -70,14 +81,16 @@ impl ZoneData {
                 | Change::DeleteRecord(name, ..) => name,
             };
             let content = names.entry(name.clone()).or_insert_with(|| self.at(name).to_vec());
-            self.change(content, change)?;
+            if let Err(first) = self.change(content, change) {
+                skipped.get_or_insert(Skipped { count: 0, first }).count += 1;
+            }
         }
         for content in names.values_mut() {
             content.sort_by_key(|record| (record.rtype, covered(record)));
         }
         names.retain(|name, content| !same_content(self.at(name), content));
         if names.is_empty() {
-            return Ok(None);
+            return Ok(Edited { edit: None, skipped });
         }
         let serial = self.move_serial(&mut names);
         self.check(&names)?;
@@ -91,7 +104,8 @@ impl ZoneData {
         for records in [&mut removed, &mut added] {
             records.sort_by_key(|record| record.rtype != Rtype::SOA);
         }
-        Ok(Some(Edit { names, removed, added, serial }))
+        let edit = Some(Edit { names, removed, added, serial });
+        Ok(Edited { edit, skipped })
     }
 
     /// Makes the change. `edit` must be of this zone as it is now.
@@ -110,55 +124,29 @@ impl ZoneData {
         self.records = records;
     }
 
-    /// One change of one name (RFC 2136 §3.4.2.7).
-    fn change(&self, content: &mut Vec<Record>, change: &Change) -> Result<(), Fault> {
+    /// One change of one name (RFC 2136 §3.4.2.7), or why it is none.
+    fn change(&self, content: &mut Vec<Record>, change: &Change) -> Result<(), Skip> {
         match change {
-            Change::Add(record) => return self.add(content, record),
+            Change::Add(record) => return add(content, record),
             Change::DeleteName(name) if *name == self.apex => {
                 content.retain(|record| matches!(record.rtype, Rtype::SOA | Rtype::NS));
             }
             Change::DeleteName(_) => content.clear(),
-            Change::DeleteRRset(name, Rtype::SOA) if *name == self.apex => {
-                return Err(Fault::NoSoaLeft);
+            Change::DeleteRRset(name, rtype @ (Rtype::SOA | Rtype::NS)) if *name == self.apex => {
+                return Err(Skip::Stays(*rtype));
             }
             Change::DeleteRRset(_, rtype) => content.retain(|record| record.rtype != *rtype),
             Change::DeleteRecord(name, rtype, rdata) => {
                 let meant = |record: &Record| {
                     record.rtype == *rtype && same_data(*rtype, &record.rdata, rdata)
                 };
-                if *rtype == Rtype::SOA && *name == self.apex && content.iter().any(meant) {
-                    return Err(Fault::NoSoaLeft);
+                let needed = *name == self.apex && matches!(*rtype, Rtype::SOA | Rtype::NS);
+                let mut set = content.iter().filter(|record| record.rtype == *rtype).peekable();
+                if needed && set.peek().is_some() && set.all(meant) {
+                    return Err(Skip::Stays(*rtype));
                 }
                 content.retain(|record| !meant(record));
             }
-        }
-        Ok(())
-    }
-
-    /// Adds to the set, or takes the place of what cannot be there twice. The whole set takes the
-    /// record's TTL (RFC 2181 §5.2).
-    fn add(&self, content: &mut Vec<Record>, new: &Record) -> Result<(), Fault> {
-        let rtype = new.rtype;
-        if rtype == Rtype::SOA && new.owner == self.apex {
-            let present = content.iter().find(|record| record.rtype == Rtype::SOA);
-            let serial = |record: &Record| Soa::parse(&record.rdata).map(|soa| soa.serial);
-            if let (Some(present), Some(offered)) = (present.and_then(serial), serial(new))
-                && !is_after(offered, present)
-            {
-                return Err(Fault::OldSerial { offered, present });
-            }
-        }
-        content.retain(|old| old.rtype != rtype || !gives_way(rtype, &old.rdata, &new.rdata));
-        let same = |old: &Record| old.rtype == rtype && same_data(rtype, &old.rdata, &new.rdata);
-        // What is the same stays the one that was there, so that nothing changes.
-        if !content.iter().any(same) {
-            content.push(new.clone());
-        }
-        for record in content
-            .iter_mut()
-            .filter(|record| record.rtype == rtype && covered(record) == covered(new))
-        {
-            record.ttl = new.ttl;
         }
         Ok(())
     }
@@ -222,6 +210,42 @@ impl ZoneData {
         let length = self.records[start..].partition_point(|record| record.owner == *name);
         start..start + length
     }
+}
+
+/// Adds to the set, or takes the place of what cannot be there twice; or says why neither (RFC 2136
+/// §3.4.2.2). The whole set takes the record's TTL (RFC 2181 §5.2).
+fn add(content: &mut Vec<Record>, new: &Record) -> Result<(), Skip> {
+    let rtype = new.rtype;
+    let apart = |rtype| rtype != Rtype::CNAME && !check::stands_beside_cname(rtype);
+    let there = |rtype| content.iter().find(|old| old.rtype == rtype);
+    if rtype == Rtype::CNAME && content.iter().any(|old| apart(old.rtype)) {
+        return Err(Skip::CnameBeside(new.owner.clone()));
+    }
+    if apart(rtype) && there(Rtype::CNAME).is_some() {
+        return Err(Skip::BesideCname(new.owner.clone(), rtype));
+    }
+    if rtype == Rtype::SOA {
+        let present = there(Rtype::SOA).ok_or_else(|| Skip::NoSoa(new.owner.clone()))?;
+        let serial = |record: &Record| Soa::parse(&record.rdata).map(|soa| soa.serial);
+        // A SOA record that is none is found by the checks.
+        if let (Some(present), Some(offered)) = (serial(present), serial(new))
+            && !is_after(offered, present)
+        {
+            return Err(Skip::OldSerial { offered, present });
+        }
+    }
+    content.retain(|old| old.rtype != rtype || !gives_way(rtype, &old.rdata, &new.rdata));
+    let same = |old: &Record| old.rtype == rtype && same_data(rtype, &old.rdata, &new.rdata);
+    // What is the same stays the one that was there, so that nothing changes.
+    if !content.iter().any(same) {
+        content.push(new.clone());
+    }
+    for record in
+        content.iter_mut().filter(|record| record.rtype == rtype && covered(record) == covered(new))
+    {
+        record.ttl = new.ttl;
+    }
+    Ok(())
 }
 
 /// Whether a record goes when another of its type comes (RFC 2136 §1.1.5, RFC 6672 §5.2).

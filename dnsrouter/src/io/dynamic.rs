@@ -33,6 +33,7 @@ use dns::edns::{self, MIN_PAYLOAD};
 use dns::name::Name;
 use dns::rr::{Opcode, Rcode};
 use dns::tsig::{self, TsigError};
+use dns::update::Skipped;
 use dns::wire::{Request, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -318,7 +319,12 @@ impl Updater {
         let serial = store.serial(&zone);
         for (Asked { key, peer, done, .. }, outcome) in asked.into_iter().zip(outcomes) {
             match outcome.why {
-                None => tracing::info!(%zone, %key, %peer, serial, "zone updated"),
+                None => {
+                    if let Some(Skipped { count, first }) = outcome.skipped {
+                        tracing::info!(%zone, %key, %peer, count, %first, "changes were skipped (RFC 2136 3.4.2)");
+                    }
+                    tracing::info!(%zone, %key, %peer, serial, "zone updated");
+                }
                 Some(why) => {
                     if let Some(suppressed) = self.quiet.pass() {
                         let result = outcome.rcode;

@@ -107,6 +107,63 @@ async fn updates_are_carried_out_in_the_order_in_which_they_come() {
     }
 }
 
+/// RFC 2136 §3.4.2: acknowledged, less what is skipped; who may not is refused all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_rfc_skips_does_not_refuse_the_rest() {
+    let node = Node::new();
+    let cname = |owner: &str| record(owner, Rtype::CNAME, Class::IN, 60, b"\x01a\0");
+    let text = record("a.example", Rtype::TXT, Class::IN, 60, b"\x03one");
+    let no_ns = record("example", Rtype::NS, Class::ANY, 0, &[]);
+    let bytes = message(1, "example", &[], &[cname("www.example"), text, no_ns]);
+    let reply = node.send(signed("all", bytes), "127.0.0.1", Transport::Udp).await.unwrap();
+    assert_eq!(rcode(&reply), Rcode::NOERROR);
+    assert_eq!((node.txt("a.example"), node.serial("example")), (vec!["one".to_owned()], 2));
+    let kept = node.kept("example").unwrap();
+    let types = |name: &str| -> Vec<Rtype> {
+        kept.at(&name.parse().unwrap()).iter().map(|record| record.rtype).collect()
+    };
+    assert_eq!(
+        (types("www.example"), types("example")),
+        (vec![Rtype::A], vec![Rtype::NS, Rtype::SOA])
+    );
+    // Nothing but what is skipped changes nothing.
+    let serial = node.serial("example");
+    let bytes = message(2, "example", &[], &[cname("www.example")]);
+    let reply = node.send(signed("all", bytes), "127.0.0.1", Transport::Udp).await.unwrap();
+    assert_eq!((rcode(&reply), node.serial("example")), (Rcode::NOERROR, serial));
+    // A name that the key may not touch, though the change would be skipped.
+    let bytes = message(3, "narrow", &[], &[cname("www.narrow")]);
+    let reply = node.send(signed("acme", bytes), "127.0.0.1", Transport::Udp).await.unwrap();
+    assert_eq!(rcode(&reply), Rcode::REFUSED);
+    assert!(node.kept("narrow").is_none());
+}
+
+/// Senders of before RFC 3597 compress names that others do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_names_in_data_are_stored_whole() {
+    let mut node = Node::new();
+    // The zone's name stands behind the header.
+    for (rtype, sent, stored) in [
+        (
+            Rtype::NAPTR,
+            &b"\0\x01\0\x02\x01s\x07SIP+D2U\0\x01m\xc0\x0c"[..],
+            &b"\0\x01\0\x02\x01s\x07SIP+D2U\0\x01m\x07example\0"[..],
+        ),
+        (Rtype::PX, b"\0\x0a\x01m\xc0\x0c\xc0\x0c", b"\0\x0a\x01m\x07example\0\x07example\0"),
+        (Rtype::NXT, b"\x01m\xc0\x0c\x62\x01", b"\x01m\x07example\0\x62\x01"),
+    ] {
+        node.id += 1;
+        let bytes =
+            message(node.id, "example", &[], &[record("c.example", rtype, Class::IN, 60, sent)]);
+        let reply = node.send(signed("all", bytes), "127.0.0.1", Transport::Udp).await.unwrap();
+        assert_eq!(rcode(&reply), Rcode::NOERROR, "{rtype}");
+        let kept = node.kept("example").unwrap();
+        let set: Vec<_> = kept.rrset(&"c.example".parse().unwrap(), rtype).collect();
+        assert_eq!(set.len(), 1, "{rtype}");
+        assert_eq!(*set[0].rdata, *stored, "{rtype}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_update_spoils_no_other() {
     let mut node = Node::new();
@@ -161,7 +218,8 @@ async fn data_of_every_type_goes_through_octet_by_octet() {
         let bytes = signed("all", message(node.id, "example", &[], &changes));
         let code = rcode(&node.send(bytes, "127.0.0.1", Transport::Udp).await.unwrap());
         if rtype == Rtype::SOA {
-            assert_eq!(code, Rcode::REFUSED);
+            assert_eq!(code, Rcode::NOERROR);
+            assert!(node.kept("example").unwrap().at(&owner.parse().unwrap()).is_empty());
             continue;
         }
         // Octets without a text are no data of their type; and hickory takes no SIG records.

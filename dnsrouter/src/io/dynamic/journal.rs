@@ -481,7 +481,7 @@ mod tests {
 
     fn change(zone: &mut ZoneData, entry: Entry) -> Edit {
         let changes = Changes::read(zone.apex(), vec![entry]).unwrap();
-        let edit = zone.edit(&changes).unwrap().unwrap();
+        let edit = zone.edit(&changes).unwrap().edit.unwrap();
         zone.apply(&edit);
         edit
     }

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use daemon::config::ConfigError;
 use dns::name::{LowerName, Name};
 use dns::rr::{Rcode, Rtype};
-use dns::update::{Changes, Fault, Prerequisites};
-use dns::zone::{Edit, ZoneData, ZoneError};
+use dns::update::{Changes, Fault, Prerequisites, Skipped};
+use dns::zone::{Edit, Edited, ZoneData, ZoneError};
 use rustix::fs::FlockOperation;
 use tokio::sync::{mpsc, oneshot};
 
@@ -115,6 +115,8 @@ pub(super) struct Outcome {
     pub(super) rcode: Rcode,
     /// For the log; none if it was carried out.
     pub(super) why: Option<String>,
+    /// What was left out of what was carried out.
+    pub(super) skipped: Option<Skipped>,
 }
 
 /// What came of several updates of one zone.
@@ -308,12 +310,13 @@ impl Store {
                 continue;
             }
             match judge(mould, permission, &data, one) {
-                Ok(None) => outcomes.push(Outcome::done()),
-                Ok(Some(edit)) => {
-                    first = first.min(i);
-                    data.to_mut().apply(&edit);
-                    edits.push(edit);
-                    outcomes.push(Outcome::done());
+                Ok(Edited { edit, skipped }) => {
+                    if let Some(edit) = edit {
+                        first = first.min(i);
+                        data.to_mut().apply(&edit);
+                        edits.push(edit);
+                    }
+                    outcomes.push(Outcome::done(skipped));
                 }
                 Err(refusal) => {
                     outcomes.push(Outcome::refused(refusal.rcode(), &refusal.to_string()));
@@ -458,13 +461,13 @@ impl Refusal {
     }
 }
 
-/// What an update comes to, in the order of RFC 2136 §3; none if everything is so already.
+/// What an update comes to, in the order of RFC 2136 §3.
 fn judge(
     mould: &Mould,
     permission: &Permission,
     zone: &ZoneData,
     asked: &Asked,
-) -> Result<Option<Edit>, Refusal> {
+) -> Result<Edited, Refusal> {
     let apex = zone.apex();
     permission.admits(&asked.key, asked.peer)?;
     let prerequisites = Prerequisites::read(apex, asked.message.prerequisites.clone())?;
@@ -485,12 +488,14 @@ fn judge(
             }
         }
     }
-    let Some(edit) = zone.edit(&changes)? else { return Ok(None) };
-    let length = zone.records().len() + edit.added().len() - edit.removed().len();
-    if length > MAX_RECORDS {
-        return Err(Refusal::TooLarge(length));
+    let edited = zone.edit(&changes)?;
+    if let Some(edit) = &edited.edit {
+        let length = zone.records().len() + edit.added().len() - edit.removed().len();
+        if length > MAX_RECORDS {
+            return Err(Refusal::TooLarge(length));
+        }
     }
-    Ok(Some(edit))
+    Ok(edited)
 }
 
 /// Why changes that are allowed are not made.
@@ -518,12 +523,12 @@ impl NotMade {
 }
 
 impl Outcome {
-    fn done() -> Self {
-        Self { rcode: Rcode::NOERROR, why: None }
+    fn done(skipped: Option<Skipped>) -> Self {
+        Self { rcode: Rcode::NOERROR, why: None, skipped }
     }
 
     fn refused(rcode: Rcode, why: &str) -> Self {
-        Self { rcode, why: Some(why.to_owned()) }
+        Self { rcode, why: Some(why.to_owned()), skipped: None }
     }
 }
 

@@ -197,13 +197,15 @@ pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &
             Reply::Drop
         }
         Err(Malformed::Refuse(refusal)) => {
-            let Refusal { header, question, ref edns, .. } = refusal;
-            let proof = Proof::of(guard, edns.as_ref(), &query);
-            let (edns, bytes) = (edns.clone(), query.bytes);
-            let request = Request { header, question, edns, signature: None, bytes };
+            let request = refusal.request(query.bytes);
+            let proof = Proof::of(guard, request.edns.as_ref(), &query);
             let asked =
                 Answering { snapshot, query, request: &request, permission, proof: proof.as_ref() };
-            asked.refuse(&refusal, worker, out)
+            if permission == Permission::Allow && is_signed(&request) {
+                asked.defer(worker, out)
+            } else {
+                asked.refuse(&refusal, worker, out)
+            }
         }
     }
 }

@@ -319,9 +319,23 @@ fn signed(key: &[u8], algorithm: &[u8]) -> Vec<u8> {
 fn whom_a_signed_message_waits_with_is_told_without_allocating() {
     const KEY: &[u8] = b"\x03KEY\x08test-net\x02io\0";
     const SHA256: &[u8] = b"\x0bhmac-SHA256\0";
+    /// Behind the header and key.test-net.io.
+    const QTYPE: usize = 12 + 17 + 1;
     let tcp = Transport::Tcp { idle: Duration::from_secs(10) };
     let published = published("responses_per_second = 1\nburst = 1");
     let mut out = [0; 1232];
+    // STATUS, and a type that is none: what is refused waits as well, to be refused with a signature.
+    for (at, octet) in [(2, 0x10), (QTYPE, 41)] {
+        let mut refused = signed(KEY, SHA256);
+        refused[at] = octet;
+        let reply = answered_over(Transport::Udp, &published, &refused, [198, 51, 9, 1], &mut out);
+        assert_eq!(reply, Reply::Deferred(Lane::Udp));
+        // Two signatures, or more behind one, are none (RFC 8945 §5.1).
+        refused.push(0);
+        let reply =
+            answered_over(Transport::Udp, &published, &refused, [198, 51, at as u8, 2], &mut out);
+        assert!(matches!(reply, Reply::Bytes(_)), "{reply:?}");
+    }
     let mut lane = |key, algorithm, transport, network| {
         let peer = [198, 51, network, 1];
         answered_over(transport, &published, &signed(key, algorithm), peer, &mut out)

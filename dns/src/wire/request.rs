@@ -74,6 +74,9 @@ pub struct Refusal<'a> {
     pub question: Option<Question<'a>>,
     /// The OPT record of the query, as far as it was read: then the reply has one too (RFC 6891 §7).
     pub edns: Option<Edns<'a>>,
+    /// The signature, if the message is well-formed enough to have one: who signed it is told in a
+    /// reply that is signed too (RFC 8945 §5.3).
+    pub signature: Option<Signature>,
 }
 
 /// What is wrong with a message. The client is to blame.
@@ -265,7 +268,36 @@ impl<'a> Request<'a> {
             fault,
             question: self.question,
             edns: self.edns.clone().filter(|_| !mutated!(ErrorWithoutOpt)),
+            signature: self.signature_of_all(),
         }
+    }
+
+    /// The signature of a message that may have been given up before its end: skips over all of it.
+    /// `None` if it cannot be, or if there is a TSIG record elsewhere or anything behind the last one
+    /// (RFC 8945 §5.1).
+    fn signature_of_all(&self) -> Option<Signature> {
+        let [questions, answers, authorities, additionals] = self.header.counts;
+        if additionals == 0 {
+            return None;
+        }
+        let mut at = HEADER_LEN;
+        for _ in 0..questions {
+            at = walk::name_end(self.bytes, at)? + Question::FIXED;
+        }
+        let mut last = None;
+        let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
+        for left in (0..records).rev() {
+            let record = walk::record(self.bytes, at)?;
+            at = record.end;
+            match Rtype(record.rtype) {
+                rtype @ (Rtype::TSIG | Rtype::SIG) if left == 0 => {
+                    last = Some(Signature { rtype, start: record.start });
+                }
+                Rtype::TSIG => return None,
+                _ => {}
+            }
+        }
+        last.filter(|_| at == self.bytes.len())
     }
 }
 
@@ -294,7 +326,13 @@ impl<'a> Question<'a> {
     }
 }
 
-impl Refusal<'_> {
+impl<'a> Refusal<'a> {
+    /// The message that is refused, as far as it was read; `bytes` are its octets.
+    pub fn request(&self, bytes: &'a [u8]) -> Request<'a> {
+        let Refusal { header, question, ref edns, signature, .. } = *self;
+        Request { header, question, edns: edns.clone(), signature, bytes }
+    }
+
     /// Writes the error reply into `out` and returns its length, or 0 if `out` cannot hold it
     /// (never, with 512 octets). `payload` is the UDP payload we announce.
     pub fn write(&self, out: &mut [u8], payload: u16) -> usize {

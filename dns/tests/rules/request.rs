@@ -53,6 +53,45 @@ fn fault(bytes: &[u8]) -> (Fault, Rcode, bool, bool) {
     (refusal.fault, refusal.rcode, refusal.question.is_some(), refusal.edns.is_some())
 }
 
+/// RFC 8945 §5.3: for a signed reply one has to know that the refused message was signed.
+#[test]
+fn a_refusal_has_the_signature_of_its_message() {
+    let (one, status, update) = (0x0110, 0x1000, 0x2800);
+    let version = b"\x00\x00\x29\x10\x00\x00\x01\x80\x00\x00\x00";
+    let other = b"\x03www\x00\x00\x29\x00\x01";
+    let bad_option = opt(b"\x00\x08\x00\x01\x00");
+    for (what, flags, counts, body) in [
+        ("version 1", one, [1, 0, 0, 2], &[QUESTION, version, TSIG][..]),
+        ("a bad option", one, [1, 0, 0, 2], &[QUESTION, &bad_option, TSIG]),
+        ("two OPT records", one, [1, 0, 0, 3], &[QUESTION, OPT, OPT, TSIG]),
+        ("type OPT", one, [1, 0, 0, 1], &[other, TSIG]),
+        ("an answer", one, [1, 1, 0, 1], &[QUESTION, RECORD, TSIG]),
+        ("two questions", one, [2, 0, 0, 1], &[QUESTION, QUESTION, TSIG]),
+        ("no question", one, [0, 0, 0, 1], &[TSIG]),
+        ("STATUS", status, [1, 0, 0, 1], &[QUESTION, TSIG]),
+        ("OPT in the update section", update, [1, 0, 1, 1], &[QUESTION, OPT, TSIG]),
+    ] {
+        let bytes = message(flags, counts, body);
+        let refusal = refused(&bytes);
+        let signature = refusal.signature.unwrap_or_else(|| panic!("{what}"));
+        assert_eq!((signature.rtype, signature.start), (Rtype::TSIG, bytes.len() - TSIG.len()));
+        let request = refusal.request(&bytes);
+        assert_eq!((request.signature, request.bytes), (Some(signature), &bytes[..]), "{what}");
+        // RFC 8945 §5.1: the last, the only one, and of everything.
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(refused(&longer).signature.is_none(), "{what}");
+        for end in bytes.len() - TSIG.len()..bytes.len() {
+            assert!(refused(&bytes[..end]).signature.is_none(), "{what} {end}");
+        }
+        let [a, b, c, d] = counts;
+        let two = message(flags, [a, b, c, d + 1], &[&body.concat(), TSIG]);
+        assert!(refused(&two).signature.is_none(), "{what}");
+    }
+    let unsigned = message(one, [1, 0, 0, 1], &[QUESTION, version]);
+    assert!(refused(&unsigned).signature.is_none());
+}
+
 #[test]
 fn a_plain_query() {
     let bytes = message(0x0110, [1, 0, 0, 0], &[QUESTION]);

@@ -34,7 +34,7 @@ use dns::name::Name;
 use dns::rr::{Opcode, Rcode};
 use dns::tsig::{self, TsigError};
 use dns::update::Skipped;
-use dns::wire::{Request, Writer};
+use dns::wire::{Malformed, Request, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -151,7 +151,12 @@ impl Server {
     fn handle(&mut self, job: Job) {
         let Job { bytes, peer, local, transport, lane, done } = job;
         // Whoever deferred it has read it before, and found a signature.
-        let Ok(request) = Request::parse(&bytes) else { return };
+        let (request, refused) = match Request::parse(&bytes) {
+            Ok(request) => (request, false),
+            // Why is told by `answer`, once it is known who asks.
+            Err(Malformed::Refuse(refusal)) => (refusal.request(&bytes), true),
+            Err(Malformed::Drop(_)) => return,
+        };
         let now = SystemTime::now();
         let signature = match tsig::Request::read(&request) {
             Ok(Some(signature)) => signature,
@@ -176,7 +181,7 @@ impl Server {
                 return done(sealed(self.status(&request, error.into()), seal));
             }
         };
-        if is_update {
+        if is_update && !refused {
             return self.update(&request, peer, seal, done);
         }
         let room = room(&request, transport).saturating_sub(seal.record_len());

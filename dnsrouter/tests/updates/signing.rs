@@ -4,8 +4,11 @@ use std::fs;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use aws_lc_rs::hmac;
 use dns::name::Name;
 use dns::rr::Rcode;
+use dns::tsig::TsigError;
+use dns::tsig::Variables;
 use dnsrouter::answer::Transport;
 use hickory_proto::op::Message;
 use hickory_proto::op::ResponseCode;
@@ -113,15 +116,81 @@ async fn queries_that_are_signed_are_answered_and_signed() {
     assert!(message.answers.iter().all(|record| !matches!(record.data, RData::SOA(_))));
 }
 
-/// A reply without its TSIG record, and the code of that.
-fn split(reply: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let at = reply.windows(2).rposition(|two| two == [0, 250]).unwrap();
-    let owner = reply[..at].windows(9).rposition(|name| name == b"\x07useless\0").unwrap();
-    let mut plain = reply[..owner].to_vec();
+/// RFC 8945 §5.3: who signed well hears why a message is refused from us and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_of_signed_messages_is_signed() {
+    const QUESTION: &[u8] = b"\x03www\x07example\0\0\x01\0\x01";
+    const ZONE: &[u8] = b"\x07example\0\0\x06\0\x01";
+    const OPT: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+    const OPT_1: &[u8] = &[0, 0, 41, 4, 208, 0, 1, 0, 0, 0, 0];
+    const RECORD: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\xc0\0\x02\x01";
+    let node = Node::new();
+    let message = |flags: u8, counts: [u8; 4], body: &[&[u8]]| {
+        let [a, b, c, d] = counts;
+        [&[0x47, 0x11, flags, 0, 0, a, 0, b, 0, c, 0, d], &*body.concat()].concat()
+    };
+    for (what, bytes, expected) in [
+        ("EDNS version 1", message(0, [1, 0, 0, 1], &[QUESTION, OPT_1]), Rcode::BADVERS),
+        ("an update with it", message(0x28, [1, 0, 0, 1], &[ZONE, OPT_1]), Rcode::BADVERS),
+        ("STATUS", message(0x10, [1, 0, 0, 0], &[QUESTION]), Rcode::NOTIMP),
+        ("STATUS and version 1", message(0x10, [1, 0, 0, 1], &[QUESTION, OPT_1]), Rcode::NOTIMP),
+        (
+            "type OPT",
+            message(0, [1, 0, 0, 0], &[b"\x03www\x07example\0\0\x29\0\x01"]),
+            Rcode::FORMERR,
+        ),
+        ("OPT to be added", message(0x28, [1, 0, 1, 0], &[ZONE, OPT]), Rcode::FORMERR),
+        ("two OPT records", message(0, [1, 0, 0, 2], &[QUESTION, OPT, OPT]), Rcode::FORMERR),
+        ("two questions", message(0, [2, 0, 0, 0], &[QUESTION, QUESTION]), Rcode::FORMERR),
+        ("an answer", message(0, [1, 1, 0, 0], &[QUESTION, RECORD]), Rcode::FORMERR),
+    ] {
+        for transport in [Transport::Udp, Transport::Tcp { idle: Duration::from_secs(5) }] {
+            let stranger = signed("nobody", bytes.clone());
+            let reply = node.send(stranger, "192.0.2.9", transport).await.expect(what);
+            assert_eq!(rcode(&reply), Rcode::NOTAUTH, "{what}: BADKEY comes first");
+            let request = signed("useless", bytes.clone());
+            let reply = node.send(request.clone(), "192.0.2.9", transport).await.expect(what);
+            let (plain, mac) = split(&reply);
+            let extended = if expected == Rcode::BADVERS { plain[plain.len() - 6] } else { 0 };
+            let code = Rcode(u16::from(extended) << 4 | rcode(&plain).0);
+            assert_eq!((code, mac.len()), (expected, 32), "{what}");
+            assert_eq!((&plain[..2], plain[2] & 0x78), (&bytes[..2], bytes[2] & 0x78), "{what}");
+            assert_eq!(mac, code_of(&request, &reply), "{what}");
+        }
+    }
+}
+
+/// Octets of the TSIG record of the key "useless" before its time: the owner; type, class, TTL and
+/// length; the algorithm.
+const BEFORE_TIME: usize = 9 + 10 + 13;
+/// Time, fudge and length; the code; id, error and length.
+const FROM_TIME: usize = 10 + 32 + 6;
+
+/// A message without its TSIG record, and the code of that.
+fn split(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (plain, record) = message.split_at(message.len() - BEFORE_TIME - FROM_TIME);
+    assert_eq!(&record[..9], b"\x07useless\0");
+    let mut plain = plain.to_vec();
     plain[11] -= 1;
-    // Type, class, TTL and length; the algorithm; time, fudge and length.
-    let mac = at + 10 + 13 + 10;
-    (plain, reply[mac..mac + 32].to_vec())
+    let mac = BEFORE_TIME + 10;
+    (plain, record[mac..mac + 32].to_vec())
+}
+
+/// The code that the reply to a request should have (RFC 8945 §5.3).
+fn code_of(request: &[u8], reply: &[u8]) -> Vec<u8> {
+    let number = |octets: &[u8]| octets.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet));
+    let said = &reply[reply.len() - FROM_TIME..];
+    let variables = Variables {
+        key: "useless".parse().unwrap(),
+        algorithm: "hmac-sha256".parse().unwrap(),
+        time: number(&said[..6]),
+        fudge: number(&said[6..8]) as u16,
+        error: TsigError::NONE,
+        other: Vec::new(),
+    };
+    let octets = variables.signed(&split(request).1, &split(reply).0);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+    hmac::sign(&key, &octets).as_ref().to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread")]

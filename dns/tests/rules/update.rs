@@ -585,9 +585,8 @@ fn model(zone: &ZoneData, entries: &[Entry]) -> Option<Vec<Record>> {
             (Class::ANY, Rtype::ANY) => records.retain(|r| {
                 r.owner != entry.owner || (at_apex && matches!(r.rtype, Rtype::SOA | Rtype::NS))
             }),
-            (Class::ANY, Rtype::SOA | Rtype::NS) if at_apex => {}
+            (Class::ANY, Rtype::SOA | Rtype::NS) | (Class::NONE, Rtype::SOA) if at_apex => {}
             (Class::ANY, _) => records.retain(|r| !same_set(r)),
-            (Class::NONE, Rtype::SOA) if at_apex => {}
             (Class::NONE, Rtype::NS) if at_apex && count(Rtype::NS) == 1 => {}
             (Class::NONE, _) => records.retain(|r| !(same_set(r) && r.rdata == entry.rdata)),
             _ => {

@@ -72,7 +72,7 @@ pub const SCENES: [Scene; 6] = [
     },
     Scene {
         name: "static",
-        about: "1,000 hosts: A, AAAA, aliases, no data, no such name",
+        about: "1,000 hosts: A, AAAA, no data, no such name",
         products: &[Dnsrouter, Gdnsd, Knot, Nsd, Echo],
         load: Load::Closed(WINDOW),
         data: Data::Static(FEW),

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 /// Ids there are (RFC 1035 §4.1.1).
 const IDS: usize = 1 << 16;
+/// What is unanswered for so long is lost, as it is for most resolvers, and its id is used again. Were
+/// one used before, a late reply to the older query would pass for a wrong one to the newer.
+const OVERDUE: Duration = Duration::from_secs(5);
+/// How many ids are looked at for a free one.
+const SEARCH: usize = 64;
 
-/// The queries under way. Ids are given out in turn, so one that is still unanswered when its turn
-/// comes again, 65,536 queries later, is lost.
+/// The queries under way. Ids are given out in turn, but for those that are still waited for.
 #[derive(Debug)]
 pub struct Flight {
     by_id: Box<[Option<Departed>]>,
@@ -31,15 +35,23 @@ impl Default for Flight {
 }
 
 impl Flight {
-    /// The id that a query is sent with.
-    pub fn depart(&mut self, query: u32, at: Duration) -> u16 {
-        let id = self.next;
-        self.next = id.wrapping_add(1);
-        match self.by_id[usize::from(id)].replace(Departed { query, at }) {
-            Some(_) => self.lost += 1,
-            None => self.under_way += 1,
+    /// The id that a query is sent with. None when all are taken that are next: the server is far
+    /// behind, and the query is lost unsent.
+    pub fn depart(&mut self, query: u32, at: Duration) -> Option<u16> {
+        for _ in 0..SEARCH {
+            let id = self.next;
+            self.next = id.wrapping_add(1);
+            let place = &mut self.by_id[usize::from(id)];
+            match place {
+                None => self.under_way += 1,
+                Some(older) if at.saturating_sub(older.at) > OVERDUE => self.lost += 1,
+                Some(_) => continue,
+            }
+            *place = Some(Departed { query, at });
+            return Some(id);
         }
-        id
+        self.lost += 1;
+        None
     }
 
     /// The query that a reply with this id is to; none when nobody waits for it.
@@ -74,31 +86,49 @@ mod tests {
     fn a_reply_finds_its_query_once() {
         let mut flight = Flight::default();
         let at = Duration::from_micros(7);
-        let ids = [10, 11].map(|query| flight.depart(query, at));
+        let ids = [10, 11].map(|query| flight.depart(query, at).unwrap());
         assert_eq!(flight.arrive(ids[1]), Some(Departed { query: 11, at }));
         assert_eq!(flight.arrive(ids[1]), None, "a second reply");
         assert_eq!(flight.arrive(ids[0]), Some(Departed { query: 10, at }));
         assert_eq!((flight.under_way(), flight.take_lost()), (0, 0));
     }
 
-    #[test]
-    fn what_is_unanswered_when_ids_come_round_is_lost() {
-        let mut flight = Flight::default();
-        let first = flight.depart(0, Duration::ZERO);
-        for query in 1..IDS as u32 {
-            let id = flight.depart(query, Duration::ZERO);
-            assert!(flight.arrive(id).is_some());
+    /// As many as there are ids, all answered but for these.
+    fn full_round(flight: &mut Flight, unanswered: &[u16]) {
+        for query in 0..IDS as u32 {
+            let id = flight.depart(query, Duration::ZERO).unwrap();
+            assert_eq!(u32::from(id), query, "in turn");
+            if !unanswered.contains(&id) {
+                assert!(flight.arrive(id).is_some());
+            }
         }
-        assert_eq!((flight.under_way(), flight.take_lost()), (1, 0), "not yet");
-        assert_eq!(flight.depart(7, Duration::ZERO), first);
-        assert_eq!((flight.under_way(), flight.take_lost()), (1, 1));
-        assert_eq!(flight.arrive(first).map(|departed| departed.query), Some(7));
+    }
+
+    #[test]
+    fn an_id_that_is_waited_for_is_passed_over_until_it_is_overdue() {
+        let mut flight = Flight::default();
+        full_round(&mut flight, &[0]);
+        assert_eq!(flight.depart(7, OVERDUE), Some(1), "a late reply to 0 may still come");
+        assert_eq!((flight.under_way(), flight.take_lost()), (2, 0));
+        flight.next = 0;
+        assert_eq!(flight.depart(8, OVERDUE + Duration::from_nanos(1)), Some(0));
+        assert_eq!((flight.under_way(), flight.take_lost()), (2, 1));
+        assert_eq!(flight.arrive(0).map(|departed| departed.query), Some(8));
+    }
+
+    #[test]
+    fn without_a_free_id_a_query_is_lost() {
+        let mut flight = Flight::default();
+        full_round(&mut flight, &(0..SEARCH as u16).collect::<Vec<_>>());
+        assert_eq!(flight.depart(7, Duration::ZERO), None);
+        assert_eq!((flight.under_way(), flight.take_lost()), (SEARCH, 1));
+        assert_eq!(flight.depart(7, Duration::ZERO), Some(SEARCH as u16), "the next is free");
     }
 
     #[test]
     fn what_is_given_up_is_lost_once() {
         let mut flight = Flight::default();
-        let id = flight.depart(1, Duration::ZERO);
+        let id = flight.depart(1, Duration::ZERO).unwrap();
         flight.give_up();
         assert_eq!((flight.under_way(), flight.take_lost(), flight.take_lost()), (0, 1, 0));
         assert_eq!(flight.arrive(id), None, "it comes after all");

@@ -148,19 +148,21 @@ impl<'w> Generator<'w> {
 
     /// Sends the next so many queries, at most [`BATCH`]; `at` tells when each was to be sent.
     fn send(&mut self, count: usize, at: impl Fn(usize) -> Duration) -> io::Result<()> {
+        let mut filled = 0;
         for place in 0..count {
             let query = self.asked % self.workload.len();
             let source = self.sources[self.asked % self.sources.len()];
             self.asked += 1;
-            let id = self.flight.depart(query as u32, at(place));
+            let Some(id) = self.flight.depart(query as u32, at(place)) else { continue };
             let (octets, _) = self.workload.get(query as u32);
-            let slot = &mut self.queries[place];
+            let slot = &mut self.queries[filled];
+            filled += 1;
             slot.buffer()[..octets.len()].copy_from_slice(octets);
             slot.buffer()[..2].copy_from_slice(&id.to_be_bytes());
             slot.address(octets.len(), self.server, Some(source));
         }
-        self.tally.sent += count as u64;
-        let mut rest = &self.queries[..count];
+        self.tally.sent += filled as u64;
+        let mut rest = &self.queries[..filled];
         while !rest.is_empty() {
             match datagrams::send(&self.socket, rest) {
                 Ok(sent) => rest = &rest[sent..],

@@ -19,7 +19,7 @@ pub struct Tally {
     pub sent: u64,
     /// Right replies.
     pub right: u64,
-    /// Queries without a reply.
+    /// Queries without a reply, those included that found the server too far behind to be sent.
     pub lost: u64,
     /// Replies that nobody waited for: late, or twice.
     pub stray: u64,

@@ -98,7 +98,7 @@ fn prerequisites_and_what_would_break_the_zone() {
     }
     let rcode = |name| Ask::a(dns, name).expect().rcode();
     assert_eq!(rcode("new.dyn.example"), ResponseCode::NXDomain);
-    let log = server.process.log();
+    let log = server.process().log();
     let said = "changes were skipped (RFC 2136 3.4.2)";
     assert_eq!(log.matches(said).count(), 3, "{log}");
     assert!(log.contains("www.dyn.example.: a CNAME record beside other data"), "{log}");

@@ -52,7 +52,7 @@ fn whoever_may_not_is_told_why_and_changes_nothing() {
 #[test]
 fn prerequisites_and_what_would_break_the_zone() {
     let scratch = Scratch::new("updates-rules");
-    let server = start(&scratch, 0);
+    let mut server = start(&scratch, 0);
     let dns = server.dns();
     let by = by(dns, Some(KEY));
     let add = "update add new.dyn.example 60 A 192.0.2.9";

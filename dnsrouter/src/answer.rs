@@ -268,7 +268,9 @@ impl<'a> Answering<'a> {
         {
             return reply;
         }
-        let other_class = question.qclass != Class::IN && !mutated!(ClassIsIgnored);
+        // Whoever asks for any class gets what there is in ours (RFC 1035 §3.2.5).
+        let known_class = matches!(question.qclass, Class::IN | Class::ANY);
+        let other_class = !known_class && !mutated!(ClassIsIgnored);
         if other_class || matches!(question.qtype, Rtype::AXFR | Rtype::IXFR) {
             extended(&mut opt, InfoCode::PROHIBITED);
             return self.status(worker, out, Rcode::REFUSED, opt.as_ref());
@@ -518,8 +520,9 @@ impl<'a> Answering<'a> {
             rcode = found.rcode();
             target = chosen.write(&found, Owner::Name(host), &mut writer, question.qtype);
         }
-        // The bit speaks of the chain's start (RFC 1035 §4.1.1).
-        writer.set_authoritative(authoritative);
+        // The bit speaks of the chain's start (RFC 1035 §4.1.1), and of all classes there may be,
+        // of which we know one (RFC 1035 §6.2).
+        writer.set_authoritative(authoritative && question.qclass != Class::ANY);
         let Chosen { scope, last, no_data, refused, asker, .. } = chosen;
         if let Some(subnet) = opt.as_mut().and_then(|opt| opt.subnet.as_mut()) {
             *subnet = subnet.with_scope(if mutated!(ScopeIsAlwaysZero) { 0 } else { scope });

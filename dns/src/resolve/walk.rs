@@ -186,6 +186,16 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
                     self.negative(self.zone(node))
                 }
             },
+            Kind::Between => match table.wildcard(table.node(node.link)) {
+                Some(wildcard) => self.at(wildcard, owner),
+                None => {
+                    // NXDOMAIN of the name itself would deny the zone below it (RFC 8020 §2).
+                    if !exact {
+                        self.out.rcode = Rcode::NXDOMAIN;
+                    }
+                    self.negative(self.zone(node))
+                }
+            },
             // DS belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
             Kind::Cut if exact && !mutated!(DsIsReferred) && self.qtype == Rtype::DS => {
                 match table.slot(node, Rtype::DS) {
@@ -383,7 +393,7 @@ impl<'z, F: Fn(ZoneId) -> bool> Walk<'z, '_, F> {
         }
         // A question for the CNAME itself is answered by it (RFC 6672 §3.2: as if it stood there).
         match self.qtype {
-            Rtype::CNAME | Rtype::ANY if !mutated!(DnameFollowsQtypeCname) => Step::Done,
+            Rtype::CNAME if !mutated!(DnameFollowsQtypeCname) => Step::Done,
             _ => Step::Follow(OwnerAt::Made(place)),
         }
     }

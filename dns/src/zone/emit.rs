@@ -101,6 +101,24 @@ impl Emit {
         self.nodes[encloser.index()].wildcard = NodePlusOne::new(wildcard.0 + 1);
     }
 
+    /// Notes that a node between its zone and one below is a name of its zone after all.
+    pub(super) fn exists(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id.index()];
+        (node.kind, node.link) = (Kind::Data, id);
+    }
+
+    /// Sets the closest enclosers of nodes between zones, which were linked with the node right
+    /// above: parents come first, so theirs are known.
+    pub(super) fn enclose(&mut self) {
+        for id in 0..self.nodes.len() {
+            let Node { kind, link, .. } = self.nodes[id];
+            let above = self.nodes[link.index()];
+            if kind == Kind::Between && above.kind == Kind::Between {
+                self.nodes[id].link = above.link;
+            }
+        }
+    }
+
     /// The next zone.
     pub(super) fn zone(&mut self, entry: ZoneEntry) {
         self.entries.push(entry);

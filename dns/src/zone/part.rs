@@ -13,7 +13,8 @@
 //!
 //! Names come top down, so a stack of the last name's ancestors tells what is above the next: which
 //! zone, and what kind of node it is (data, cut, below a cut, below a DNAME, outside). Names between
-//! that have no data become nodes on the way.
+//! that have no data become nodes on the way. Those on the way to a zone of ours are no names of the
+//! zone above unless it has a record or a service at or below them (RFC 4592 §2.2.2).
 
 use super::emit::Emit;
 use super::error::{MAX_ERRORS, ZoneError, ZoneFault};
@@ -98,8 +99,8 @@ enum What<'a> {
 struct At<'a> {
     apex: Option<(&'a ZoneData, ZoneId)>,
     marker: Option<ZoneId>,
-    /// DS records of the zone above, for either.
-    ds: Option<&'a [Record]>,
+    /// What the zone above has at and below it, for either.
+    hidden: &'a [Record],
     service: Option<&'a ServiceNode>,
 }
 
@@ -120,6 +121,19 @@ struct Open<'a> {
     rest: &'a [Record],
 }
 
+impl<'a> At<'a> {
+    /// Whether the zone above knows of what is here, or there is no other zone here.
+    fn is_known_above(&self) -> bool {
+        self.apex.is_none() && self.marker.is_none() || !self.hidden.is_empty()
+    }
+
+    /// DS records that the zone above has for another one here, at the name `lower`.
+    fn ds(&self, lower: &[u8]) -> Option<&'a [Record]> {
+        let mut sets = self.hidden.chunk_by(|a, b| a.rtype == b.rtype && a.owner == b.owner);
+        sets.find(|set| set[0].rtype == Rtype::DS && set[0].owner.lower() == lower)
+    }
+}
+
 /// A node as those below it see it.
 #[derive(Clone, Copy)]
 struct Step<'a> {
@@ -136,7 +150,7 @@ struct Step<'a> {
 impl Step<'_> {
     /// Whether the node's zone has a say about what is right below.
     fn is_heard(&self) -> bool {
-        self.kind == Kind::Data && !self.has_dname
+        matches!(self.kind, Kind::Data | Kind::Between) && !self.has_dname
     }
 }
 
@@ -149,12 +163,12 @@ impl<'a> Walk<'a> {
             match stops[0].what {
                 What::Zone(zone, id) => {
                     at.apex = Some((zone, id));
-                    at.ds = self.enter(name);
+                    at.hidden = self.enter(name);
                     self.open.push(Open { apex: zone.apex(), rest: zone.records() });
                 }
                 What::Marker(zone) => {
                     at.marker = Some(zone);
-                    at.ds = self.enter(name);
+                    at.hidden = self.enter(name);
                 }
                 What::Service(_) => {}
             }
@@ -179,7 +193,11 @@ impl<'a> Walk<'a> {
             self.names(open.rest)?;
         }
         // Nothing at all: still there is a root.
-        if self.path.is_empty() { self.node((&[0], &[0]), &[], At::default()) } else { Some(()) }
+        if self.path.is_empty() {
+            self.node((&[0], &[0]), &[], At::default(), true)
+        } else {
+            Some(())
+        }
     }
 
     /// Everything before `name`, which is a stop.
@@ -198,15 +216,13 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// Leaves out what the present zone has at and below the apex of another one; says which DS
-    /// records were among it.
-    fn enter(&mut self, apex: &Name) -> Option<&'a [Record]> {
-        let open = self.open.last_mut()?;
+    /// Leaves out what the present zone has at and below the apex of another one; says what.
+    fn enter(&mut self, apex: &Name) -> &'a [Record] {
+        let Some(open) = self.open.last_mut() else { return &[] };
         let count = open.rest.partition_point(|record| record.owner.is_subdomain_of(apex));
         let (hidden, rest) = open.rest.split_at(count);
         open.rest = rest;
-        let mut sets = hidden.chunk_by(|a, b| a.rtype == b.rtype && a.owner == b.owner);
-        sets.find(|set| set[0].rtype == Rtype::DS && set[0].owner == *apex)
+        hidden
     }
 
     /// Records of one zone, between stops.
@@ -234,19 +250,41 @@ impl<'a> Walk<'a> {
         {
             self.path.pop();
         }
+        let known = at.is_known_above();
+        if known {
+            self.exist();
+        }
         for depth in self.path.len()..labels {
             let start = starts[labels - depth];
-            self.node((&lower[start..], &wire[start..]), &[], At::default())?;
+            self.node((&lower[start..], &wire[start..]), &[], At::default(), known)?;
         }
-        self.node((lower, wire), records, at)
+        self.node((lower, wire), records, at, true)
     }
 
-    /// One node, right below the last of the path.
+    /// The last names of the path that were only on the way to another zone are above one that
+    /// their zone has.
+    fn exist(&mut self) {
+        for at in (1..self.path.len()).rev() {
+            let step = &mut self.path[at];
+            if step.kind != Kind::Between {
+                return;
+            }
+            let (id, lower) = (step.id, step.lower);
+            (step.kind, step.link) = (Kind::Data, id);
+            self.emit.exists(id);
+            if is_wildcard(lower) {
+                self.emit.wildcard(self.path[at - 1].id, id);
+            }
+        }
+    }
+
+    /// One node, right below the last of the path; `known`: its zone has something at or below it.
     fn node(
         &mut self,
         (lower, wire): (&'a [u8], &'a [u8]),
         records: &'a [Record],
         at: At<'a>,
+        known: bool,
     ) -> Option<()> {
         let (id, slots_at) = (self.emit.next()?, self.emit.slots_at()?);
         let above = self.path.last().copied();
@@ -266,10 +304,13 @@ impl<'a> Walk<'a> {
                 self.emit.slot(Slot::service(rtype, service.id));
             }
         }
-        let (kind, zone, link) = classify(id, &at, above.as_ref(), has(Rtype::NS));
+        let (kind, zone, link) = match (classify(id, &at, above.as_ref(), has(Rtype::NS)), above) {
+            ((Kind::Data, zone, _), Some(above)) if !known => (Kind::Between, zone, above.id),
+            (class, _) => class,
+        };
         if at.marker.is_some() {
             self.emit.marker(id);
-            if let Some(ds) = at.ds.filter(|_| link != id) {
+            if let Some(ds) = at.ds(lower).filter(|_| link != id) {
                 let slot = self.emit.records(ds)?;
                 self.emit.slot(slot);
             }
@@ -277,14 +318,14 @@ impl<'a> Walk<'a> {
         let depth = self.path.len();
         let node = Node { slots_at, kind, has_cname, has_dname, zone, link, ..Node::default() };
         self.emit.node((lower, wire), depth, node)?;
-        if lower.starts_with(b"\x01*")
+        if is_wildcard(lower)
             && kind == Kind::Data
             && let Some(above) = above
         {
             self.emit.wildcard(above.id, id);
         }
         if let Some((data, _)) = at.apex {
-            let parent = self.parent(above.as_ref(), at.ds)?;
+            let parent = self.parent(above.as_ref(), at.ds(lower))?;
             let soa = data.soa();
             self.emit.zone(ZoneEntry {
                 apex: id,
@@ -333,7 +374,7 @@ impl<'a> Walk<'a> {
     fn service(&mut self, service: &ServiceNode, kind: Kind, link: NodeId) {
         let hiding = || self.emit.name(link).to_name();
         let fault = match kind {
-            Kind::Data => return,
+            Kind::Data | Kind::Between => return,
             Kind::Outer | Kind::Elsewhere => ZoneFault::ServiceOutsideZones,
             Kind::Cut | Kind::BelowCut => ZoneFault::ServiceBelowCut(hiding()),
             Kind::BelowDname => ZoneFault::ServiceBelowDname(hiding()),
@@ -349,6 +390,7 @@ impl<'a> Walk<'a> {
 
     /// Finds the addresses that go along with NS, MX, SRV, SVCB and HTTPS records.
     fn link(&mut self) -> Option<()> {
+        self.emit.enclose();
         self.emit.index();
         let mut lower = LowerName::new();
         let (mut needed, mut optional) = (Vec::new(), Vec::new());
@@ -398,10 +440,14 @@ fn classify(
         Kind::Cut | Kind::BelowCut => (Kind::BelowCut, above.link),
         Kind::BelowDname => (Kind::BelowDname, above.link),
         Kind::Data if above.has_dname => (Kind::BelowDname, above.id),
-        Kind::Data if has_ns => (Kind::Cut, id),
-        Kind::Data => (Kind::Data, id),
+        Kind::Data | Kind::Between if has_ns => (Kind::Cut, id),
+        Kind::Data | Kind::Between => (Kind::Data, id),
     };
     (kind, above.zone, link)
+}
+
+fn is_wildcard(lower: &[u8]) -> bool {
+    lower.starts_with(b"\x01*")
 }
 
 /// The host that a record leads to, if it says one.

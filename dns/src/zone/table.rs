@@ -77,6 +77,10 @@ pub(crate) enum Kind {
     /// has a say here, which is the parent; its DS records stand at the marker. Else it is the
     /// marker itself.
     Elsewhere,
+    /// In no record of `zone`: only there because a zone of ours stands deeper. What exists is a
+    /// matter of a zone's own content, so a query finds the closest encloser that `zone` has, the
+    /// node `link`, in its place.
+    Between,
 }
 
 /// A name that exists.

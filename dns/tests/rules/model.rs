@@ -207,14 +207,14 @@ impl Model<'_> {
         self.world.home(name)
     }
 
-    /// Whether something of this zone, or another zone of ours, stands at or below `name`.
+    /// Whether something of this zone stands at or below `name`, also where another zone of ours
+    /// hides it.
     fn exists(&self, zone: &ZoneData, name: &Name) -> bool {
-        let in_zone = |owner: &Name| {
+        let is_service = |owner: &Name| {
             owner.is_subdomain_of(name) && self.home(owner).as_ref() == Some(zone.apex())
         };
-        zone.records().iter().any(|record| in_zone(&record.owner))
-            || self.world.services.iter().any(|service| in_zone(&service.name))
-            || self.world.zones.iter().any(|other| other.apex().is_subdomain_of(name))
+        zone.records().iter().any(|record| record.owner.is_subdomain_of(name))
+            || self.world.services.iter().any(|service| is_service(&service.name))
     }
 
     fn owner_text(name: &Name, first: bool) -> String {
@@ -236,18 +236,6 @@ impl Model<'_> {
         if let Some(dname) = self.dname(&zone, name) {
             return self.redirect(&zone, &dname, name, first);
         }
-        let mut stand_in = name.clone();
-        if !self.exists(&zone, name) {
-            let mut encloser = name.parent().unwrap();
-            while !self.exists(&zone, &encloser) {
-                encloser = encloser.parent().unwrap();
-            }
-            stand_in = encloser.wildcard().unwrap();
-            if !self.exists(&zone, &stand_in) {
-                self.rest.push(soa);
-                return "NXDOMAIN";
-            }
-        }
         let owner = Self::owner_text(name, first);
         if self.home(name).as_ref() != Some(zone.apex()) {
             // DS above the apex of a zone of ours: of the parent's data there it is all we see.
@@ -257,6 +245,20 @@ impl Model<'_> {
                 false => self.put(&owner, &records),
             }
             return "NOERROR";
+        }
+        let mut stand_in = name.clone();
+        if !self.exists(&zone, name) {
+            let mut encloser = name.parent().unwrap();
+            while !self.exists(&zone, &encloser) {
+                encloser = encloser.parent().unwrap();
+            }
+            stand_in = encloser.wildcard().unwrap();
+            if !self.exists(&zone, &stand_in) {
+                self.rest.push(soa);
+                let mut zones = self.world.zones.iter();
+                let above_a_zone = zones.any(|other| other.apex().is_subdomain_of(name));
+                return if above_a_zone { "NOERROR" } else { "NXDOMAIN" };
+            }
         }
         let service = self.world.services.iter().find(|service| service.name == stand_in);
         if let Some(service) = service.filter(|_| self.qtype == Rtype::A) {

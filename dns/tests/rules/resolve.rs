@@ -114,6 +114,41 @@ fn rfc8020_2_names_above_others_exist() {
 }
 
 #[test]
+fn rfc4592_2_2_2_a_zone_below_makes_no_name_of_the_zone_above() {
+    let below = ["c.y", "b.w.v", "s.t", "a.*.star"].map(|name| format!("{name}.example."));
+    let zones = |text: &str, services: &[ServiceNode]| {
+        let lower = below.iter().map(|apex| (apex.as_str(), ""));
+        freeze(&std::iter::once(("example.", text)).chain(lower).collect::<Vec<_>>(), services)
+    };
+    let a = "an ? 300 A 192.0.2.1";
+    let bare = zones("", &[]);
+    assert_eq!(ask(&bare, "q.y.example", Rtype::A), ["NXDOMAIN aa", SOA]);
+    // Else resolvers would not ask for what is below (RFC 8020 §2).
+    assert_eq!(ask(&bare, "y.example", Rtype::A), ["NOERROR aa", SOA]);
+    let wild = zones("* A 192.0.2.1\n", &[]);
+    for name in ["y.example", "q.y.example", "v.example", "w.v.example", "q.w.v.example"] {
+        assert_eq!(ask(&wild, name, Rtype::A), ["NOERROR aa", a], "{name}");
+    }
+    // Whatever comes later in the zone, and what a service adds, makes a name of it.
+    let services = [service("z.t.example.", 0, &[Rtype::A])];
+    let known = zones(
+        "* A 192.0.2.1\nz.y A 192.0.2.2\nz.v A 192.0.2.2\n*.v A 192.0.2.3\nz.*.star TXT x\n",
+        &services,
+    );
+    for name in ["y.example", "q.t.example", "t.example", "v.example"] {
+        let lines = ask(&known, name, Rtype::A);
+        assert_eq!(lines[1..], [SOA], "{name}");
+    }
+    assert_eq!(ask(&known, "q.y.example", Rtype::A), ["NXDOMAIN aa", SOA]);
+    for name in ["w.v.example", "q.w.v.example"] {
+        assert_eq!(ask(&known, name, Rtype::A), ["NOERROR aa", "an ? 300 A 192.0.2.3"], "{name}");
+    }
+    // The wildcard is there as soon as something is below it.
+    assert_eq!(ask(&bare, "q.star.example", Rtype::A), ["NXDOMAIN aa", SOA]);
+    assert_eq!(ask(&known, "q.star.example", Rtype::A), ["NOERROR aa", SOA]);
+}
+
+#[test]
 fn rfc9460_4_1_service_bindings_bring_the_addresses_of_their_targets() {
     let zones = example(
         "@ A 192.0.2.1\n@ HTTPS 1 . alpn=h2\n@ HTTPS 2 pool alpn=h3\n@ HTTPS 3 pool port=8443\n\
@@ -507,6 +542,20 @@ fn rfc8482_4_1_any_gets_the_smallest_rrset() {
     assert_eq!(ask(&zones, "geo.example", Rtype::ANY), ["NOERROR aa", "an ? 300 TXT x"]);
     assert_eq!(ask(&zones, "only.example", Rtype::ANY), ["NOERROR aa", "an ? AAAA service 2"]);
     assert_eq!(ask(&zones, "nope.example", Rtype::ANY), ["NXDOMAIN aa", SOA]);
+    // RFC 6672 §3.2 step 3c and RFC 6604 §3: a DNAME leads every type on.
+    let zones = example("d DNAME t\na.t A 192.0.2.1\n");
+    let led = |name: &str| {
+        let dname = "an d.example. 300 DNAME t.example.";
+        [dname.to_owned(), format!("an ? 300 CNAME made {name}.t.example.")]
+    };
+    let [dname, cname] = led("a");
+    let end = "an a.t.example. 300 A 192.0.2.1".to_owned();
+    assert_eq!(ask(&zones, "a.d.example", Rtype::ANY), ["NOERROR aa".into(), dname, cname, end]);
+    let [dname, cname] = led("b");
+    assert_eq!(
+        ask(&zones, "b.d.example", Rtype::ANY),
+        ["NXDOMAIN aa".into(), dname, cname, SOA.to_owned()]
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use dns::name::Name;
+use dns::name::{Name, NameRef};
 use dns::rr::Rtype;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -63,6 +63,17 @@ impl Form {
             Self::Srv => Rtype::SRV,
             Self::Txt => Rtype::TXT,
         }
+    }
+
+    /// The host that a record of this form, of this data, leads to.
+    pub fn target(self, rdata: &[u8]) -> Option<NameRef<'_>> {
+        let before = match self {
+            Self::Cname => 0,
+            Self::Mx => 2,
+            Self::Srv => 6,
+            Self::A | Self::Aaaa | Self::Txt => return None,
+        };
+        NameRef::parse(rdata.get(before..)?).ok()
     }
 
     /// The form of a record type.

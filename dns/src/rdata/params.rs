@@ -292,11 +292,9 @@ pub(super) fn show(octets: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// What is wrong with the parameters of a record of this priority.
-pub(super) fn broken(priority: u16, octets: &[u8]) -> Option<&'static str> {
-    if priority == 0 && !octets.is_empty() {
-        return Some("priority 0 makes an alias, which has no parameters");
-    }
+/// What is wrong with the parameters of a record. Those of an alias, which should have none, are
+/// looked at all the same: clients read them before they ignore them (RFC 9460 §2.4.2).
+pub(super) fn broken(octets: &[u8]) -> Option<&'static str> {
     if let Some(why) = each(octets).find_map(|(key, value)| fault(key, value)) {
         return Some(why);
     }

@@ -53,9 +53,9 @@ pub(super) fn broken(rtype: Rtype, octets: &[u8]) -> Option<&'static str> {
         },
         Rtype::DHCID => (octets.len() < 3).then_some("a DHCID has at least three octets"),
         Rtype::SVCB | Rtype::HTTPS => {
-            let (priority, rest) = octets.split_first_chunk::<2>()?;
+            let (_, rest) = octets.split_first_chunk::<2>()?;
             let target = NameRef::parse(rest).ok()?;
-            params::broken(u16::from_be_bytes(*priority), &rest[target.wire_len()..])
+            params::broken(&rest[target.wire_len()..])
         }
         _ => None,
     }

@@ -73,6 +73,10 @@ pub enum ZoneFault {
     /// A type that is never stored.
     #[error("{0} records cannot be stored in a zone")]
     MetaType(Rtype),
+    /// What only a signed zone has (RFC 4034, RFC 5155): served without it in each answer, validators
+    /// would take the zone for forged.
+    #[error("{0} record: this zone is signed; dnsrouter does not serve DNSSEC yet")]
+    Signed(Rtype),
     /// A type whose RDATA holds names that cannot be read.
     #[error("malformed {0} record")]
     Malformed(Rtype),
@@ -178,6 +182,7 @@ impl ZoneFault {
                 "see the RFC that defines the type, or leave the record out"
             }
             ZoneFault::MetaType(_) => "it exists in messages only: remove it",
+            ZoneFault::Signed(_) => "load the unsigned zone, and remove the DS at the parent first",
             ZoneFault::RRsetTooBig(_) => "spread the records over several names",
             ZoneFault::DuplicateZone => "remove one of the two [[zone]]",
             ZoneFault::TtlMismatch { .. } => "give all records of the set one TTL",

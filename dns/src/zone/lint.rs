@@ -52,6 +52,12 @@ pub enum Doubt {
     /// An address below a delegation that is none of its servers': never answered.
     #[error("the address is below a delegation and belongs to none of its name servers")]
     UnusedGlue,
+    /// A key, or a child's wish for a DS record, in a zone that no answer is signed of.
+    #[error("{0} record in a zone that is served unsigned")]
+    KeyUnsigned(Rtype),
+    /// Parameters of a service binding in alias form, which clients ignore (RFC 9460 §2.4.2).
+    #[error("{0} record of priority 0, an alias, with parameters: clients ignore them")]
+    AliasWithParameters(Rtype),
     /// The target is an address with the zone's name behind it.
     #[error("the {rtype} target {target} looks like an address: a name must stand here")]
     AddressAsName {
@@ -101,6 +107,11 @@ impl Doubt {
             }
             Doubt::MissingGlue(_) => "add its A or AAAA record: without it nobody finds the server",
             Doubt::UnusedGlue => "remove it here; the child zone says it",
+            Doubt::KeyUnsigned(_) => {
+                "dnsrouter does not serve DNSSEC yet: with a DS at the parent nobody who validates \
+                 believes the zone"
+            }
+            Doubt::AliasWithParameters(_) => "leave them out, or give it a priority of 1 or more",
             Doubt::AddressAsName { .. } => "give the address to a name, and name that",
             Doubt::ApexTwice(_) => "is a final dot missing?",
             Doubt::AliasLoop => "point it at a name that has data",
@@ -189,6 +200,12 @@ impl<'z> Lints<'z> {
             Rtype::NS => self.host(record, target(0), cut),
             Rtype::MX => self.host(record, target(2), None),
             Rtype::SRV => self.host(record, target(6), None),
+            Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY if !asks_for_no_ds(record) => {
+                self.add(record, Doubt::KeyUnsigned(record.rtype));
+            }
+            Rtype::SVCB | Rtype::HTTPS if is_alias_with_parameters(&record.rdata) => {
+                self.add(record, Doubt::AliasWithParameters(record.rtype));
+            }
             Rtype::CNAME | Rtype::DNAME | Rtype::PTR => {
                 let twice = target(0).filter(|name| self.is_twice(name));
                 if let Some(name) = twice {
@@ -315,6 +332,21 @@ fn twice(apex: &Name) -> Option<Name> {
     let labels: Vec<&[u8]> = apex.labels().collect();
     let again = |below: Name, label: &&[u8]| below.child(label).ok();
     (labels.len() > 1).then(|| labels.iter().rev().try_fold(apex.clone(), again)).flatten()
+}
+
+/// Whether the child asks its parent to remove the DS records, as one should who stops signing: the
+/// algorithm is 0 (RFC 8078 §4).
+fn asks_for_no_ds(record: &Record) -> bool {
+    match record.rtype {
+        Rtype::CDS => record.rdata.get(2) == Some(&0),
+        Rtype::CDNSKEY => record.rdata.get(3) == Some(&0),
+        _ => false,
+    }
+}
+
+fn is_alias_with_parameters(rdata: &[u8]) -> bool {
+    let target = rdata.strip_prefix(&[0, 0]).unwrap_or_default();
+    NameRef::parse(target).is_ok_and(|name| name.wire_len() < target.len())
 }
 
 /// Four numbers at the left: an IPv4 address that was taken for a relative name.

@@ -109,6 +109,30 @@ fn aliases_that_lead_nowhere_and_ttls_of_nothing() {
 }
 
 #[test]
+fn rfc9460_2_4_2_an_alias_has_no_parameters() {
+    assert_eq!(
+        doubts("a HTTPS 0 b.else. port=53\nb SVCB 0 .\nc SVCB 1 . port=53\nd SVCB 0 . port=53\n"),
+        [
+            "1 a.example.com.: HTTPS record of priority 0, an alias, with parameters: clients ignore \
+             them",
+            "4 d.example.com.: SVCB record of priority 0, an alias, with parameters: clients ignore \
+             them",
+        ]
+    );
+}
+
+#[test]
+fn keys_of_a_zone_that_is_not_signed() {
+    let text = "@ DNSKEY 256 3 13 AQID\n@ CDS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000\n\
+                @ CDNSKEY 257 3 13 AQID\n";
+    let told = doubts(text);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told.iter().all(|told| told.ends_with("in a zone that is served unsigned")));
+    // RFC 8078 §4: the wish for no DS record is what an unsigned zone may well have.
+    assert_eq!(doubts("@ CDS 0 0 0 00\n@ CDNSKEY 0 3 0 AA==\n"), Vec::<String>::new());
+}
+
+#[test]
 fn rfc1912_the_soa_makes_sense() {
     let head = "$TTL 300\n@ SOA hidden host@ 7 30m 2h 2h 2d\n@ NS ns\nns A 192.0.2.1\n\n";
     assert_eq!(

@@ -38,6 +38,10 @@ fn rtype(text: &str) -> Rtype {
         Rtype::KEY,
         Rtype::MX,
         Rtype::NS,
+        Rtype::NSEC,
+        Rtype::NSEC3,
+        Rtype::NSEC3PARAM,
+        Rtype::RRSIG,
         Rtype::SOA,
         Rtype::TXT,
         Rtype::WKS,
@@ -291,6 +295,16 @@ fn what_would_break_the_zone_is_refused_whole() {
         (&["del cut NS"], ZoneFault::DsWithoutCut),
         (&["add www 60 DS 1 8 250 00"], ZoneFault::DsWithoutCut),
         (&["add *.n 60 NS a."], ZoneFault::AtWildcard(Rtype::NS)),
+        (&["add www 60 NSEC example. A"], ZoneFault::Signed(Rtype::NSEC)),
+        (
+            &["add abcd 60 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A"],
+            ZoneFault::Signed(Rtype::NSEC3),
+        ),
+        (&["add example. 0 NSEC3PARAM 1 0 0 -"], ZoneFault::Signed(Rtype::NSEC3PARAM)),
+        (
+            &["add www 60 RRSIG A 13 2 300 20300101000000 20200101000000 1 example. AQID"],
+            ZoneFault::Signed(Rtype::RRSIG),
+        ),
     ] {
         let mut zone = zone("example.", ZONE);
         // What is good in it is not done either.

@@ -230,6 +230,7 @@ impl Checker<'_> {
             }
             for text in texts {
                 let Some(rdata) = self.rdata(form.rtype(), text) else { continue };
+                self.single_label(form, &rdata, text);
                 if records.iter().any(|known| known.form == form && known.rdata == rdata) {
                     let help = Some("RRsets are sets (RFC 2181 §5)");
                     self.error(text.span(), format!("the same {form} record twice"), help);
@@ -262,6 +263,22 @@ impl Checker<'_> {
                 self.error(text.span(), message, help);
                 None
             }
+        }
+    }
+
+    /// A host name of one label and without its final dot was meant to be longer, or would be a top
+    /// level domain's.
+    fn single_label(&mut self, form: Form, rdata: &[u8], text: &Spanned<String>) {
+        let target = form.target(rdata).filter(|target| target.labels().count() == 1);
+        let Some(target) = target.map(|target| target.to_string()) else { return };
+        // Of what is written in full the origin makes no difference.
+        let elsewhere = Name::root().child(b"origin").ok();
+        let other = elsewhere
+            .and_then(|origin| dns::rdata::parse(form.rtype(), text.get_ref(), &origin).ok());
+        if other.is_none_or(|other| *other != *rdata) {
+            let message = format!("the target would be {target}, right below the root");
+            let help = format!("write the full name, or \"{target}\" if it is meant");
+            self.error(text.span(), message, Some(&help));
         }
     }
 

@@ -317,6 +317,9 @@ fn what_a_service_cannot_be_is_said_with_its_place() {
         ("cname = \"www.test-net.io\"", "mx = [\"1 a.\"]", "no other data"),
         ("\"0 5 443 eu.test-net.io.\"", "\"0 5 eu.test-net.io.\"", "SRV record"),
         ("\"10 mail-us.test-net.io.\"", "\"10\"", "MX record"),
+        ("\"10 mail-us.test-net.io.\"", "\"10 us\"", "would be us., right below the root"),
+        ("\"0 5 443 eu.test-net.io.\"", "\"0 5 443 eu\"", "write the full name, or \"eu.\""),
+        ("cname = \"www.test-net.io\"", "cname = \"www\"", "would be www., right below the root"),
         ("\"0 5 444 us.test-net.io.\"", "\"0 5 443 US.test-net.io.\"", ""),
         ("srv = [\"0 5 443 eu.test-net.io.\"]\nping", "ping", "without records"),
         ("https = \"1 . ", "https = \"0 . ", ""),
@@ -364,4 +367,28 @@ fn nothing_is_said_twice() {
     );
     assert_eq!(of("shared.test-net.io.", RecordType::MX).len(), 2, "RFC 2181 §5");
     assert_eq!(of("shared.test-net.io.", RecordType::TXT).len(), 2);
+}
+
+#[test]
+fn hosts_that_are_nowhere_in_our_zones_are_told_and_taken() {
+    let warnings = |config: &str, zone: &str| -> Vec<String> {
+        let warnings = site::loaded(config, zone).config.warnings;
+        warnings.into_iter().filter(|line| line.contains("names nothing")).collect()
+    };
+    let of_srv = "service _grpc._tcp.test-net.io.: its";
+    assert_eq!(
+        warnings(&config(), ZONE),
+        [
+            format!(
+                "{of_srv} MX target mail-us.test-net.io. names nothing in our zone test-net.io."
+            ),
+            format!("{of_srv} SRV target us.test-net.io. names nothing in our zone test-net.io."),
+            format!("{of_srv} SRV target eu.test-net.io. names nothing in our zone test-net.io."),
+        ]
+    );
+    // A top level domain by its whole name is somebody else's.
+    let top = config().replace("10 mail-us.test-net.io.", "10 us.");
+    assert_eq!(warnings(&top, ZONE).len(), 2);
+    let there = "mail-us AAAA 2001:db8::1\nx.us TXT \"below it\"\neu NS ns.example.net.\n";
+    assert_eq!(warnings(&config(), &format!("{ZONE}{there}")), [""; 0]);
 }

@@ -227,6 +227,11 @@ async fn data_of_every_type_goes_through_octet_by_octet() {
             assert_eq!(code, Rcode::FORMERR, "{block}");
             continue;
         }
+        // Of a signed zone; DNSSEC is not served.
+        if matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM) {
+            assert_eq!(code, Rcode::REFUSED, "{block}");
+            continue;
+        }
         assert_eq!(code, Rcode::NOERROR, "{block}");
         let kept = node.kept("example").unwrap();
         let stored: Vec<_> = kept.rrset(&owner.parse().unwrap(), rtype).collect();

@@ -33,7 +33,7 @@ pub struct Odds {
     pub fail_open: bool,
     /// The client's fence holds nothing of the form.
     pub outside: Option<Outside>,
-    /// Not by probabilities but by [`DRAWS`] draws, always the same.
+    /// Not by probabilities but by 1024 draws, always the same.
     pub drawn: bool,
 }
 

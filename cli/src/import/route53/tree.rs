@@ -189,8 +189,8 @@ impl Tree<'_> {
                     Ok(name) => data.cname = Some(name),
                     Err(_) => self.wrong(set, &value),
                 },
-                "MX" => data.mx.push(value),
-                "SRV" => data.srv.push(value),
+                "MX" => data.mx.push(from_the_root(value)),
+                "SRV" => data.srv.push(from_the_root(value)),
                 "TXT" => data.txt.push(value),
                 other => {
                     let what = format!("{value:?}");
@@ -403,4 +403,9 @@ fn alike(a: &RecordSet, b: &RecordSet) -> bool {
         && a.geo_proximity_location == b.geo_proximity_location
         && a.failover == b.failover
         && a.cidr_routing_config == b.cidr_routing_config
+}
+
+/// Route 53 reads the name at the end of a value from the root, with a dot behind it or without.
+fn from_the_root(value: String) -> String {
+    if value.ends_with('.') { value } else { value + "." }
 }

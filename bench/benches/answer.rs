@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use bench::geography::REGIONS;
 use bench::processor;
 use divan::{Bencher, black_box};
 use dns::edns::Cookie;
@@ -47,22 +48,7 @@ fn plan(more: &str) -> Published {
          [[zone]]\nname = 'test-net.io'\nfile = 'zone'\n\
          [[service]]\nname = 'geo.test-net.io'\nttl = 60\nroute = ['healthy', 'nearest', 'weighted']\n",
     );
-    let regions = [
-        "us-central1",
-        "us-east1",
-        "us-west1",
-        "europe-west1",
-        "europe-west3",
-        "europe-north1",
-        "asia-southeast1",
-        "asia-northeast1",
-        "asia-south1",
-        "australia-southeast1",
-        "southamerica-east1",
-        "africa-south1",
-        "me-west1",
-    ];
-    for (i, region) in regions.iter().enumerate() {
+    for (i, region) in REGIONS.iter().enumerate() {
         config += &format!(
             "[[service.endpoint]]\nregion = '{region}'\naddresses = ['203.0.113.{i}', '2001:db8::{i:x}']\n"
         );

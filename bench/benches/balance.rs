@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bench::services::REGIONS;
 use divan::{Bencher, black_box};
 use dnsrouter::balance::demand::{Demand, Field};
 use dnsrouter::balance::prices::Room;
@@ -17,20 +18,6 @@ fn main() {
 }
 
 const SERVICES: usize = 200;
-const REGIONS: [&str; 12] = [
-    "us-central1",
-    "us-east1",
-    "us-west1",
-    "europe-west1",
-    "europe-west3",
-    "europe-north1",
-    "asia-southeast1",
-    "asia-northeast1",
-    "asia-south1",
-    "australia-southeast1",
-    "southamerica-east1",
-    "africa-south1",
-];
 const LOCATIONS: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 const SECOND: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(60);

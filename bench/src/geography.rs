@@ -18,7 +18,7 @@ use crate::scatter;
 pub const NAME: &str = "geo.test-net.io";
 
 /// On every continent that people live on.
-const REGIONS: [&str; 13] = [
+pub const REGIONS: [&str; 13] = [
     "us-central1",
     "us-east1",
     "europe-southwest1",

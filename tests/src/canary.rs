@@ -1,7 +1,7 @@
 //! A client that asks the same question all the time, and remembers every answer.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,7 +33,8 @@ impl Sighting {
 pub struct Canary {
     name: String,
     sightings: Arc<Mutex<Vec<Sighting>>>,
-    stop: Arc<AtomicBool>,
+    /// Gone: it is to stop.
+    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,21 +42,23 @@ impl Canary {
     /// Starts asking.
     pub fn start(name: &str, ask: Ask) -> Canary {
         let sightings = Arc::new(Mutex::new(Vec::new()));
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn({
-            let (sightings, stop) = (Arc::clone(&sightings), Arc::clone(&stop));
+            let sightings = Arc::clone(&sightings);
             move || {
                 let mut next = Instant::now();
-                while !stop.load(Ordering::Relaxed) {
+                let mut wait = Duration::ZERO;
+                // Until the next question is due, or there is to be none.
+                while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                     let at = Instant::now();
                     let outcome = ask.send();
                     lock(&sightings).push(Sighting { at, outcome });
                     next = (next + PERIOD).max(Instant::now());
-                    std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                    wait = next.saturating_duration_since(Instant::now());
                 }
             }
         });
-        Canary { name: name.to_owned(), sightings, stop, thread: Some(thread) }
+        Canary { name: name.to_owned(), sightings, stop: Some(stop), thread: Some(thread) }
     }
 
     /// What it has seen of questions asked at or after `since`.
@@ -129,7 +132,7 @@ impl Canary {
     }
 
     fn halt(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -5,5 +5,7 @@
 mod chi_squared;
 mod load;
 mod picks;
+#[path = "../small/site.rs"]
+mod site;
 mod sticky;
 mod world;

@@ -6,13 +6,15 @@ use std::sync::LazyLock;
 use dnsrouter::client::{Asker, Own};
 use dnsrouter::compile::replace;
 use dnsrouter::health::State;
-use dnsrouter::io::load::{Loaded, Loader};
+use dnsrouter::io::load::Loaded;
 use dnsrouter::plan::{Generation, Inputs};
 use dnsrouter::policy::Policy;
 use dnsrouter::random::Random;
 use dnsrouter::service::{Form, Service};
 use dnsrouter::verdicts::{Health, Verdict};
 use geo::Source;
+
+use crate::site;
 
 /// Endpoints of each service.
 pub(crate) const ENDPOINTS: usize = 12;
@@ -37,12 +39,7 @@ static LOADED: LazyLock<Loaded> = LazyLock::new(|| {
         text += &service(name, route, ENDPOINTS);
     }
     text += &service("load", "\"load\"", 3);
-    let folder = tempfile::tempdir().unwrap();
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, text).unwrap();
-    Loader::default().load(&file, &[]).unwrap_or_else(|error| panic!("{}", error.report()))
+    site::loaded(&text, site::ZONE)
 });
 
 /// All endpoints in one region: places decide nothing.

@@ -12,7 +12,6 @@ use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::counters::Counters;
 use dnsrouter::explain;
 use dnsrouter::health::State;
-use dnsrouter::io::load::Loader;
 use dnsrouter::plan::{Generation, Published};
 use dnsrouter::policy::Outside;
 use dnsrouter::random::Random;
@@ -26,6 +25,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use crate::naive::{self, Expected, Health, Measured, Said as Sentence};
 use crate::record::{self, Database};
 use crate::scene::{Dice, REGIONS, Scene, Service};
+use crate::site;
 
 const ZONE: &str =
     "$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 60\n NS ns1\nns1 A 192.0.2.53\n";
@@ -157,13 +157,7 @@ fn address(target: &Target) -> IpAddr {
 
 impl Server {
     pub(crate) fn new(scene: &Scene, more: &[(IpAddr, u8, usize)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("zone"), ZONE).unwrap();
-        let file = folder.path().join("dnsrouter.toml");
-        std::fs::write(&file, scene.toml(&record::files(), more)).unwrap();
-        let loaded = Loader::default().load(&file, &[]);
-        let loaded = loaded.unwrap_or_else(|error| panic!("{}", error.report()));
-        let inputs = loaded.inputs(Generation(1));
+        let inputs = site::loaded(&scene.toml(&record::files(), more), ZONE).inputs(Generation(1));
         let unknown = inputs.services.targets.iter().map(|_| State::Unknown);
         let health = Verdicts::new(unknown);
         Self(Published::new(inputs, health))

@@ -15,6 +15,8 @@ mod agree;
 mod naive;
 mod record;
 mod scene;
+#[path = "../small/site.rs"]
+mod site;
 
 use agree::Server;
 use record::Database;

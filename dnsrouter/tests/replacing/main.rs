@@ -5,4 +5,6 @@
 mod chains;
 mod fleet;
 mod one;
+#[path = "../small/site.rs"]
+mod site;
 mod world;

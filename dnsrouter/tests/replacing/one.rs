@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use dnsrouter::compile::{Unfit, replace};
-use dnsrouter::io::load::{Loaded, Loader};
+use dnsrouter::io::load::Loaded;
 use dnsrouter::plan::{Generation, Inputs};
 use dnsrouter::policy::Client;
 use dnsrouter::service::{Form, Service};
 use dnsrouter::verdicts::Health;
+
+use crate::site;
 
 const CONFIG: &str = r#"
 [node]
@@ -40,21 +42,12 @@ region = "asia-southeast1"
 addresses = ["203.0.113.30"]
 "#;
 
-fn loaded(config: &str) -> Loaded {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("dnsrouter.toml");
-    std::fs::write(&file, config).unwrap();
-    let zone = "$TTL 300\n@ SOA ns1 h 1 2 3 4 60\n@ NS ns1\nns1 A 192.0.2.53\n";
-    std::fs::write(folder.path().join("zone"), zone).unwrap();
-    Loader::default().load(&file, &[]).unwrap_or_else(|e| panic!("{}", e.report()))
-}
-
 /// `geo` of a configuration in which something of it is another.
 fn changed(from: &str, to: &str) -> (Loaded, Service) {
     let at = CONFIG.find("name = \"geo").unwrap();
     let (before, own) = CONFIG.split_at(at);
     assert!(own.contains(from), "{from}");
-    let loaded = loaded(&(before.to_owned() + &own.replace(from, to)));
+    let loaded = site::loaded(&(before.to_owned() + &own.replace(from, to)), site::ZONE);
     let service = loaded.config.services[1].0.clone();
     (loaded, service)
 }
@@ -80,7 +73,7 @@ fn answers(inputs: &Inputs) -> Vec<(Vec<String>, u8)> {
 
 #[test]
 fn what_is_replaced_is_as_in_a_whole_plan() {
-    let before = loaded(CONFIG);
+    let before = site::loaded(CONFIG, site::ZONE);
     let inputs = before.inputs(Generation(1));
     let as_it_was = answers(&inputs);
     for (from, to) in [
@@ -111,7 +104,7 @@ fn what_is_replaced_is_as_in_a_whole_plan() {
 
 #[test]
 fn what_does_not_fit_takes_a_whole_plan() {
-    let inputs = loaded(CONFIG).inputs(Generation(1));
+    let inputs = site::loaded(CONFIG, site::ZONE).inputs(Generation(1));
     let unfit = |from, to| {
         let (_, service) = changed(from, to);
         replace(&inputs.services, &inputs.geo, &service).unwrap_err()

@@ -333,7 +333,7 @@ fn what_a_service_cannot_be_is_said_with_its_place() {
     ] {
         let config = config();
         assert!(config.contains(good), "{good}");
-        let loaded = site::load(&config.replacen(good, bad, 1), ZONE);
+        let loaded = site::load(&[site::NODE, &config.replacen(good, bad, 1)].concat(), ZONE);
         let Err(report) = loaded.map(|_| ()) else {
             assert!(says.is_empty(), "{bad} was taken");
             continue;
@@ -372,7 +372,8 @@ fn nothing_is_said_twice() {
 #[test]
 fn hosts_that_are_nowhere_in_our_zones_are_told_and_taken() {
     let warnings = |config: &str, zone: &str| -> Vec<String> {
-        let warnings = site::loaded(config, zone).config.warnings;
+        let config = [site::NODE, config].concat();
+        let warnings = site::loaded(&config, zone).config.warnings;
         warnings.into_iter().filter(|line| line.contains("names nothing")).collect()
     };
     let of_srv = "service _grpc._tcp.test-net.io.: its";

@@ -402,6 +402,7 @@ proptest! {
 
 #[test]
 fn mistakes_are_told_with_their_place() {
+    let config = [site::NODE, CONFIG].concat();
     let report = |config: &str| match site::load(config, ZONE) {
         Ok(_) => panic!("accepted"),
         Err(report) => report,
@@ -426,7 +427,7 @@ fn mistakes_are_told_with_their_place() {
         ("ttl = 60", "tll = 60", "tll", "tll"),
         ("[listen]", "[log]\nlevel = \"inof\"\n[listen]", "[log]", "inof"),
     ] {
-        let wrong = CONFIG.replacen(good, bad, 1);
+        let wrong = config.replacen(good, bad, 1);
         let line = wrong[..wrong.find(mark).unwrap()].matches('\n').count() + 1;
         let text = report(&wrong);
         assert!(text.contains(says), "{bad}: {text}");

@@ -35,16 +35,6 @@ down    DNAME @
 /// The resolver that asks is placed, and not where what is unknown is sent: else nobody could tell
 /// an answer for the resolver from one for a place that nobody knows.
 pub(crate) const CONFIG: &str = r#"
-[node]
-name = "ns1"
-region = "us-central1"
-trust_domain = "test-net.io"
-[listen]
-dns = ["127.0.0.1:0"]
-[tls]
-cert = "unused"
-key = "unused"
-ca = "unused"
 [geo.networks]
 "198.51.100.0/24" = { region = "europe-west3" }
 "10.1.0.0/16" = { region = "asia-southeast1" }
@@ -52,9 +42,6 @@ ca = "unused"
 "8.8.8.0/25" = { region = "asia-southeast1" }
 "2001:db8::/32" = { region = "europe-west3" }
 "2001:db8:1::/48" = { region = "asia-southeast1" }
-[[zone]]
-name = "test-net.io"
-file = "zone"
 [[service]]
 name = "geo.test-net.io"
 ttl = 60
@@ -94,7 +81,7 @@ weight = 3
 "#;
 
 pub(crate) fn published(config: &str) -> Published {
-    let inputs = site::loaded(config, ZONE).inputs(Generation(1));
+    let inputs = site::loaded(&[site::NODE, config].concat(), ZONE).inputs(Generation(1));
     let up = inputs.services.targets.iter().map(|_| State::Up);
     let health = Health::new(up);
     Published::new(inputs, health)

@@ -112,22 +112,24 @@ fn readable(zone: &mut Zone, findings: &mut Findings) -> Option<ZoneData> {
             Ok(loaded) => return Some(loaded.zone),
             Err(errors) => errors,
         };
+        let removable = whole_records(&zone.text);
         let mut lines: Vec<String> = zone.text.lines().map(str::to_owned).collect();
-        let mut removed = 0;
+        let mut removed = BTreeSet::new();
         for error in &errors {
             let at = format!("{}: {}", zone.apex, error.message);
-            let line = lines.get_mut((error.position.line as usize).saturating_sub(1));
-            let Some(line) = line.filter(|line| is_record(line)) else {
+            let number = (error.position.line as usize).saturating_sub(1);
+            if removable.get(number) != Some(&true) {
                 let instead = error.help.as_deref().unwrap_or("correct it in the written file");
                 findings.left_out(at, WILL_REFUSE, &error.message, instead);
                 continue;
-            };
-            let instead = error.help.as_deref().unwrap_or("correct it, and add it to the zone");
-            findings.left_out(at, line.trim(), REFUSED, instead);
-            *line = format!("; refused: {line}");
-            removed += 1;
+            }
+            if removed.insert(number) {
+                let instead = error.help.as_deref().unwrap_or("correct it, and add it to the zone");
+                findings.left_out(at, lines[number].trim(), REFUSED, instead);
+                take_out(&mut lines, number);
+            }
         }
-        if removed == 0 {
+        if removed.is_empty() {
             return None;
         }
         zone.text = lines.join("\n") + "\n";
@@ -135,13 +137,51 @@ fn readable(zone: &mut Zone, findings: &mut Findings) -> Option<ZoneData> {
     None
 }
 
-/// Whether a line is a whole record that can be taken out by itself.
-fn is_record(line: &str) -> bool {
-    let head = line.chars().next();
-    let whole = line.matches('(').count() == line.matches(')').count();
-    whole
-        && head.is_some_and(|c| !c.is_whitespace() && !";$".contains(c))
-        && !line.contains(" SOA ")
+/// For each line whether it is a whole record that can be taken out by itself.
+fn whole_records(text: &str) -> Vec<bool> {
+    let mut depth = 0;
+    let mut line = |line: &str| {
+        let before = depth;
+        depth = depth_behind(line, before);
+        let head = line.trim_start();
+        let is_record = !head.is_empty() && !head.starts_with([';', '$']);
+        is_record && before == 0 && depth == 0 && !line.contains(" SOA ")
+    };
+    text.lines().map(&mut line).collect()
+}
+
+/// How many parentheses are open behind a line (RFC 1035 §5.1).
+fn depth_behind(line: &str, before: usize) -> usize {
+    let (mut depth, mut quoted) = (before, false);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            '"' => quoted = !quoted,
+            ';' if !quoted => break,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth
+}
+
+/// Makes a record a comment. The one behind it may have its owner from it, and keeps it.
+fn take_out(lines: &mut [String], number: usize) {
+    let line = std::mem::take(&mut lines[number]);
+    let owner = line.split_whitespace().next().filter(|_| !line.starts_with(char::is_whitespace));
+    let is_record =
+        |line: &&mut String| !line.trim().is_empty() && !line.trim().starts_with([';', '$']);
+    let next = lines[number + 1..].iter_mut().find(is_record);
+    if let (Some(owner), Some(next)) = (owner, next)
+        && next.starts_with(char::is_whitespace)
+    {
+        next.insert_str(0, owner);
+    }
+    lines[number] = format!("; refused: {line}");
 }
 
 /// Aliases of what is no service, or has no addresses, cannot be.
@@ -244,6 +284,33 @@ mod tests {
         assert_eq!(told[0], "b 60 A 192.0.2.300");
         assert_eq!(told.iter().filter(|what| **what == "the service").count(), 2);
         assert!(told.contains(&"the alias to www.example.com."));
+    }
+
+    /// What is taken out of a zone leaves the others as they were, whoever their owner is.
+    #[test]
+    fn a_refused_record_takes_no_other_along() {
+        let apex = name("example.com.");
+        let text = format!(
+            "{HEAD}a 60 A 192.0.2.300\n  60 A 192.0.2.301\n  60 TXT \"a (b\"\n  60 TXT \"c\"\n\
+             m 60 A 192.0.2.1\n  60 CNAME x\nn 60 A 192.0.2.2\n"
+        );
+        let zones = vec![Zone::new(apex.clone(), text)];
+        let imported = Imported { zones, ..Imported::default() }.settle();
+        let text = &imported.zones[0].text;
+        let records: Vec<&str> = text.lines().filter(|line| !line.starts_with(';')).collect();
+        let left =
+            records.iter().filter(|line| !line.contains("60 SOA") && !line.contains("60 NS"));
+        let left: Vec<String> =
+            left.map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            left,
+            ["a 60 TXT \"a (b\"", "60 TXT \"c\"", "m 60 CNAME x", "n 60 A 192.0.2.2"],
+            "{text}"
+        );
+        let mut findings = Findings::default();
+        let mut again = Zone::new(apex, text.clone());
+        assert!(readable(&mut again, &mut findings).is_some(), "{text}");
+        assert!(findings.list().is_empty());
     }
 
     #[test]

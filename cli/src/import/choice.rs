@@ -42,6 +42,16 @@ pub(crate) struct Answer {
     pub(crate) check: Option<Check>,
 }
 
+impl Answer {
+    /// Whether it is checked as `check` would check it.
+    pub(crate) fn is_checked_like(&self, check: Option<&Check>) -> bool {
+        match (&self.check, check) {
+            (Some(own), Some(check)) => own.asks_like(check),
+            (own, check) => own.is_some() == check.is_some(),
+        }
+    }
+}
+
 /// By where the client is.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Place {
@@ -98,6 +108,18 @@ impl Choice {
         match self {
             Self::One(answer) => Some(&answer.data),
             _ => None,
+        }
+    }
+
+    /// Whether some answer is checked.
+    pub(crate) fn is_checked(&self) -> bool {
+        match self {
+            Self::One(answer) => answer.check.is_some(),
+            Self::All { of, .. } => of.iter().any(|answer| answer.check.is_some()),
+            Self::Weighted { of, .. } => of.iter().any(|(_, choice)| choice.is_checked()),
+            Self::Failover(of) | Self::Place(Place { of, .. }) => {
+                of.iter().any(|(_, choice)| choice.is_checked())
+            }
         }
     }
 

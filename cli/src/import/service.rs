@@ -157,6 +157,17 @@ pub(crate) enum Check {
     },
 }
 
+impl Check {
+    /// Whether both ask the same of the addresses that an endpoint has: a port of one of them is
+    /// that port of each.
+    pub(crate) fn asks_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => one.port() == other.port(),
+            _ => self == other,
+        }
+    }
+}
+
 /// Of a continent, in `clients`.
 pub(crate) fn continent(continent: Continent) -> String {
     format!("continent:{continent}")

@@ -1,6 +1,6 @@
 //! From a [`Choice`] to a route and its endpoints.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use super::{Answer, Choice, Composed, Misfit, Order, Place};
@@ -72,7 +72,9 @@ impl Maker {
     fn failover(&mut self, of: Vec<(String, Choice)>) -> Vec<Step> {
         let mut nearest = None;
         let mut others = Vec::new();
+        let taken: BTreeSet<String> = of.iter().flat_map(|(_, choice)| regions(choice)).collect();
         for (tier, (region, choice)) in (1..).zip(of) {
+            let region = apart(region, &taken);
             match choice {
                 Choice::Place(place) if nearest.is_none() => {
                     nearest = Some(self.place(place, Some(tier)));
@@ -242,6 +244,10 @@ impl Maker {
     /// One endpoint with all of it.
     fn together(&mut self, spot: &Spot, of: Vec<Answer>, weight: Option<u32>) {
         let check = of.iter().find_map(|answer| answer.check.clone());
+        if of.iter().any(|answer| !answer.is_checked_like(check.as_ref())) {
+            let what = "different checks of records that are answered together";
+            self.misfit(false, what, "an endpoint has one check: the first", SPLIT);
+        }
         let mut joined = Answer { check, ..Answer::default() };
         of.into_iter().for_each(|answer| joined.data.join(answer.data));
         self.put(spot, joined, weight);
@@ -310,6 +316,27 @@ impl Maker {
             self.misfits.push(misfit);
         }
     }
+}
+
+/// Those that a choice by place tells apart.
+fn regions(choice: &Choice) -> impl Iterator<Item = String> {
+    let of = match choice {
+        Choice::Place(place) => place.of.as_slice(),
+        _ => &[],
+    };
+    of.iter().map(|(region, _)| region.clone())
+}
+
+/// A tier that is called like a region of another tier is another one all the same: a fence that
+/// lets clients into the one would let them into the other.
+fn apart(region: String, taken: &BTreeSet<String>) -> String {
+    let mut called = region.clone();
+    let mut number = 2;
+    while taken.contains(&called) {
+        called = format!("{region}-{number}");
+        number += 1;
+    }
+    called
 }
 
 /// A share of one as a weight. What had a share keeps one.

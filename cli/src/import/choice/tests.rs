@@ -177,3 +177,39 @@ fn bias_is_of_regions_that_are_there() {
     let Step::Nearest(nearest) = &steps[1] else { panic!("{steps:?}") };
     assert_eq!(nearest.bias, BTreeMap::from([("a".to_owned(), 20)]));
 }
+
+/// A fence that lets clients into a tier lets them into no region that is only called alike.
+#[test]
+fn a_tier_called_like_a_region_of_another_is_another() {
+    let of = [("us", one("192.0.2.1")), ("eu", one("192.0.2.2"))];
+    let rules = vec![rule("BR", &["us"]), rule("all", &["us", "eu"])];
+    let tiers = vec![
+        ("us".to_owned(), Choice::Place(place(&of, rules))),
+        ("eu".to_owned(), one("192.0.2.9")),
+    ];
+    let (steps, endpoints, misfits) = composed(Choice::Failover(tiers));
+    let regions: Vec<_> = endpoints.iter().map(|e| (e.region.as_str(), e.tier)).collect();
+    assert_eq!(regions, [("us", Some(1)), ("eu", Some(1)), ("eu-2", Some(2))]);
+    assert_eq!(steps[0], Step::Fence(vec![plain("BR", &["us", "eu-2"])]));
+    assert_eq!(misfits, []);
+}
+
+#[test]
+fn what_is_answered_together_and_checked_apart_is_told() {
+    let checked = |address: &str, check: &str| {
+        let check = Some(Check::Tcp(check.parse().unwrap()));
+        Answer { check, ..answer(address) }
+    };
+    let group = |of: Vec<Answer>| {
+        let all = Choice::All { of, least_up: 1, most: u32::MAX };
+        composed(Choice::Weighted { of: vec![(1, all), (1, one("192.0.2.9"))], take: 1 }).2
+    };
+    let alike =
+        group(vec![checked("192.0.2.1", "192.0.2.1:80"), checked("192.0.2.2", "192.0.2.2:80")]);
+    assert_eq!(alike, []);
+    for other in [checked("192.0.2.2", "192.0.2.2:81"), answer("192.0.2.2")] {
+        let told = group(vec![checked("192.0.2.1", "192.0.2.1:80"), other]);
+        assert!(!told[0].left_out, "{told:?}");
+        assert_eq!(told[0].what, "different checks of records that are answered together");
+    }
+}

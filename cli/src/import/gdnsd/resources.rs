@@ -193,6 +193,12 @@ impl Reader<'_, '_> {
                 };
                 let address = self.address(value)?;
                 let check = self.check(&own, address, at);
+                if !answer.data.is_empty() && !answer.is_checked_like(check.as_ref()) {
+                    let what = format!("the service types of {address}");
+                    let why = "an endpoint has one check, and the other family gave it";
+                    let instead = "give both families the same, or make two names";
+                    self.imported.findings.changed(at, &what, why, instead);
+                }
                 answer.data.addresses.push(address);
                 answer.check = answer.check.take().or(check);
             }

@@ -78,7 +78,9 @@ pub(crate) fn import(path: &Path) -> Result<Imported, Failure> {
         return Err(Failure::Unread(format!("{}: {why}", path.display())));
     }
     let apexes: Vec<Name> = hosted.iter().filter_map(|zone| text::name(&zone.name).ok()).collect();
-    for (apex, sets) in zones(pages, apexes, &mut imported)? {
+    let zones = zones(pages, apexes, &mut imported)?;
+    collections(&zones, &mut imported);
+    for (apex, sets) in zones {
         zone(&apex, &sets, &mut checks, &blocks, &mut imported);
         let private = |zone: &&raw::HostedZone| {
             zone.is_private() && text::name(&zone.name).ok().as_ref() == Some(&apex)
@@ -91,6 +93,21 @@ pub(crate) fn import(path: &Path) -> Result<Imported, Failure> {
         }
     }
     Ok(imported.settle())
+}
+
+/// What `list-cidr-blocks` prints does not say of which collection it is.
+fn collections(zones: &BTreeMap<Name, Sets>, imported: &mut Imported) {
+    let sets = zones.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).flatten();
+    let named: BTreeSet<&str> = sets
+        .filter_map(|set| Some(set.cidr_routing_config.as_ref()?.collection_id.as_str()))
+        .collect();
+    if named.len() > 1 {
+        let what = format!("{} collections of networks", named.len());
+        let why = "lists of networks do not say of which collection they are, so locations of the \
+                   same name are one";
+        let instead = "import the zones of one collection at a time, or compare the rules";
+        imported.findings.changed("CidrRoutingConfig", &what, why, instead);
+    }
 }
 
 /// The files that `path` means.
@@ -171,6 +188,12 @@ fn zone(
                 if let Some(target) = &set.alias_target {
                     aliases.push((name, set, target));
                 }
+                if let Some(id) = &set.health_check_id {
+                    let what = format!("the health check {id}");
+                    let why =
+                        "the record is the only one of its name and type, and so always answered";
+                    imported.findings.note(set.at(), &what, why, "nothing");
+                }
                 for value in set.values() {
                     records.add(name, set.ttl(), rtype, &text::escapes(value));
                 }
@@ -181,6 +204,12 @@ fn zone(
         }
         let at = format!("{name} {}", policies.iter().cloned().collect::<Vec<_>>().join(" "));
         let ttl = tree::ttl(types, &policies);
+        let ttls: BTreeSet<u32> =
+            policies.iter().flat_map(|rtype| &types[rtype]).filter_map(|set| set.ttl).collect();
+        if ttls.len() > 1 {
+            let what = format!("TTLs of {ttls:?}");
+            imported.findings.changed(&at, &what, "a service has one: the shortest", "nothing");
+        }
         let mut tree = Tree { sets, checks, blocks, imported };
         if let Some(choice) = tree.choice(name, &policies, 0) {
             imported.serve(name.clone(), choice, (ttl, None), &at);

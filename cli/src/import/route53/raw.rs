@@ -49,8 +49,9 @@ pub(super) struct RecordSet {
     pub(super) geo_location: Option<GeoLocation>,
     pub(super) failover: Option<String>,
     pub(super) multi_value_answer: Option<bool>,
+    /// Seconds, as written: aliases have none.
     #[serde(rename = "TTL")]
-    ttl: Option<u32>,
+    pub(super) ttl: Option<u32>,
     #[serde(default)]
     resource_records: Vec<ResourceRecord>,
     pub(super) alias_target: Option<AliasTarget>,
@@ -80,11 +81,14 @@ pub(super) struct GeoLocation {
 pub(super) struct AliasTarget {
     #[serde(rename = "DNSName")]
     pub(super) dns_name: String,
+    #[serde(default)]
+    pub(super) evaluate_target_health: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct CidrRoutingConfig {
+    pub(super) collection_id: String,
     pub(super) location_name: String,
 }
 

@@ -248,6 +248,90 @@ fn health_checks_become_checks() {
     assert!(told.contains("LeftOut w.example.com. A \"2\" the health check gone"), "{told}");
 }
 
+/// What an alias, a second type or a single record says of health or TTL is carried over or told.
+#[test]
+fn nothing_of_health_is_lost() {
+    let id = |id: &str, policy: &str| format!("{policy}, \"HealthCheckId\": \"{id}\"");
+    let primary = "\"Failover\": \"PRIMARY\"";
+    let secondary = "\"Failover\": \"SECONDARY\"";
+    let sets = [
+        alias("a", "1", &id("h1", primary), "w.example.com."),
+        alias("a", "2", &id("h2", secondary), "bucket.example.net."),
+        set("f", "A", "1", &id("h2", primary), "192.0.2.2"),
+        set("f", "A", "2", secondary, "192.0.2.3").replace("60", "300"),
+        set("f", "AAAA", "1", &id("h3", primary), "2001:db8::2"),
+        set("g", "A", "1", &id("h2", primary), "192.0.2.2"),
+        set("g", "AAAA", "1", &id("h4", primary), "2001:db8::2"),
+        alias("m", "1", primary, "w.example.com."),
+        set("m", "AAAA", "1", primary, "2001:db8::9"),
+        set("w", "A", "1", &id("h2", "\"Weight\": 1"), "192.0.2.2"),
+        set("w", "A", "2", "\"Weight\": 1", "192.0.2.4"),
+        r#"{ "Name": "one.example.com.", "Type": "A", "TTL": 60, "HealthCheckId": "h2",
+             "ResourceRecords": [ { "Value": "192.0.2.5" } ] }"#
+            .to_owned(),
+    ];
+    let tcp = |id: &str, address: &str, port: u16| {
+        format!(
+            "{{ \"Id\": \"{id}\", \"HealthCheckConfig\": {{ \"Type\": \"TCP\", \
+             \"IPAddress\": \"{address}\", \"Port\": {port} }} }}"
+        )
+    };
+    let checks = [
+        tcp("h1", "192.0.2.1", 1),
+        tcp("h2", "192.0.2.2", 2),
+        tcp("h3", "2001:db8::2", 3),
+        tcp("h4", "2001:db8::2", 2),
+    ];
+    let checks = format!("{{ \"HealthChecks\": [ {} ] }}", checks.join(","));
+    let sets =
+        sets.join(",").replace("\"EvaluateTargetHealth\": true", "\"EvaluateTargetHealth\": false");
+    let (config, _, told) = config(&sets, &[("checks.json", &checks)]);
+    for expected in [
+        "LeftOut a.example.com. A \"1\" the health check h1",
+        "Changed a.example.com. A \"1\" EvaluateTargetHealth = false",
+        "Changed f.example.com. A AAAA TTLs of {60, 300}",
+        "Changed f.example.com. AAAA \"1\" the health check h3",
+        "LeftOut m.example.com. A \"1\" 2001:db8::9",
+        "Note one.example.com. A the health check h2",
+    ] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    // The same port of each address is one check.
+    assert!(!told.contains("h4"), "{told}");
+    let services = config["service"].as_array().unwrap();
+    let g = services.iter().position(|s| s["name"].as_str() == Some("g.example.com")).unwrap();
+    assert_eq!(column(&config, g, "check"), [r#"{ tcp = "192.0.2.2:2" }"#]);
+}
+
+#[test]
+fn a_cname_of_an_alias_has_the_aliases_check() {
+    let policy = |weight: u32| format!("\"Weight\": {weight}, \"HealthCheckId\": \"h\"");
+    let sets = [
+        alias("c", "1", &policy(1), "one.example.net."),
+        alias("c", "2", &policy(2), "two.example.net."),
+    ];
+    let checks = r#"{ "HealthChecks": [ { "Id": "h", "HealthCheckConfig":
+      { "Type": "TCP", "IPAddress": "192.0.2.1", "Port": 443 } } ] }"#;
+    let (config, ..) = config(&sets.join(","), &[("checks.json", checks)]);
+    assert_eq!(column(&config, 0, "check"), [r#"{ tcp = "192.0.2.1:443" }"#; 2]);
+}
+
+#[test]
+fn networks_of_two_collections_are_told() {
+    let at = |name: &str, collection: &str| {
+        let policy = format!(
+            "\"CidrRoutingConfig\": {{ \"CollectionId\": \"{collection}\", \"LocationName\": \"isp\" }}"
+        );
+        set(name, "A", "1", &policy, "192.0.2.1")
+    };
+    let blocks =
+        r#"{ "CidrBlocks": [ { "CidrBlock": "198.51.100.0/24", "LocationName": "isp" } ] }"#;
+    let told = |sets: &[String]| config(&sets.join(","), &[("blocks.json", blocks)]).2;
+    let expected = "Changed CidrRoutingConfig 2 collections of networks";
+    assert!(!told(&[at("a", "c"), at("b", "c")]).contains(expected));
+    assert!(told(&[at("a", "c"), at("b", "d")]).contains(expected));
+}
+
 #[test]
 fn pages_zones_and_strange_things() {
     let page = |sets: &str| format!("{{ \"ResourceRecordSets\": [ {sets} ] }}");

@@ -9,10 +9,10 @@ use ipnet::IpNet;
 
 use super::Sets;
 use super::health::Checks;
-use super::raw::{CidrBlock, RecordSet};
+use super::raw::{AliasTarget, CidrBlock, RecordSet};
 use super::text;
 use crate::import::choice::{Answer, Choice, Order, Place, PlaceRule};
-use crate::import::service::{self, Data};
+use crate::import::service::{self, Check, Data};
 use crate::import::{Imported, networks};
 
 /// Aliases to aliases; Amazon's own trees are seldom over three deep.
@@ -131,16 +131,22 @@ impl Tree<'_> {
     /// What one set answers: its values, other records of the zone, or something of Amazon's.
     fn inner(&mut self, joint: &Joint<'_>, depth: usize) -> Option<Choice> {
         let mut answer = Answer::default();
-        let mut aliased: Option<Choice> = None;
+        let mut aliased: Option<(Name, Choice)> = None;
         for set in &joint.sets {
             let Some(target) = &set.alias_target else {
-                answer.data.join(self.data(set));
-                if let Some(id) = &set.health_check_id
-                    && answer.check.is_none()
-                {
-                    let addresses = &answer.data.addresses;
-                    answer.check = self.checks.of(id, addresses, &set.at(), self.imported);
+                let data = self.data(set);
+                let check = self.check(set, &data);
+                if !answer.data.is_empty() && !answer.is_checked_like(check.as_ref()) {
+                    let what = match &set.health_check_id {
+                        Some(id) => format!("the health check {id}"),
+                        None => "having no health check".to_owned(),
+                    };
+                    let why = "an endpoint has one check, and that of another type is taken";
+                    let instead = "give all types the same, or make a name for each type";
+                    self.imported.findings.changed(set.at(), &what, why, instead);
                 }
+                answer.check = answer.check.take().or(check);
+                answer.data.join(data);
                 continue;
             };
             let to = match text::name(&target.dns_name) {
@@ -155,12 +161,21 @@ impl Tree<'_> {
                     continue;
                 }
             };
-            if aliased.is_some() {
-                continue; // The AAAA of an alias whose A was followed, with both types.
+            let followed = aliased.as_ref().map(|(other, _)| other).or(answer.data.cname.as_ref());
+            if let Some(other) = followed {
+                // The AAAA of an alias whose A was followed, with both types.
+                if *other != to {
+                    let what = format!("the alias to {to}");
+                    let why = format!("that of another type leads to {other}");
+                    let instead = "let all types lead to the same name";
+                    self.imported.findings.left_out(set.at(), &what, &why, instead);
+                }
+                continue;
             }
             if self.sets.contains_key(&to) && depth < MAX_DEPTH {
                 let types = joint.sets.iter().map(|set| set.rtype.clone()).collect();
-                aliased = self.choice(&to, &types, depth + 1);
+                let choice = self.choice(&to, &types, depth + 1);
+                aliased = choice.map(|choice| (to, self.healthy_with(set, target, choice)));
             } else if self.sets.contains_key(&to) {
                 let what = format!("the alias to {to}");
                 let why = "aliases lead to aliases over eight deep";
@@ -171,9 +186,54 @@ impl Tree<'_> {
                 let instead = "write a check, or give the addresses behind it";
                 self.imported.findings.changed(set.at(), &what, why, instead);
                 answer.data.cname = Some(to);
+                answer.check = answer.check.take().or_else(|| self.check(set, &Data::default()));
             }
         }
-        aliased.or_else(|| (!answer.data.is_empty()).then_some(Choice::One(answer)))
+        if let Some((to, _)) = &aliased
+            && !answer.data.is_empty()
+        {
+            let why =
+                format!("a set of another type is an alias to {to}, and they are one endpoint");
+            let instead = "make both aliases, or make a name for each type";
+            let at = joint.first().at();
+            self.imported.findings.left_out(at, &answer.data.to_string(), &why, instead);
+        }
+        let own = || (!answer.data.is_empty()).then_some(Choice::One(answer));
+        aliased.map(|(_, choice)| choice).or_else(own)
+    }
+
+    /// What a set is checked with.
+    fn check(&mut self, set: &RecordSet, data: &Data) -> Option<Check> {
+        let id = set.health_check_id.as_ref()?;
+        self.checks.of(id, &data.addresses, &set.at(), self.imported)
+    }
+
+    /// What an alias leads to, with the alias's own say about its health.
+    fn healthy_with(
+        &mut self,
+        set: &RecordSet,
+        target: &AliasTarget,
+        mut choice: Choice,
+    ) -> Choice {
+        if !target.evaluate_target_health && choice.is_checked() {
+            let what = "EvaluateTargetHealth = false";
+            let why = "records behind the alias are left out while their own checks fail";
+            let instead = "compare with what you want when all of them are down";
+            self.imported.findings.changed(set.at(), what, why, instead);
+        }
+        match (&mut choice, &set.health_check_id) {
+            (_, None) => {}
+            (Choice::One(answer), Some(_)) if answer.check.is_none() => {
+                answer.check = self.check(set, &answer.data);
+            }
+            (_, Some(id)) => {
+                let what = format!("the health check {id}");
+                let why = "it is the alias's, and what that leads to has checks of its own";
+                let instead = "check the records that the alias leads to";
+                self.imported.findings.left_out(set.at(), &what, why, instead);
+            }
+        }
+        choice
     }
 
     fn data(&mut self, set: &RecordSet) -> Data {

@@ -24,6 +24,7 @@ use crate::updates::Permission;
 mod check;
 mod clients;
 mod control;
+mod doubts;
 pub mod guard;
 mod listen;
 mod probe;

@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 use daemon::config::Spanned;
-use dns::name::Name;
 use geo::{Bias, Lists, MAX_LOCATIONS, Selector, Within};
 
 use super::Checker;
@@ -43,24 +42,6 @@ impl Checker<'_> {
             steps.extend(self.step(written));
         }
         steps
-    }
-
-    /// What is allowed, but hardly meant.
-    pub(super) fn consider(&mut self, service: &Name, route: &[Step]) {
-        let is_healthy = |step: &Step| matches!(step, Step::Healthy { .. });
-        let cut = route.iter().position(|step| matches!(step, Step::Take(_)));
-        if cut.is_some_and(|cut| route[cut..].iter().any(is_healthy)) {
-            self.warnings.push(format!(
-                "service {service}: \"healthy\" after a cut sees only what the cut left; a client \
-                 whose share of it is down is answered with it all the same (fail open)"
-            ));
-        }
-        let goes_by_tiers = |step: &Step| matches!(step, Step::Failover(_));
-        if route.iter().any(goes_by_tiers) && !route.iter().any(is_healthy) {
-            self.warnings.push(format!(
-                "service {service}: \"failover\" without \"healthy\" never leaves the first tier"
-            ));
-        }
     }
 
     /// The lists of clients that all routes name, and that there are not too many ways to look at

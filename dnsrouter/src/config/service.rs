@@ -23,6 +23,19 @@ const MAX_WEIGHT: u32 = 1_000_000;
 /// Tiers are few; a large number is a typo.
 const MAX_TIER: u32 = 100;
 
+/// Why no client can connect to an address, if none can.
+fn nobody(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if address.is_unspecified() => Some("it is any address, and nobody's"),
+        _ if address.is_multicast() => Some("it is for multicast"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("it is for broadcast"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Some("write the IPv4 address that it stands for")
+        }
+        _ => None,
+    }
+}
+
 impl Checker<'_> {
     /// Everything with endpoints of its own.
     pub(super) fn services(&mut self, raw: &[raw::Service]) -> Vec<(Service, Range<usize>)> {
@@ -42,7 +55,6 @@ impl Checker<'_> {
         }
         let span = route.span();
         let route = self.route(route);
-        self.consider(&name, &route);
         if raw.endpoint.is_empty() {
             let help = Some("add [[service.endpoint]] with region and addresses");
             self.error(raw.name.span(), "a service without endpoints has no answer", help);
@@ -64,6 +76,7 @@ impl Checker<'_> {
         let ttl = Duration::from_secs(u64::from(*ttl.get_ref()));
         let service = Service { name, ttl, ttl_min, slow_start, route, endpoints, bindings };
         self.host_names(&service, &raw.endpoint, span);
+        self.doubt(&service);
         Some((service, raw.name.span()))
     }
 
@@ -191,6 +204,10 @@ impl Checker<'_> {
         let mut addresses = Vec::with_capacity(raw.get_ref().len());
         for text in raw.get_ref() {
             match text.get_ref().parse::<IpAddr>() {
+                Ok(address) if let Some(why) = nobody(address) => {
+                    let message = format!("{address} is no address of an endpoint: {why}");
+                    self.error(text.span(), message, None);
+                }
                 Ok(address) if seen.insert(address) => addresses.push(address),
                 Ok(address) => {
                     let message = format!("{address} is an address of this service twice");

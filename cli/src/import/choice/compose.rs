@@ -74,7 +74,7 @@ impl Maker {
         let mut others = Vec::new();
         let taken: BTreeSet<String> = of.iter().flat_map(|(_, choice)| regions(choice)).collect();
         for (tier, (region, choice)) in (1..).zip(of) {
-            let region = apart(region, &taken);
+            let region = apart(&region, &taken);
             match choice {
                 Choice::Place(place) if nearest.is_none() => {
                     nearest = Some(self.place(place, Some(tier)));
@@ -329,8 +329,8 @@ fn regions(choice: &Choice) -> impl Iterator<Item = String> {
 
 /// A tier that is called like a region of another tier is another one all the same: a fence that
 /// lets clients into the one would let them into the other.
-fn apart(region: String, taken: &BTreeSet<String>) -> String {
-    let mut called = region.clone();
+fn apart(region: &str, taken: &BTreeSet<String>) -> String {
+    let mut called = region.to_owned();
     let mut number = 2;
     while taken.contains(&called) {
         called = format!("{region}-{number}");

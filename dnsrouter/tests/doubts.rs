@@ -1,5 +1,7 @@
 //! What configurations may say and hardly mean: it is told. What cannot be meant is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "small/site.rs"]
 mod site;
 

@@ -18,7 +18,7 @@ use dnsrouter::io::keeper::{Keeper, MAX_WAITING, Shared};
 use dnsrouter::io::load::{Loaded, Loader};
 use dnsrouter::monitor::{Load, Report};
 use dnsrouter::plan::Generation;
-use dnsrouter::target::Target;
+use dnsrouter::target::{Target, Targets};
 use dnsrouter::verdicts::TargetId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ async fn measure(loaded: &Loaded, shared: Shared) {
         said: mpsc::channel(1).1,
         reckoned: mpsc::channel(1).1,
         recorder: Recorder::default(),
-        targets: watch::channel(Arc::from([])).0,
+        targets: watch::channel(Targets::default()).0,
         disk: watch::channel(()).0,
     };
     let stop = CancellationToken::new();

@@ -18,6 +18,7 @@ use dns::zone::ServiceId;
 use geo::{Distances, Point, Table};
 
 use crate::config::Config;
+use crate::pages::Pages;
 use crate::plan::{Geo, Location, Services};
 use crate::policy::{Built, Policy, Views};
 use crate::service::{Alias, Endpoint, Service};
@@ -95,10 +96,10 @@ fn sees_alike(before: &Compiled, source: &Source<'_>) -> bool {
 fn has_room(before: &Compiled) -> bool {
     const SPARE: usize = 1024;
     let targets = &before.services.targets;
-    targets.numbers() <= 2 * (targets.len() + targets.pairs().count()) + SPARE
+    targets.free() <= targets.numbers() / 2 + SPARE
 }
 
-fn locations(config: &Config) -> Box<[Location]> {
+fn locations(config: &Config) -> Arc<[Location]> {
     let all = config.locations.iter();
     all.map(|(region, point)| Location { region: region.clone(), point: *point }).collect()
 }
@@ -111,9 +112,9 @@ fn numbers(services: &Services) -> HashMap<&Name, usize> {
 /// Policies that are not settled yet, by number.
 struct Draft<'a> {
     policies: Vec<(Name, Arc<Policy>)>,
-    written: Box<[u128]>,
+    written: Pages<u128>,
     targets: Targets,
-    locations: Box<[Location]>,
+    locations: Arc<[Location]>,
     views: Views<'a>,
 }
 
@@ -128,7 +129,7 @@ impl<'a> Draft<'a> {
         };
         let all = || config.services.iter().map(|(service, _)| service).zip(*written).zip(*ids);
         let mut policies: Vec<Option<(Name, Arc<Policy>)>> = vec![None; config.services.len()];
-        let mut by_id = vec![0; policies.len()].into_boxed_slice();
+        let mut by_id = vec![0; policies.len()];
         let mut gone = vec![true; old.services.len()];
         let mut changed: Vec<(&Service, ServiceId)> = Vec::new();
         for ((service, written), id) in all() {
@@ -155,7 +156,7 @@ impl<'a> Draft<'a> {
         };
         let locations = locations(config);
         let index: HashMap<&str, u8> =
-            (0..).zip(&locations).map(|(i, location)| (location.region.as_str(), i)).collect();
+            (0..).zip(&*locations).map(|(i, location)| (location.region.as_str(), i)).collect();
         let stay = policies.iter().flatten();
         let taken: HashSet<u32> = stay.filter_map(|(_, policy)| policy.dynamic()).collect();
         let mut free = (0..).filter(|at| !taken.contains(at));
@@ -169,7 +170,8 @@ impl<'a> Draft<'a> {
         let gone = old.services.iter().zip(gone).filter(|(_, gone)| *gone);
         let targets = numbering.finish(gone.flat_map(|((_, policy), _)| policy.targets()));
         let policies = policies.into_iter().flatten().collect();
-        Self { policies, written: by_id, targets, locations, views }
+        let written = by_id.into_iter().collect();
+        Self { policies, written, targets, locations, views }
     }
 
     fn finish(self, source: &Source<'_>, before: Option<&Compiled>) -> Compiled {
@@ -204,8 +206,8 @@ impl<'a> Draft<'a> {
         let aliases = source.config.aliases.iter().map(|(Alias { name, service }, _)| {
             (name.clone(), source.ids.get(*service).copied().unwrap_or(ServiceId(u32::MAX)))
         });
-        let aliases: Box<[_]> = aliases.collect();
-        let services = policies.into();
+        let aliases = aliases.collect();
+        let services = policies.into_iter().collect();
         let services = Services { services, aliases, locations, targets, written };
         let same = before.filter(|before| is_same(&before.services, &services));
         let services = same.map_or_else(|| Arc::new(services), |b| Arc::clone(&b.services));

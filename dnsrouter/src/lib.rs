@@ -47,6 +47,7 @@ pub mod monitor;
 pub mod mould;
 pub mod operators;
 pub mod overrides;
+pub mod pages;
 pub mod plan;
 pub mod policy;
 pub mod random;

@@ -16,8 +16,7 @@
 //! must not pass for a present one. Time without reports is counted in steps by whoever owns the
 //! monitor, so that a clock that leaps, or a process that was halted, ages nothing.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +24,14 @@ use std::time::Duration;
 use dns::zone::ServiceId;
 
 use crate::dependants::Dependants;
-use crate::health::{Machine, Now, Rules, State, Transition};
+use crate::health::{Now, Rules, State, Transition};
 use crate::plan::Services;
 use crate::removal::{Limit, Removals};
-use crate::target::{Target, Targets};
-use crate::verdicts::{Health, Shares, Stances, TargetId, Verdict, WHOLE};
+use crate::target::Target;
+use crate::verdicts::{Health, Shares, Stances, TargetId, WHOLE};
 
 mod entry;
+mod retarget;
 mod rows;
 
 pub use entry::{Entry, Load, Report, Saved, unix_ms};
@@ -74,13 +74,13 @@ pub struct Region {
 /// All targets of the present plan.
 #[derive(Debug, Default)]
 pub struct Monitor {
-    targets: Targets,
-    ids: HashMap<Arc<Target>, TargetId>,
+    services: Arc<Services>,
     /// By target id; those of pairs and of free numbers say nothing.
     entries: Vec<Entry>,
     /// Target ids by what is checked, for people.
-    order: Box<[TargetId]>,
+    order: Vec<TargetId>,
     dependants: Dependants,
+    /// By number; one without targets is free.
     regions: Vec<Region>,
     health: Health,
     /// Verdicts differ from those taken last.
@@ -97,70 +97,12 @@ pub struct Monitor {
     held: usize,
     /// Those that change by time alone: damped or warming up.
     restless: BTreeSet<TargetId>,
-    /// When to look whether a verdict expired, on a clock of its own: [`Self::age`].
-    deadlines: BinaryHeap<Reverse<(Duration, TargetId)>>,
+    /// When to look whether a verdict expired, on a clock of its own: [`Self::age`]. As in the entries.
+    deadlines: BTreeSet<(Duration, TargetId)>,
     aged: Duration,
 }
 
 impl Monitor {
-    /// Follows a new plan: keeps what is known of targets that stay, forgets those that went.
-    /// A target that is new here begins with what `saved` says of it, else unknown.
-    pub fn retarget(&mut self, services: &Services, saved: &[Saved], now: Now) {
-        let mut old = std::mem::take(self);
-        let saved: HashMap<_, _> =
-            saved.iter().map(|s| ((s.address.as_str(), s.region.as_str()), s)).collect();
-        let mut entries: Vec<Option<Entry>> = old.entries.drain(..).map(Some).collect();
-        let known = old
-            .targets
-            .numbered()
-            .filter_map(|(id, target)| Some((&**target, entries.get_mut(id.0 as usize)?.take()?)));
-        let mut known: HashMap<&Target, Entry> = known.collect();
-        (self.aged, self.plans) = (old.aged, old.plans + 1);
-        self.targets = services.targets.clone();
-        let nothing = Entry::new(Machine::new(now.wall), FIRST_REPORT);
-        self.entries = vec![nothing; services.targets.numbers()];
-        self.dependants = Dependants::of(services);
-        self.suspects = vec![0; services.services.len()];
-        let mut regions: HashMap<&str, u16> = HashMap::new();
-        for (id, target) in services.targets.numbered() {
-            let mut entry = known.remove(&**target).unwrap_or_else(|| {
-                let check = target.check.to_string();
-                let saved = saved.get(&(check.as_str(), target.region.as_str()));
-                let machine = saved.map_or_else(|| Machine::new(now.wall), |s| s.machine(now.wall));
-                Entry { heard: self.aged, ..Entry::new(machine, FIRST_REPORT) }
-            });
-            let next = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);
-            entry.region = *regions.entry(&target.region).or_insert_with(|| {
-                self.regions.push(Region { name: target.region.clone(), down: 0, all: 0 });
-                self.waiting.push(VecDeque::new());
-                next
-            });
-            let region = &mut self.regions[usize::from(entry.region)];
-            region.all += 1;
-            region.down += usize::from(entry.state == State::Down);
-            if entry.is_held {
-                self.held += 1;
-                self.waiting[usize::from(entry.region)].push_back(id);
-            }
-            let deadline = entry.heard + entry.good_for;
-            entry.due = Some(deadline);
-            self.deadlines.push(Reverse((deadline, id)));
-            self.ids.insert(Arc::clone(target), id);
-            self.entries[id.0 as usize] = entry;
-        }
-        let name = |before: u16| Some(old.regions.get(usize::from(before))?.name.as_str());
-        old.removals.renumber(|before| regions.get(name(before)?).copied());
-        self.removals = old.removals;
-        let mut order: Box<[TargetId]> = self.ids.values().copied().collect();
-        order.sort_unstable_by_key(|id| self.targets.get(*id));
-        self.order = order;
-        self.health = Health::new(self.entries.iter().map(|_| Verdict::UNKNOWN));
-        for (id, _) in services.targets.numbered() {
-            self.write(id, now.uptime);
-        }
-        self.is_news = true;
-    }
-
     /// Takes in one check; returns the change of state it made. A report about a target that is no
     /// longer in the plan changes nothing.
     pub fn observe(
@@ -170,15 +112,17 @@ impl Monitor {
         settings: &Settings,
         now: Now,
     ) -> Option<Change> {
-        let id = *self.ids.get(target)?;
+        let id = self.services.targets.find(target)?;
         let entry = &mut self.entries[id.0 as usize];
         let outcome = report.outcome;
         entry.take(report, self.aged);
         let deadline = entry.heard + entry.good_for;
         // A later deadline is seen when the earlier one comes.
         if entry.due.is_none_or(|due| due > deadline) {
-            entry.due = Some(deadline);
-            self.deadlines.push(Reverse((deadline, id)));
+            if let Some(due) = entry.due.replace(deadline) {
+                self.deadlines.remove(&(due, id));
+            }
+            self.deadlines.insert((deadline, id));
         }
         entry.machine.observe(outcome, &settings.rules, now);
         self.conclude(id, settings, now)
@@ -188,18 +132,15 @@ impl Monitor {
     pub fn age(&mut self, by: Duration, now: Now) -> Vec<Change> {
         self.aged = self.aged.saturating_add(by);
         let mut expired = Vec::new();
-        while let Some(Reverse((due, id))) = self.deadlines.peek().copied()
+        while let Some((due, id)) = self.deadlines.first().copied()
             && due <= self.aged
         {
-            self.deadlines.pop();
+            self.deadlines.pop_first();
             let entry = &mut self.entries[id.0 as usize];
-            if entry.due != Some(due) {
-                continue;
-            }
             let deadline = entry.heard + entry.good_for;
             if deadline > self.aged {
                 entry.due = Some(deadline);
-                self.deadlines.push(Reverse((deadline, id)));
+                self.deadlines.insert((deadline, id));
                 continue;
             }
             entry.due = None;
@@ -282,17 +223,17 @@ impl Monitor {
 
     /// One target, if there is such a number.
     pub fn get(&self, id: TargetId) -> Option<(&Arc<Target>, &Entry)> {
-        Some((self.targets.get(id)?, self.entries.get(id.0 as usize)?))
+        Some((self.services.targets.get(id)?, self.entries.get(id.0 as usize)?))
     }
 
     /// How many targets there are.
     pub fn len(&self) -> usize {
-        self.targets.len()
+        self.services.targets.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+        self.services.targets.is_empty()
     }
 
     /// Every target with what is known of it, by what is checked.
@@ -319,8 +260,8 @@ impl Monitor {
     }
 
     /// Every region, and how its targets are.
-    pub fn regions(&self) -> &[Region] {
-        &self.regions
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter().filter(|region| region.all > 0)
     }
 
     /// How many removals are held back.
@@ -351,7 +292,7 @@ impl Monitor {
     }
 
     fn may_go(&mut self, id: TargetId, settings: &Settings, now: Now) -> bool {
-        let (region, all) = (self.entries[id.0 as usize].region, self.targets.len());
+        let (region, all) = (self.entries[id.0 as usize].region, self.len());
         settings.removal.is_none_or(|limit| self.removals.may_go(region, all, &limit, now.uptime))
     }
 
@@ -371,8 +312,23 @@ impl Monitor {
         (from != to).then_some(Change { target: id, transition })
     }
 
-    /// Brings the verdicts that follow from an entry up to date.
+    /// Brings everything that follows from an entry up to date.
     fn write(&mut self, id: TargetId, uptime: Duration) {
+        let was_suspected = self.health.verdict(id).suspected;
+        self.write_verdicts(id, uptime);
+        let is_suspected = self.health.verdict(id).suspected;
+        if was_suspected != is_suspected {
+            let services: Vec<_> = self.dependants.services(id).collect();
+            for service in services {
+                let suspects = &mut self.suspects[service.0 as usize];
+                *suspects = if is_suspected { *suspects + 1 } else { *suspects - 1 };
+                self.mark(service);
+            }
+        }
+    }
+
+    /// Its own verdict and those of its pairs; its services are not looked at.
+    fn write_verdicts(&mut self, id: TargetId, uptime: Duration) {
         let entry = &self.entries[id.0 as usize];
         let verdict = entry.verdict(self.dependants.slow_start(id), uptime);
         if entry.machine.is_damped() || verdict.warm < WHOLE {
@@ -380,24 +336,19 @@ impl Monitor {
         } else {
             self.restless.remove(&id);
         }
-        let was_suspected = self.health.verdict(id).suspected;
         if !self.health.set(id, verdict) {
             return;
         }
         self.is_news = true;
-        for pair in self.dependants.pairs(id) {
-            let Some((first, second)) = self.targets.pair(pair) else { continue };
-            let both = self.health.verdict(first).with(self.health.verdict(second));
-            self.health.set(pair, both);
-        }
-        if was_suspected != verdict.suspected {
-            let services: Vec<_> = self.dependants.services(id).collect();
-            for service in services {
-                let suspects = &mut self.suspects[service.0 as usize];
-                *suspects = if verdict.suspected { *suspects + 1 } else { *suspects - 1 };
-                self.mark(service);
-            }
-        }
+        let pairs: Vec<_> = self.dependants.pairs(id).collect();
+        pairs.into_iter().for_each(|pair| self.write_pair(pair));
+    }
+
+    /// The verdict of a pair, which follows from those of its two.
+    fn write_pair(&mut self, pair: TargetId) {
+        let Some((first, second)) = self.services.targets.pair(pair) else { return };
+        let both = self.health.verdict(first).with(self.health.verdict(second));
+        self.health.set(pair, both);
     }
 
     /// Whether a service's TTL is the lower one.

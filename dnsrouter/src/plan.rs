@@ -27,6 +27,7 @@ use geo::{Distances, Point, ScopeCap, Table};
 
 use crate::guard::Guard;
 use crate::history::Written;
+use crate::pages::Pages;
 use crate::policy::{Built, Policy};
 use crate::target::Targets;
 use crate::updates::Updates;
@@ -61,15 +62,15 @@ pub struct Inputs {
 #[derive(Debug, Default, Clone)]
 pub struct Services {
     /// By service id.
-    pub services: Box<[(Name, Arc<Policy>)]>,
+    pub services: Pages<(Name, Arc<Policy>)>,
     /// Second names of services.
-    pub aliases: Box<[(Name, ServiceId)]>,
+    pub aliases: Arc<[(Name, ServiceId)]>,
     /// What routes rank; candidates carry indices into this.
-    pub locations: Box<[Location]>,
+    pub locations: Arc<[Location]>,
     /// What is checked, and pairs of it that speak for an address together.
     pub targets: Targets,
     /// By service id: what each was compiled from ([`Service::fingerprint`](crate::service::Service)).
-    pub written: Box<[u128]>,
+    pub written: Pages<u128>,
 }
 
 impl Services {
@@ -78,6 +79,32 @@ impl Services {
         let pair = self.targets.pair(verdict);
         let (first, second) = pair.map_or((verdict, None), |(a, b)| (a, Some(b)));
         std::iter::once(first).chain(second)
+    }
+}
+
+/// Where two plans' services differ, in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Numbers of services that are another, or are in one of the plans alone.
+    pub services: Vec<ServiceId>,
+    /// Numbers that stand for another target or pair, or for one in one of the plans alone.
+    pub targets: Vec<TargetId>,
+}
+
+impl Difference {
+    /// Costs what is another, and two rows of pointers, however many services there are.
+    pub fn between(before: &Services, after: &Services) -> Self {
+        let (old, new) = (&before.services, &after.services);
+        let is_other = |at: &usize| match (old.get(*at), new.get(*at)) {
+            (Some((_, a)), Some((_, b))) => !Arc::ptr_eq(a, b),
+            _ => true,
+        };
+        let services = new.apart(old).filter(is_other);
+        let id = |at| ServiceId(u32::try_from(at).unwrap_or(u32::MAX));
+        Self {
+            services: services.map(id).collect(),
+            targets: after.targets.changed_since(&before.targets).collect(),
+        }
     }
 }
 

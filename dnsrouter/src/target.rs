@@ -17,8 +17,11 @@ use std::sync::Arc;
 
 use crate::verdicts::TargetId;
 
-pub use numbers::{Numbering, Targets};
+pub use numbering::Numbering;
+pub use numbers::Targets;
 
+mod index;
+mod numbering;
 mod numbers;
 
 /// Where to connect.

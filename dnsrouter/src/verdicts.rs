@@ -18,10 +18,7 @@ use std::time::Duration;
 use dns::zone::ServiceId;
 
 use crate::health::State;
-
-/// Verdicts of one page: 256 × 28 octets, so that copying one costs about as much as copying the
-/// pointers to all pages of 120,000 targets.
-const PAGE: usize = 256;
+use crate::pages::Pages;
 
 /// Index into the verdicts that [`Health`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,7 +190,7 @@ pub struct Shares {
 /// What a choice is made with beside the plan; see the module docs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
-    pages: Box<[Arc<[Verdict]>]>,
+    verdicts: Pages<Verdict>,
     unsettled: Arc<Vec<u64>>,
     stances: Arc<Stances>,
     shares: Arc<[Shares]>,
@@ -202,15 +199,13 @@ pub struct Health {
 impl Health {
     /// In the order of target ids; stances and shares are none.
     pub fn new(verdicts: impl IntoIterator<Item = impl Into<Verdict>>) -> Self {
-        let verdicts: Vec<Verdict> = verdicts.into_iter().map(Into::into).collect();
-        let pages = verdicts.chunks(PAGE).map(Arc::from).collect();
-        Self { pages, ..Self::default() }
+        let verdicts = verdicts.into_iter().map(Into::into).collect();
+        Self { verdicts, ..Self::default() }
     }
 
     /// Of one target; what was never listed is unknown.
     pub fn verdict(&self, target: TargetId) -> &Verdict {
-        let (page, at) = (target.0 as usize / PAGE, target.0 as usize % PAGE);
-        self.pages.get(page).and_then(|page| page.get(at)).unwrap_or(&Verdict::UNKNOWN)
+        self.verdicts.get(target.0 as usize).unwrap_or(&Verdict::UNKNOWN)
     }
 
     /// The state of one target.
@@ -258,13 +253,17 @@ impl Health {
     /// Replaces one verdict, and returns whether it is another; the page is copied when others
     /// share it. What is not listed is not added.
     pub fn set(&mut self, target: TargetId, verdict: Verdict) -> bool {
-        let (page, at) = (target.0 as usize / PAGE, target.0 as usize % PAGE);
-        let known = self.pages.get(page).and_then(|page| page.get(at));
-        if known.is_none_or(|known| *known == verdict) {
+        let at = target.0 as usize;
+        if self.verdicts.get(at).is_none_or(|known| *known == verdict) {
             return false;
         }
-        Arc::make_mut(&mut self.pages[page])[at] = verdict;
+        self.verdicts.set(at, verdict);
         true
+    }
+
+    /// Lists so many targets; of those that were not listed nothing is known.
+    pub fn resize(&mut self, targets: usize) {
+        self.verdicts.resize(targets, &Verdict::UNKNOWN);
     }
 
     /// Sets whether a service's TTL is the lower one; returns whether that is news.
@@ -305,9 +304,7 @@ mod tests {
         assert_eq!(first.state(TargetId(300)), State::Up);
         assert_eq!(second.state(TargetId(300)), State::Down);
         assert_eq!(second.state(TargetId(1000)), State::Unknown, "it was never listed");
-        let shared: Vec<_> =
-            first.pages.iter().zip(&second.pages).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
-        assert_eq!(shared, [true, false, true, true]);
+        assert!(second.verdicts.apart(&first.verdicts).eq(256..512));
     }
 
     #[test]

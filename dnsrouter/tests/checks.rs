@@ -13,7 +13,7 @@ use dnsrouter::config::Probe;
 use dnsrouter::health::{Fault, Outcome, Rules, Thresholds};
 use dnsrouter::io::probe::Prober;
 use dnsrouter::monitor::{Report, Settings};
-use dnsrouter::target::{Check, Grpc, HostPort, Target};
+use dnsrouter::target::{Check, Grpc, HostPort, Numbering, Target, Targets, Watched};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,12 +30,14 @@ struct Probing {
     reports: mpsc::Receiver<(Arc<Target>, Report)>,
     stop: CancellationToken,
     _settings: watch::Sender<Probe>,
-    _targets: watch::Sender<Arc<[Arc<Target>]>>,
+    _targets: watch::Sender<Targets>,
 }
 
 impl Probing {
     fn of(check: Check, timeout: Duration) -> Self {
-        let target = Arc::new(Target { check, region: "us-central1".into() });
+        let first = Target { check, region: "us-central1".into() };
+        let watched = std::iter::once(Watched { first, second: None });
+        let target = Numbering::new(Targets::default(), watched).finish(std::iter::empty());
         let one = NonZeroU32::MIN;
         let rules = Rules { thresholds: Thresholds { rise: one, fall: one }, damping: None };
         let (settings, followed) = watch::channel(Probe {
@@ -45,7 +47,7 @@ impl Probing {
             settings: Settings { rules, removal: None },
         });
         let (report, reports) = mpsc::channel(1);
-        let (targets, wanted) = watch::channel(Arc::from([target]));
+        let (targets, wanted) = watch::channel(target);
         let prober = Prober::new(None, "us-central1".into(), followed, report);
         let stop = CancellationToken::new();
         tokio::spawn(prober.run(wanted, stop.clone()));

@@ -21,7 +21,7 @@ use dnsrouter::overrides::bound::Bound;
 use dnsrouter::overrides::last::{Emptied, emptied, untouched};
 use dnsrouter::overrides::{Invalid, Kind, Order, Override, Overrides, Subject};
 use dnsrouter::plan::{Generation, Inputs, Services};
-use dnsrouter::target::Target;
+use dnsrouter::target::{Target, Targets};
 use dnsrouter::verdicts::{Health, Stance, WHOLE};
 use pki::Identity;
 use tokio::sync::{mpsc, watch};
@@ -310,7 +310,7 @@ impl Node {
             said,
             reckoned: mpsc::channel(1).1,
             recorder: Recorder::default(),
-            targets: watch::channel(Arc::from([])).0,
+            targets: watch::channel(Targets::default()).0,
             disk: watch::channel(()).0,
         };
         let stop = CancellationToken::new();

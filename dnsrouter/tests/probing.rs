@@ -18,7 +18,7 @@ use dnsrouter::io::state;
 use dnsrouter::monitor::{Report, Saved, Settings};
 use dnsrouter::plan::Generation;
 use dnsrouter::removal::Limit;
-use dnsrouter::target::{Check, HostPort, Target};
+use dnsrouter::target::{Check, HostPort, Target, Targets};
 use dnsrouter::verdicts::TargetId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -96,7 +96,7 @@ impl Running {
         let shared = Shared::new(loaded.inputs(Generation(1)), &[], SystemTime::UNIX_EPOCH);
         let (reports, reported) = mpsc::channel(MAX_WAITING);
         let (inputs, given) = mpsc::channel(1);
-        let (targets, _) = watch::channel(Arc::from([]));
+        let (targets, _) = watch::channel(Targets::default());
         let (news, disk) = watch::channel(());
         let mut keeper = Keeper {
             shared: shared.clone(),

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::name::Name;
+use dns::zone::ServiceId;
 use geo::{Point, Population, Table};
 
-use crate::plan::{Generation, Inputs, Services};
+use crate::plan::{Difference, Generation, Inputs, Services};
 use crate::policy::Policy;
 use crate::service::Step;
 use crate::verdicts::{Health, Shares};
@@ -257,6 +258,15 @@ impl Controller {
     }
 }
 
+/// Whether a service with load-aware steps is another, or had any.
+pub fn is_touched(before: &Services, next: &Services, difference: &Difference) -> bool {
+    let has_shares = |services: &Services, id: &ServiceId| {
+        let service = services.services.get(id.0 as usize);
+        service.is_some_and(|(_, policy)| policy.dynamic().is_some())
+    };
+    difference.services.iter().any(|id| has_shares(before, id) || has_shares(next, id))
+}
+
 /// What was reckoned for a plan before, for the services and endpoints that are still in the next one: a
 /// reload changes no answer by itself.
 pub fn carried(before: &Services, health: &Health, next: &Services) -> Arc<[Shares]> {
@@ -266,6 +276,9 @@ pub fn carried(before: &Services, health: &Health, next: &Services) -> Arc<[Shar
     let carry = |(name, policy): &(Name, Arc<Policy>)| {
         let old = *known.get(name)?;
         let shares = health.shares(old.dynamic()? as usize)?;
+        if Arc::ptr_eq(old, policy) {
+            return Some(shares.clone());
+        }
         let position = |e: u8| {
             let id = policy.endpoint_id(e);
             (0..old.endpoints()).find(|known| old.endpoint_id(*known) == id).map(usize::from)

@@ -1,8 +1,8 @@
 //! One service of a plan compiled anew, in the plan as it is.
 //!
 //! Everything that services share stays: names, places, locations, and the numbers of targets that
-//! somebody looks at. So a change costs what that one service costs, a row of pointers, and a walk over
-//! the targets' hashes. What needs more than is there is told, and takes a
+//! somebody looks at. So a change costs what that one service costs, the pages that it is on, and rows of
+//! pointers to all pages. What needs more than is there is told, and takes a
 //! [`recompile`](super::recompile).
 
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub fn replace(services: &Services, geo: &Geo, service: &Service) -> Result<Serv
     let unknown = || Unfit::Name(service.name.clone());
     let named = services.services.iter().position(|(name, _)| *name == service.name);
     let at = named.ok_or_else(unknown)?;
-    let old = &services.services[at].1;
+    let (name, old) = &services.services[at];
     if !answers_alike(old, service) {
         return Err(Unfit::Types(service.name.clone()));
     }
@@ -74,10 +74,8 @@ pub fn replace(services: &Services, geo: &Geo, service: &Service) -> Result<Serv
     policy.settle(geo);
     let mut replaced = services.clone();
     replaced.targets = numbering.finish(old.targets());
-    replaced.services[at].1 = Arc::new(policy);
-    if let Some(written) = replaced.written.get_mut(at) {
-        *written = service.fingerprint();
-    }
+    replaced.services.set(at, (name.clone(), Arc::new(policy)));
+    replaced.written.set(at, service.fingerprint());
     Ok(replaced)
 }
 

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::balance::fleet;
 use crate::health::{Now, State};
-use crate::monitor::{Change, Report, Saved, Settings};
-use crate::plan::{Inputs, Refused};
-use crate::target::Target;
+use crate::monitor::{Change, Region, Report, Saved, Settings};
+use crate::plan::{Difference, Inputs, Refused, Services, Snapshot};
+use crate::target::{Target, Targets};
 
 use super::balance::Reckoned;
 use super::history::Recorder;
@@ -65,7 +65,7 @@ pub struct Keeper {
     /// To the history.
     pub recorder: Recorder,
     /// To the prober.
-    pub targets: watch::Sender<Arc<[Arc<Target>]>>,
+    pub targets: watch::Sender<Targets>,
     /// To the disk: there is something new to keep.
     pub disk: watch::Sender<()>,
 }
@@ -212,11 +212,14 @@ impl Keeper {
         let now = self.shared.now();
         // An update of a zone leaves the services as they are.
         let before = Arc::clone(&self.shared.plan.load());
+        let difference = Difference::between(&before.inputs.services, &services);
         if !Arc::ptr_eq(&services, &before.inputs.services) {
-            let carried = fleet::carried(&before.inputs.services, &before.health, &services);
             let mut monitor = self.shared.monitor();
             monitor.retarget(&services, &[], now);
-            monitor.set_shares(carried);
+            if fleet::is_touched(&before.inputs.services, &services, &difference) {
+                let carried = fleet::carried(&before.inputs.services, &before.health, &services);
+                monitor.set_shares(carried);
+            }
             drop(monitor);
             // Only this task binds, so those of the plan before cannot come back.
             let said = Arc::clone(self.shared.overrides.load().overrides());
@@ -227,37 +230,57 @@ impl Keeper {
         let result = self.shared.plan.apply(inputs, health);
         self.recorder.plan(now.wall, &written, || self.shared.everything());
         self.settings = settings;
-        self.announce();
+        self.announce_change(&before, difference);
         // Whoever asked may have gone; the plan is applied all the same.
         let _ = done.send(result);
     }
 
-    /// Tells the prober, the disk, the metrics and the log what a plan brings.
+    /// Tells the prober, the disk, the metrics and the log what the first plan brings.
     fn announce(&self) {
+        self.tell_others();
+        self.judge_all();
+    }
+
+    /// The same of a plan after another: services that are what they were are not judged anew, unless
+    /// places are others.
+    fn announce_change(&self, before: &Snapshot, difference: Difference) {
+        let inputs = self.shared.plan.load().inputs.clone();
+        self.tell_others();
+        let names = |services: &Services| -> BTreeSet<String> {
+            let others = difference.services.iter();
+            let others = others.filter_map(|id| services.services.get(id.0 as usize));
+            others.map(|(name, _)| name.to_string()).collect()
+        };
+        let gone = &names(&before.inputs.services) - &names(&inputs.services);
+        self.shared.lock_alarms().keep(|found| match found {
+            Found::FailOpen(name) => !gone.contains(name),
+            Found::Region(_) | Found::HeldBack => true,
+        });
+        if Arc::ptr_eq(&before.inputs.geo, &inputs.geo) {
+            self.judge(difference.services.into_iter());
+        } else {
+            self.judge_all();
+        }
+    }
+
+    fn tell_others(&self) {
         let snapshot = Arc::clone(&self.shared.plan.load());
-        let services = &snapshot.inputs.services;
+        let targets = &snapshot.inputs.services.targets;
         self.targets.send_if_modified(|known| {
-            let same = known.iter().eq(services.targets.iter());
-            if !same {
-                *known = services.targets.iter().cloned().collect();
+            let is_other = targets.changed_since(known).next().is_some();
+            if is_other {
+                known.clone_from(targets);
             }
-            !same
+            is_other
         });
         metrics::gauge!("dnsrouter_plan_generation").set(snapshot.inputs.generation.0 as f64);
-        self.judge_all();
         self.find_regions();
         self.disk.send_replace(());
     }
 
-    /// Judges every service anew; those of a plan before count no more.
+    /// Judges every service.
     fn judge_all(&self) {
         let services = Arc::clone(&self.shared.plan.load().inputs.services);
-        let names: BTreeSet<String> =
-            services.services.iter().map(|(name, _)| name.to_string()).collect();
-        self.shared.lock_alarms().keep(|found| match found {
-            Found::FailOpen(name) => names.contains(name),
-            Found::Region(_) | Found::HeldBack => true,
-        });
         self.judge((0..).map(ServiceId).take(services.services.len()));
     }
 
@@ -279,7 +302,7 @@ impl Keeper {
     /// One alarm per region that has a target down, however many; and one for what is held back.
     fn find_regions(&self) {
         let monitor = self.shared.monitor();
-        let regions = monitor.regions().to_vec();
+        let regions: Vec<Region> = monitor.regions().cloned().collect();
         let (held, restless) = (monitor.held(), monitor.restless());
         drop(monitor);
         let mut alarms = self.shared.lock_alarms();

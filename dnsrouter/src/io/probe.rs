@@ -24,7 +24,7 @@ use crate::config::Probe;
 use crate::health::{Fault, Outcome};
 use crate::monitor::{Load, Report};
 use crate::random::Random;
-use crate::target::{Check, Target};
+use crate::target::{Check, Target, Targets};
 
 use tasks::Probes;
 
@@ -107,7 +107,7 @@ impl Prober {
     /// None; it ends when stopped or when nobody publishes targets any more.
     pub async fn run(
         self,
-        targets: watch::Receiver<Arc<[Arc<Target>]>>,
+        targets: watch::Receiver<Targets>,
         stop: CancellationToken,
     ) -> Result<(), std::convert::Infallible> {
         let probe = |target, pause| self.clone().probe(target, pause);

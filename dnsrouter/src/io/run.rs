@@ -27,6 +27,7 @@ use crate::answer::Worker;
 use crate::config::Config;
 use crate::counters::Registry;
 use crate::plan::Generation;
+use crate::target::Targets;
 
 use super::census::{self, Census};
 use super::deferred::{Deferred, Jobs};
@@ -317,7 +318,7 @@ impl Wiring {
     ) -> Result<()> {
         let Reloading { loader, origin, store, given, said, recorder } = reloading;
         let (reports, reported) = mpsc::channel(MAX_WAITING);
-        let (targets, wanted) = watch::channel(Arc::from([]));
+        let (targets, wanted) = watch::channel(Targets::default());
         let (settings, probe_settings) = watch::channel(loaded.config.probe);
         let (disk, news) = watch::channel(());
         let (reckoning, reckoned) = mpsc::channel(1);

@@ -10,13 +10,10 @@
 //! what comes next. So a plan in which one service was compiled anew counts like the one before, and
 //! shares all pages with it but those that changed.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher13;
-
-use super::{Pair, Target, Watched};
+use super::index::Index;
+use super::{Pair, Target};
 use crate::verdicts::TargetId;
 
 /// Numbers of one page: copying one costs about as much as copying the pointers to all pages of
@@ -24,31 +21,33 @@ use crate::verdicts::TargetId;
 const PAGE: usize = 256;
 
 /// What is checked in one plan, by number.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone)]
 pub struct Targets {
     /// All but the last are full.
     pages: Vec<Arc<Vec<Slot>>>,
+    /// Where everything is that has a number.
+    index: Index,
+    /// The one that is given out next.
+    free: Option<TargetId>,
     targets: usize,
+    pairs: usize,
 }
 
 /// What one number stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Slot {
     /// Records and pairs that look at it.
     uses: u32,
-    /// Of a target; equal targets have equal ones.
-    hash: u64,
     what: What,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum What {
-    Nothing,
+    /// Nothing: it is free, and so is the next.
+    Free(Option<TargetId>),
     Target(Arc<Target>),
     Pair(Pair),
 }
-
-const FREE: Slot = Slot { uses: 0, hash: 0, what: What::Nothing };
 
 impl Targets {
     /// How many targets there are.
@@ -67,6 +66,11 @@ impl Targets {
         self.pages.len().saturating_sub(1) * PAGE + last
     }
 
+    /// How many of them are free.
+    pub fn free(&self) -> usize {
+        self.numbers() - self.targets - self.pairs
+    }
+
     /// The targets in the order of their numbers; in a plan that was compiled whole these are 0, 1, 2 and
     /// so on, and those of pairs follow.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Target>> {
@@ -77,7 +81,7 @@ impl Targets {
     pub fn numbered(&self) -> impl Iterator<Item = (TargetId, &Arc<Target>)> {
         self.slots().filter_map(|(id, slot)| match &slot.what {
             What::Target(target) => Some((id, target)),
-            What::Nothing | What::Pair(_) => None,
+            What::Free(_) | What::Pair(_) => None,
         })
     }
 
@@ -85,7 +89,7 @@ impl Targets {
     pub fn pairs(&self) -> impl Iterator<Item = (TargetId, Pair)> + '_ {
         self.slots().filter_map(|(id, slot)| match slot.what {
             What::Pair(pair) => Some((id, pair)),
-            What::Nothing | What::Target(_) => None,
+            What::Free(_) | What::Target(_) => None,
         })
     }
 
@@ -93,7 +97,7 @@ impl Targets {
     pub fn get(&self, id: TargetId) -> Option<&Arc<Target>> {
         match &self.slot(id)?.what {
             What::Target(target) => Some(target),
-            What::Nothing | What::Pair(_) => None,
+            What::Free(_) | What::Pair(_) => None,
         }
     }
 
@@ -101,8 +105,79 @@ impl Targets {
     pub fn pair(&self, id: TargetId) -> Option<Pair> {
         match self.slot(id)?.what {
             What::Pair(pair) => Some(pair),
-            What::Nothing | What::Target(_) => None,
+            What::Free(_) | What::Target(_) => None,
         }
+    }
+
+    /// The number of a target.
+    pub fn find(&self, target: &Target) -> Option<TargetId> {
+        let mut found = self.index.find(target);
+        found.find(|id| self.get(*id).is_some_and(|known| **known == *target))
+    }
+
+    /// The number of a pair.
+    pub fn find_pair(&self, pair: Pair) -> Option<TargetId> {
+        self.index.find(&pair).find(|id| self.pair(*id) == Some(pair))
+    }
+
+    /// Numbers that stand for another target or pair than in `before`, or for one in one of both alone;
+    /// in order. Pages that both share are not looked at.
+    pub fn changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = TargetId> + 'a {
+        let is_apart = |page: &usize| match (self.pages.get(*page), before.pages.get(*page)) {
+            (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
+            _ => true,
+        };
+        let pages = (0..self.pages.len().max(before.pages.len())).filter(is_apart);
+        let numbers = pages.flat_map(|page| page * PAGE..(page + 1) * PAGE);
+        let ids = numbers.map(|at| TargetId(u32::try_from(at).unwrap_or(u32::MAX)));
+        ids.filter(|id| (self.get(*id), self.pair(*id)) != (before.get(*id), before.pair(*id)))
+    }
+
+    /// Gives a target a number; nothing looks at it yet.
+    pub(super) fn add(&mut self, target: Target) -> TargetId {
+        self.targets += 1;
+        let target = Arc::new(target);
+        let id = self.next(What::Target(Arc::clone(&target)));
+        self.index.insert(&*target, id);
+        id
+    }
+
+    /// Gives a pair a number; nothing looks at it yet, and it looks at its two.
+    pub(super) fn add_pair(&mut self, pair: Pair) -> TargetId {
+        self.uses(pair.0, 1);
+        self.uses(pair.1, 1);
+        self.pairs += 1;
+        let id = self.next(What::Pair(pair));
+        self.index.insert(&pair, id);
+        id
+    }
+
+    /// So many uses more, or fewer; what nothing uses goes.
+    pub(super) fn uses(&mut self, id: TargetId, more: i32) {
+        let free = self.free;
+        let Some(slot) = self.slot_mut(id) else { return };
+        slot.uses = slot.uses.saturating_add_signed(more);
+        if slot.uses > 0 {
+            return;
+        }
+        match std::mem::replace(&mut slot.what, What::Free(free)) {
+            What::Free(next) => {
+                slot.what = What::Free(next);
+                return;
+            }
+            What::Target(target) => {
+                self.targets -= 1;
+                self.index.remove(&*target, id);
+            }
+            What::Pair(pair) => {
+                self.pairs -= 1;
+                self.index.remove(&pair, id);
+                self.free = Some(id);
+                self.uses(pair.0, -1);
+                return self.uses(pair.1, -1);
+            }
+        }
+        self.free = Some(id);
     }
 
     fn slot(&self, TargetId(id): TargetId) -> Option<&Slot> {
@@ -113,10 +188,21 @@ impl Targets {
         (0..).map(TargetId).zip(self.pages.iter().flat_map(|page| page.iter()))
     }
 
-    /// Of a number that is given out.
     fn slot_mut(&mut self, TargetId(id): TargetId) -> Option<&mut Slot> {
         let page = self.pages.get_mut(id as usize / PAGE)?;
         Arc::make_mut(page).get_mut(id as usize % PAGE)
+    }
+
+    /// The next free number, which stands for `what` from now on.
+    fn next(&mut self, what: What) -> TargetId {
+        let Some(id) = self.free else { return self.push(Slot { uses: 0, what }) };
+        let slot = self.slot_mut(id);
+        let before = slot.map(|slot| std::mem::replace(slot, Slot { uses: 0, what }).what);
+        self.free = match before {
+            Some(What::Free(next)) => next,
+            Some(What::Target(_) | What::Pair(_)) | None => None,
+        };
+        id
     }
 
     fn push(&mut self, slot: Slot) -> TargetId {
@@ -133,196 +219,56 @@ impl Targets {
     }
 }
 
-/// Gives numbers to what some services look at, in a plan where others go on looking at theirs.
-#[derive(Debug)]
-pub struct Numbering {
-    targets: Targets,
-    /// Of what is wanted.
-    ids: HashMap<Arc<Target>, TargetId>,
-    pairs: HashMap<Pair, TargetId>,
-    /// The lowest last.
-    free: Vec<TargetId>,
-}
-
-impl Numbering {
-    /// Numbers everything that is `wanted`: as in `targets` what is there, then the other targets, then the
-    /// other pairs, in the order they come. It takes one walk over `targets`, however much is wanted.
-    pub fn new(targets: Targets, wanted: impl Iterator<Item = Watched> + Clone) -> Self {
-        let (ids, pairs, free) = (HashMap::new(), HashMap::new(), Vec::new());
-        let mut numbering = Self { targets, ids, pairs, free };
-        if numbering.targets.numbers() > 0 {
-            numbering.find(wanted.clone());
-        }
-        for watched in wanted.clone() {
-            numbering.number(&watched.first);
-            watched.second.iter().for_each(|second| _ = numbering.number(second));
-        }
-        for Watched { first, second } in wanted {
-            let Some(second) = second else { continue };
-            let pair = (numbering.number(&first), numbering.number(&second));
-            if !numbering.pairs.contains_key(&pair) {
-                numbering.uses(pair.0, 1);
-                numbering.uses(pair.1, 1);
-                let id = numbering.add(Slot { what: What::Pair(pair), ..FREE });
-                numbering.pairs.insert(pair, id);
-            }
-        }
-        numbering
-    }
-
-    /// The number for a record of what was wanted.
-    pub fn take(&mut self, watched: &Watched) -> TargetId {
-        let unknown = TargetId(u32::MAX);
-        let known = |target| self.ids.get(target).copied().unwrap_or(unknown);
-        let first = known(&watched.first);
-        let id = match &watched.second {
-            None => first,
-            Some(second) => self.pairs.get(&(first, known(second))).copied().unwrap_or(unknown),
-        };
-        self.uses(id, 1);
-        id
-    }
-
-    /// The numbers, without those that only records looked at that went: one of `gone` for each.
-    pub fn finish(mut self, gone: impl Iterator<Item = TargetId>) -> Targets {
-        gone.for_each(|id| self.uses(id, -1));
-        self.targets
-    }
-
-    /// Finds what is wanted among what is there.
-    fn find(&mut self, wanted: impl Iterator<Item = Watched>) {
-        let hashes: HashSet<u64> = wanted
-            .flat_map(|watched| std::iter::once(watched.first).chain(watched.second))
-            .map(|target| hash(&target))
-            .collect();
-        let mut pairs = Vec::new();
-        for (id, slot) in self.targets.slots() {
-            match &slot.what {
-                What::Nothing => self.free.push(id),
-                What::Target(target) if hashes.contains(&slot.hash) => {
-                    self.ids.insert(Arc::clone(target), id);
-                }
-                What::Target(_) => {}
-                What::Pair(pair) => pairs.push((*pair, id)),
-            }
-        }
-        self.free.reverse();
-        if !pairs.is_empty() {
-            let ids: HashSet<TargetId> = self.ids.values().copied().collect();
-            let is_known = |(pair, _): &(Pair, TargetId)| ids.contains(&pair.0);
-            self.pairs = pairs.into_iter().filter(is_known).collect();
-        }
-    }
-
-    fn number(&mut self, target: &Target) -> TargetId {
-        if let Some(id) = self.ids.get(target) {
-            return *id;
-        }
-        let target = Arc::new(target.clone());
-        let what = What::Target(Arc::clone(&target));
-        let id = self.add(Slot { hash: hash(&target), what, ..FREE });
-        self.targets.targets += 1;
-        self.ids.insert(target, id);
-        id
-    }
-
-    fn add(&mut self, slot: Slot) -> TargetId {
-        let Some(id) = self.free.pop() else { return self.targets.push(slot) };
-        if let Some(free) = self.targets.slot_mut(id) {
-            *free = slot;
-        }
-        id
-    }
-
-    /// So many uses more, or fewer; what nothing uses goes.
-    fn uses(&mut self, id: TargetId, more: i32) {
-        let Some(slot) = self.targets.slot_mut(id) else { return };
-        slot.uses = slot.uses.saturating_add_signed(more);
-        if slot.uses > 0 {
-            return;
-        }
-        match std::mem::replace(slot, FREE).what {
-            What::Nothing => {}
-            What::Target(_) => self.targets.targets -= 1,
-            What::Pair((first, second)) => {
-                self.uses(first, -1);
-                self.uses(second, -1);
-            }
-        }
-    }
-}
-
-/// The same in every plan; what happens to collide is told apart by looking.
-fn hash(target: &Target) -> u64 {
-    use std::hash::Hasher;
-    let mut hasher = SipHasher13::new();
-    target.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Check, HostPort};
     use super::*;
+    use crate::target::{Check, HostPort};
 
     fn target(port: u16) -> Target {
         let check = Check::Tcp(HostPort { host: "h".into(), port });
         Target { check, region: "r".into() }
     }
 
-    fn watched(first: u16, second: Option<u16>) -> Watched {
-        Watched { first: target(first), second: second.map(target) }
-    }
-
-    /// By number; a pair as the two.
-    fn ports(targets: &Targets) -> Vec<Vec<u16>> {
-        let port = |id| targets.get(id).unwrap().check.at().port;
-        let of = |id: u32| match targets.pair(TargetId(id)) {
-            Some((first, second)) => vec![port(first), port(second)],
-            None => targets.get(TargetId(id)).iter().map(|t| t.check.at().port).collect(),
-        };
-        (0..targets.numbers() as u32).map(of).collect()
-    }
-
-    fn taken(before: Targets, wanted: &[Watched], gone: &[u32]) -> (Targets, Vec<u32>) {
-        let mut numbering = Numbering::new(before, wanted.iter().cloned());
-        let ids = wanted.iter().map(|watched| numbering.take(watched).0).collect();
-        (numbering.finish(gone.iter().copied().map(TargetId)), ids)
-    }
-
-    #[test]
-    fn pairs_are_numbered_behind_all_targets_and_each_once() {
-        let all = [watched(1, Some(2)), watched(3, None), watched(1, Some(2)), watched(2, Some(4))];
-        let (targets, ids) = taken(Targets::default(), &all, &[]);
-        assert_eq!(ids, [4, 2, 4, 5]);
-        assert_eq!(ports(&targets), [vec![1], vec![2], vec![3], vec![4], vec![1, 2], vec![2, 4]]);
-        assert_eq!((targets.len(), targets.iter().count(), targets.pairs().count()), (4, 4, 2));
-    }
-
-    #[test]
-    fn what_stays_keeps_its_number_and_what_nobody_looks_at_goes() {
-        let first = [watched(1, None), watched(2, Some(3)), watched(1, None)];
-        let (targets, ids) = taken(Targets::default(), &first, &[]);
-        assert_eq!(ids, [0, 3, 0]);
-        // One of the two that look at 1 goes, and the pair.
-        let (targets, ids) = taken(targets, &[watched(4, None), watched(3, None)], &[0, 3]);
-        assert_eq!(ids, [4, 2]);
-        assert_eq!(ports(&targets), [vec![1], vec![], vec![3], vec![], vec![4]]);
-        let (targets, ids) = taken(targets, &[watched(5, None), watched(3, Some(1))], &[0, 4]);
-        assert_eq!(ids, [1, 3]);
-        assert_eq!(ports(&targets), [vec![1], vec![5], vec![3], vec![3, 1], vec![]]);
-        assert_eq!(targets.len(), 3);
+    /// Six hundred, of ports 0, 1 and so on, each looked at once.
+    fn many() -> Targets {
+        let mut many = Targets::default();
+        for port in 0..600 {
+            let id = many.add(target(port));
+            many.uses(id, 1);
+        }
+        many
     }
 
     #[test]
     fn pages_that_stay_are_shared() {
-        let many: Vec<Watched> = (0..600).map(|port| watched(port, None)).collect();
-        let (before, _) = taken(Targets::default(), &many, &[]);
-        let (after, ids) = taken(before.clone(), &[watched(1000, None)], &[300]);
-        assert_eq!(ids, [600]);
+        let before = many();
+        let mut after = before.clone();
+        after.uses(TargetId(300), -1);
+        assert_eq!((after.len(), after.free(), after.get(TargetId(300))), (599, 1, None));
+        let halves = (TargetId(598), TargetId(599));
+        let pair = after.add_pair(halves);
+        assert_eq!((pair, after.find_pair(halves)), (TargetId(300), Some(pair)));
+        let last = after.add(target(1000));
+        assert_eq!((last, after.len(), after.numbers()), (TargetId(600), 600, 601));
         let shared: Vec<bool> =
             before.pages.iter().zip(&after.pages).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
         assert_eq!(shared, [true, false, false]);
-        assert_eq!((before.len(), after.len(), after.numbers()), (600, 600, 601));
+        // The halves are used more often; that makes them no others.
+        let changed = [TargetId(300), TargetId(600)];
+        assert!(after.changed_since(&before).eq(changed));
+        assert!(before.changed_since(&after).eq(changed));
+    }
+
+    #[test]
+    fn everything_is_found_by_what_it_is() {
+        let mut targets = many();
+        assert!((0..600).all(|port| targets.find(&target(port)) == Some(TargetId(port.into()))));
+        assert_eq!(targets.find(&target(600)), None);
+        targets.uses(TargetId(7), -1);
+        assert_eq!((targets.find(&target(7)), targets.free), (None, Some(TargetId(7))));
+        // What nothing uses does not go twice.
+        targets.uses(TargetId(7), -1);
+        let ids = [target(7), target(601)].map(|target| targets.add(target));
+        assert_eq!((ids, targets.free), ([TargetId(7), TargetId(600)], None));
     }
 }

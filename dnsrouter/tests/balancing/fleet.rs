@@ -166,7 +166,7 @@ fn what_is_known_of_an_endpoint() {
                 ping = 'https://203.0.113.1:443'\n";
     let slow = service("a", "['healthy', 'load']", &[format!("{dual}capacity = 1000\n")]);
     let inputs = plan(1, &[slow, service("b", "['load']", &[dual.to_owned()])]);
-    let [(_, stated), (_, told)] = &inputs.services.services[..] else { panic!("two services") };
+    let [stated, told] = [0, 1].map(|at| &inputs.services.services[at].1);
     let seen = |policy, of: &dyn Fn(u8) -> Verdict| -> Seen {
         look(policy, 0, &inputs.services, &verdicts(&inputs, of))
     };

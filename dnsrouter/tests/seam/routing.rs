@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use dns::zone::ServiceId;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
 use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
-use dnsrouter::policy::Views;
+use dnsrouter::policy::{Policy, Views};
 use dnsrouter::random::Random;
 use dnsrouter::verdicts::Health;
 use geo::{Distances, Layer, Place, ScopeCap, Source, TableBuilder};
@@ -326,9 +326,12 @@ fn sparse(published: &Published, cap: ScopeCap) -> Published {
     let views = Views::new(table.lists()).build(&table, &points, classes);
     let distances = Distances::new(&points);
     let geo = Geo { table, views, distances, cap, description: String::new() };
-    for (_, policy) in &mut services.services {
-        Arc::make_mut(policy).settle(&geo);
-    }
+    let settled = services.services.iter().map(|(name, policy)| {
+        let mut policy = Policy::clone(policy);
+        policy.settle(&geo);
+        (name.clone(), Arc::new(policy))
+    });
+    services.services = settled.collect();
     inputs.geo = Arc::new(geo);
     Published::new(inputs, Health::default())
 }

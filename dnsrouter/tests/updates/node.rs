@@ -27,6 +27,7 @@ use dnsrouter::io::keeper::Shared;
 use dnsrouter::io::load::Loaded;
 use dnsrouter::io::load::Loader;
 use dnsrouter::plan::Generation;
+use dnsrouter::target::Targets;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc;
@@ -122,7 +123,7 @@ impl Node {
             said: mpsc::channel(1).1,
             reckoned: mpsc::channel(1).1,
             recorder: Recorder::default(),
-            targets: watch::channel(Arc::from([])).0,
+            targets: watch::channel(Targets::default()).0,
             disk: watch::channel(()).0,
         };
         let registry = Registry::default();

@@ -1,13 +1,14 @@
 //! One task per target, started, ended and started again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use crate::target::Target;
+use crate::target::{Target, Targets};
+use crate::verdicts::TargetId;
 
 /// A task that panicked pauses for so long: one that always does is a log line a second.
 const RESTART: Duration = Duration::from_secs(1);
@@ -16,6 +17,8 @@ const RESTART: Duration = Duration::from_secs(1);
 pub(super) struct Probes<F> {
     probe: F,
     tasks: JoinSet<()>,
+    /// What was published last.
+    known: Targets,
     running: HashMap<Arc<Target>, AbortHandle>,
     targets: HashMap<Id, Arc<Target>>,
 }
@@ -27,11 +30,11 @@ where
 {
     pub(super) fn new(probe: F) -> Self {
         let (running, targets) = (HashMap::new(), HashMap::new());
-        Self { probe, tasks: JoinSet::new(), running, targets }
+        Self { probe, tasks: JoinSet::new(), known: Targets::default(), running, targets }
     }
 
     /// Ends when nobody publishes targets, or takes reports, any more.
-    pub(super) async fn follow(mut self, mut wanted: watch::Receiver<Arc<[Arc<Target>]>>) {
+    pub(super) async fn follow(mut self, mut wanted: watch::Receiver<Targets>) {
         wanted.mark_changed();
         loop {
             tokio::select! {
@@ -39,8 +42,8 @@ where
                     if changed.is_err() {
                         return;
                     }
-                    let now = Arc::clone(&wanted.borrow_and_update());
-                    self.retarget(&now);
+                    let now = wanted.borrow_and_update().clone();
+                    self.retarget(now);
                 }
                 Some(ended) = self.tasks.join_next_with_id() => match ended {
                     Ok((_, ())) => return,
@@ -50,19 +53,23 @@ where
         }
     }
 
-    fn retarget(&mut self, wanted: &[Arc<Target>]) {
-        let wanted: HashSet<&Arc<Target>> = wanted.iter().collect();
-        self.running.retain(|target, task| {
-            let stays = wanted.contains(target);
-            if !stays {
+    /// What stays is not looked at.
+    fn retarget(&mut self, wanted: Targets) {
+        let before = std::mem::replace(&mut self.known, wanted);
+        let changed: Vec<TargetId> = self.known.changed_since(&before).collect();
+        for target in changed.iter().filter_map(|id| before.get(*id)) {
+            // It may have another number.
+            if self.known.find(target).is_none()
+                && let Some(task) = self.running.remove(target)
+            {
                 self.targets.remove(&task.id());
                 task.abort();
             }
-            stays
-        });
-        for target in wanted {
-            if !self.running.contains_key(target) {
-                self.start(Arc::clone(target), Duration::ZERO);
+        }
+        let coming = changed.iter().filter_map(|id| self.known.get(*id)).map(Arc::clone);
+        for target in coming.collect::<Vec<_>>() {
+            if !self.running.contains_key(&target) {
+                self.start(target, Duration::ZERO);
             }
         }
     }
@@ -88,15 +95,29 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Check, HostPort};
+    use crate::target::{Check, HostPort, Numbering, Watched};
     use tokio::sync::mpsc;
 
     /// Longer than it takes, shorter than anybody waits.
     const DEADLINE: Duration = Duration::from_secs(30);
 
-    fn target(host: &str) -> Arc<Target> {
-        let check = Check::GeoPing(HostPort { host: host.into(), port: 443 });
-        Arc::new(Target { check, region: "r".into() })
+    fn watched(host: &&str) -> Watched {
+        let check = Check::GeoPing(HostPort { host: (*host).into(), port: 443 });
+        Watched { first: Target { check, region: "r".into() }, second: None }
+    }
+
+    /// Those of one plan.
+    fn targets(hosts: &[&str]) -> Targets {
+        next(Targets::default(), hosts, &[])
+    }
+
+    /// Those of the next: these hosts come, and these go.
+    fn next(before: Targets, come: &[&str], go: &[&str]) -> Targets {
+        let gone = go.iter().filter_map(|host| before.find(&watched(host).first));
+        let gone: Vec<TargetId> = gone.collect();
+        let mut numbering = Numbering::new(before, come.iter().map(watched));
+        come.iter().for_each(|host| _ = numbering.take(&watched(host)));
+        numbering.finish(gone.into_iter())
     }
 
     #[tokio::test]
@@ -110,7 +131,7 @@ mod tests {
                 std::future::pending::<()>().await;
             }
         });
-        let (_publish, wanted) = watch::channel(Arc::from([target("bad"), target("good")]));
+        let (_publish, wanted) = watch::channel(targets(&["bad", "good"]));
         let following = tokio::spawn(probes.follow(wanted));
         let mut seen = Vec::new();
         for _ in 0..3 {
@@ -134,17 +155,46 @@ mod tests {
                 drop(alive);
             }
         });
-        let (publish, wanted) = watch::channel(Arc::from([target("a")]));
+        let (publish, wanted) = watch::channel(targets(&["a"]));
         let following = tokio::spawn(probes.follow(wanted));
         for round in 0..3 {
             let start = tokio::time::timeout(DEADLINE, starts.recv()).await.unwrap();
             let (host, mut a) = start.unwrap();
             assert_eq!(host, "a", "in round {round}");
-            publish.send_replace(Arc::from([]));
+            publish.send_replace(Targets::default());
             assert_eq!(tokio::time::timeout(DEADLINE, a.recv()).await, Ok(None));
-            publish.send_replace(Arc::from([target("a")]));
+            publish.send_replace(targets(&["a"]));
         }
         drop(publish);
         tokio::time::timeout(DEADLINE, following).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_is_probed_twice_and_nobody_left_out_whatever_changes() {
+        let mut probes = Probes::new(|_, _| std::future::pending());
+        let mut plan = Targets::default();
+        let hosts = ["a", "b", "c", "d", "e"];
+        for round in 0..60_usize {
+            let is_there = |host: &&str| plan.find(&watched(host).first).is_some();
+            let pick = |at: &(usize, &&str)| (round * 7 + at.0 * 3) % 5 < 2;
+            let (go, come): (Vec<&str>, Vec<&str>) =
+                hosts.iter().enumerate().filter(pick).map(|(_, host)| *host).partition(is_there);
+            plan = match round % 9 {
+                // As a plan that is compiled whole: everything has another number.
+                8 => targets(&hosts[round % 3..]),
+                _ => next(plan, &come, &go),
+            };
+            probes.retarget(plan.clone());
+            let mut running: Vec<&Arc<Target>> = probes.running.keys().collect();
+            running.sort();
+            let mut wanted: Vec<&Arc<Target>> = plan.iter().collect();
+            wanted.sort();
+            assert_eq!(running, wanted, "in round {round}");
+            assert_eq!(probes.targets.len(), plan.len());
+            // Those that were aborted end.
+            while probes.tasks.len() > plan.len() {
+                probes.tasks.join_next().await;
+            }
+        }
     }
 }

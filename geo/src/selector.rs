@@ -42,6 +42,9 @@ pub enum SelectorError {
     /// Two letters that no country has.
     #[error("{0:?} is no country: ISO 3166-1 alpha-2, such as \"DE\"")]
     Country(String),
+    /// What databases call it otherwise, so that the rule would be for nobody.
+    #[error("\"{0}\" is not what ISO 3166-1 calls it: the United Kingdom is \"GB\"")]
+    UnitedKingdom(Country),
     /// A continent's code where a country's is expected.
     #[error("\"{0}\" is no country; the continent is \"continent:{0}\"")]
     Prefix(Continent),
@@ -107,6 +110,9 @@ impl FromStr for Selector {
 /// databases keep the few networks of no single country, is hardly meant as one.
 fn of_two_letters(country: Country) -> Result<Selector, SelectorError> {
     let code = country.to_string();
+    if code == "UK" {
+        return Err(SelectorError::UnitedKingdom(country));
+    }
     match code.parse::<Continent>() {
         Ok(continent @ (Continent::Europe | Continent::Oceania | Continent::Antarctica)) => {
             Err(SelectorError::Prefix(continent))
@@ -172,6 +178,7 @@ mod tests {
             ("AS", "AS"), // American Samoa
             ("NA", "NA"), // Namibia
             ("country:EU", "country:EU"),
+            ("country:UK", "country:UK"), // As a few databases have it
             ("continent:EU", "continent:EU"),
             ("Continent:na", "continent:NA"),
             ("AS64496", "AS64496"),
@@ -195,6 +202,7 @@ mod tests {
             ("ZZ", "is no country"),
             ("country:ZZ", "is no country"),
             ("country:", "is no country"),
+            ("uk", "the United Kingdom is \"GB\""),
             ("EU", "the continent is \"continent:EU\""),
             ("oc", "the continent is \"continent:OC\""),
             ("continent:DE", "one of AF, AN"),

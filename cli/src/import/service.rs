@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use dns::name::Name;
-use geo::Continent;
+use geo::{Continent, Country, Selector};
 
 /// Endpoints of one service; dnsrouter has the same limit.
 pub(crate) const MAX_ENDPOINTS: usize = 128;
@@ -166,6 +166,11 @@ impl Check {
             _ => self == other,
         }
     }
+}
+
+/// Of a country, in `clients`; none: dnsrouter knows no such country.
+pub(crate) fn country(country: Country) -> Option<String> {
+    country.continent().map(|_| Selector::Country(country).to_string())
 }
 
 /// Of a continent, in `clients`.

@@ -13,7 +13,7 @@ use geo::{Continent, Point};
 use ipnet::IpNet;
 
 use crate::import::files::Files;
-use crate::import::service::continent;
+use crate::import::service::{continent, country};
 use crate::import::vscf::{self, Entry, Kind, Table, Value};
 use crate::import::{Failure, Imported, networks};
 
@@ -232,8 +232,8 @@ impl Places<'_> {
     fn countries(&mut self, table: &Table) -> Result<Option<List>, Failure> {
         let mut default = None;
         for entry in &table.entries {
-            let country = entry.key.parse::<geo::Country>().ok();
-            match (country, &entry.value.kind) {
+            let country = entry.key.parse::<geo::Country>().ok().and_then(country);
+            match (&country, &entry.value.kind) {
                 _ if entry.key == "default" => default = Some(self.lists.list(&entry.value)?),
                 (None, _) => self.too_fine(entry, "no country (ISO 3166-1)"),
                 (Some(country), Kind::Table(inner)) => {
@@ -241,7 +241,7 @@ impl Places<'_> {
                         match entry.key.as_str() {
                             "default" => {
                                 let list = self.lists.list(&entry.value)?;
-                                self.countries.push((country.to_string(), list));
+                                self.countries.push((country.clone(), list));
                             }
                             _ => self.too_fine(entry, "a subdivision or a city"),
                         }
@@ -249,7 +249,7 @@ impl Places<'_> {
                 }
                 (Some(country), _) => {
                     let list = self.lists.list(&entry.value)?;
-                    self.countries.push((country.to_string(), list));
+                    self.countries.push((country.clone(), list));
                 }
             }
         }

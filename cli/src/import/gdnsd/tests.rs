@@ -246,3 +246,22 @@ fn what_has_no_counterpart_is_told() {
     assert_eq!(config["listen"]["dns"].to_string(), r#"["192.0.2.1:53"]"#);
     assert!(config["service"][0]["endpoint"][0].get("check").is_none());
 }
+
+/// Codes that are no country's to dnsrouter, or mean something else without their prefix.
+#[test]
+fn countries_are_written_as_they_are_read() {
+    let plugins = "plugins => { geoip => {
+      maps => { m => { datacenters => [ a, b ], map => { default => [ a ],
+        EU => { EU => [ b, a ], ZZ => [ b ], GB => { default => [ b ] } } } } }
+      resources => { r => { map => m, dcmap => { a => 192.0.2.1, b => 192.0.2.2 } } } } }";
+    let (config, imported) = config(plugins, "r DYNA geoip!r\n");
+    let fence = config["service"][0]["route"][0]["fence"].as_array().unwrap();
+    let clients: Vec<&str> = fence
+        .iter()
+        .flat_map(|rule| rule["clients"].as_array().unwrap())
+        .filter_map(|c| c.as_str())
+        .collect();
+    assert_eq!(clients, ["country:EU", "GB", "all"]);
+    assert!(clients.iter().all(|client| client.parse::<geo::Selector>().is_ok()), "{clients:?}");
+    assert!(told(&imported).contains("'ZZ' of the map"), "{}", told(&imported));
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use geo::{Continent, Country};
+use geo::{Continent, Country, Selector};
 use ipnet::IpNet;
 
 use super::raw::Targeting;
@@ -33,7 +33,7 @@ impl Target {
         match self {
             Self::Network(net) => net.to_string(),
             Self::Asn(asn) => format!("AS{asn}"),
-            Self::Country(country) => country.to_string(),
+            Self::Country(country) => Selector::Country(country).to_string(),
             Self::Continent(continent) => service::continent(continent),
             Self::Global => "all".to_owned(),
         }

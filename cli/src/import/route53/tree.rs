@@ -338,12 +338,15 @@ impl Tree<'_> {
                     region
                 }
                 (Some(code), _) => {
-                    let Ok(country) = code.parse::<Country>() else {
+                    let country = code.parse::<Country>().ok();
+                    let named =
+                        country.and_then(|country| Some((country, service::country(country)?)));
+                    let Some((country, clients)) = named else {
                         self.nowhere(set, code);
                         continue;
                     };
                     let region = format!("for-{country}");
-                    countries.push((country, region.clone()));
+                    countries.push((country, clients, region.clone()));
                     region
                 }
                 (None, code) => {
@@ -360,13 +363,13 @@ impl Tree<'_> {
             place.of.push((self.imported.regions.named(&region), choice));
         }
         // "If a record is unhealthy": the larger place is next, and at last the default.
-        for (country, region) in countries {
+        for (country, clients, region) in countries {
             let larger = continents.iter().filter(|(code, _)| Some(*code) == country.continent());
             let order = std::iter::once(region)
                 .chain(larger.map(|(_, region)| region.clone()))
                 .chain(default.clone());
             let order = Order::Only(order.collect());
-            place.rules.push(PlaceRule { clients: vec![country.to_string()], order });
+            place.rules.push(PlaceRule { clients: vec![clients], order });
         }
         for (continent, region) in continents {
             let order = Order::Only(std::iter::once(region).chain(default.clone()).collect());

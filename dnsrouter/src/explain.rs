@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
-use dns::name::Name;
+use dns::name::{LowerName, Name};
+use dns::resolve::Resolution;
+use dns::rr::Rcode;
 use dns::zone::ServiceId;
 use geo::{Country, Kilometres, Point, Source};
 use ipnet::IpNet;
@@ -128,6 +130,28 @@ pub fn find<'a>(snapshot: &'a Snapshot, name: &Name) -> Option<&'a Policy> {
     }
 }
 
+/// The service that a name leads to, as the zones have it: through a wildcard, or their CNAMEs.
+///
+/// # Errors
+///
+/// It leads to none; the response code of who asks for it.
+pub fn lead<'a>(snapshot: &'a Snapshot, name: &Name, forms: &[Form]) -> Result<&'a Name, Rcode> {
+    let plan::Services { services, .. } = &*snapshot.inputs.services;
+    let name = LowerName::from(name);
+    let mut resolution = Resolution::new();
+    let mut rcode = Rcode::REFUSED;
+    for form in forms {
+        snapshot.inputs.zones.resolve(&name, form.rtype(), &mut resolution);
+        rcode = resolution.rcode();
+        if let Some((ServiceId(id), _)) = resolution.service()
+            && let Some((owner, _)) = services.get(id as usize)
+        {
+            return Ok(owner);
+        }
+    }
+    Err(rcode)
+}
+
 /// What a recorder needs to put candidates into words.
 struct View<'a> {
     snapshot: &'a Snapshot,
@@ -190,6 +214,12 @@ impl View<'_> {
                 let records = self.policy.endpoint_records(self.form, candidate.endpoint);
                 let location = self.policy.location(candidate.endpoint);
                 let location = &self.snapshot.inputs.services.locations[location as usize];
+                let group = |all: &[Candidate]| {
+                    let own = all.iter().find(|other| other.endpoint == candidate.endpoint);
+                    own.map(|own| own.group)
+                };
+                let own = group(before);
+                let alone = before.iter().filter(|other| Some(other.group) == own).count() == 1;
                 let distance = self.from.map(|from| from.distance(&location.point));
                 let health = self.health(candidate.endpoint);
                 let facts = Facts {
@@ -200,6 +230,7 @@ impl View<'_> {
                     open: recorder.open,
                     candidate: *candidate,
                     kept,
+                    alone,
                     rank: rank + 1,
                     region: &location.region,
                     distance,

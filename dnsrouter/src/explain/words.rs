@@ -17,6 +17,8 @@ pub(super) struct Facts<'a> {
     pub(super) open: Option<Open>,
     pub(super) candidate: Candidate,
     pub(super) kept: bool,
+    /// No other was as good before the step, so that a pick had no choice.
+    pub(super) alone: bool,
     /// From 1 on.
     pub(super) rank: usize,
     pub(super) region: &'a str,
@@ -71,6 +73,9 @@ impl Facts<'_> {
                     }
                     None => format!("{group}. {price:.0} km for its load; {seen}"),
                 }
+            }
+            Step::Weighted | Step::Fair { .. } | Step::RoundRobin | Step::Sticky if self.alone => {
+                format!("{rank}. as before: no other is as good, so there is nothing to draw")
             }
             Step::Weighted => format!("{rank}. in a draw by weight, its own {weight}"),
             Step::Fair { .. } => {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use daemon::uptime::go_duration;
 use dns::name::{LowerName, Name};
+use dns::rr::Rcode;
 use geo::{Kilometres, Source};
 use ipnet::IpNet;
 use proto::dnsrouter::v1 as wire;
@@ -94,14 +95,20 @@ impl Control for Service {
             one = [parse_form(&asked.r#type)?];
             &one
         };
-        let (snapshot, at, notes) = match asked.at_unix_ms {
+        let (snapshot, at, mut notes) = match asked.at_unix_ms {
             0 => (Arc::clone(&self.shared.plan.load()), SystemTime::now(), Vec::new()),
             ms => self.as_it_was(overrides::time(ms)?).await?,
         };
-        let Some(policy) = explain::find(&snapshot, &name) else {
-            return Err(Status::not_found(format!(
-                "{name} is no service here; what a zone file says of it is the same for everybody"
-            )));
+        let policy = match explain::find(&snapshot, &name) {
+            Some(policy) => policy,
+            None => {
+                let present = self.shared.plan.load();
+                let service = explain::lead(&present, &name, forms);
+                let service = service.map_err(|rcode| no_service(&name, rcode))?;
+                notes.push(format!("{name} leads to the service {service}, whose answer this is"));
+                let missing = || Status::not_found(format!("there was no service {service} then"));
+                explain::find(&snapshot, service).ok_or_else(missing)?
+            }
         };
         let now = unix_ms(at) / 1000;
         let explained = explain::explain(&snapshot, policy, client, forms, now);
@@ -263,12 +270,24 @@ fn services(snapshot: &Snapshot) -> Vec<wire::ServiceStatus> {
         .collect()
 }
 
-/// An address, or a prefix as a client subnet would carry it.
+/// An address, or a prefix as a client subnet would carry it. An IPv4-mapped one is a client that is
+/// connected by IPv4.
 fn parse_client(text: &str) -> Result<IpAddr, Status> {
     let prefix = text.parse::<IpNet>().map(|net| net.network());
-    text.parse::<IpAddr>().or(prefix).map_err(|_| {
+    text.parse::<IpAddr>().or(prefix).map(|address| address.to_canonical()).map_err(|_| {
         let message = format!("{text:?} is neither an address nor a prefix, e.g. 192.0.2.0/24");
         Status::invalid_argument(message)
+    })
+}
+
+/// Of a name that leads to no service: what is the matter with it.
+fn no_service(name: &Name, rcode: Rcode) -> Status {
+    Status::not_found(match rcode {
+        Rcode::REFUSED => format!("{name} is in no zone of this server"),
+        Rcode::NXDOMAIN => format!("{name} does not exist here"),
+        _ => format!(
+            "{name} is no service here; what a zone file says of it is the same for everybody"
+        ),
     })
 }
 
@@ -339,6 +358,7 @@ mod tests {
             ("192.0.2.7", "192.0.2.7"),
             ("192.0.2.0/24", "192.0.2.0"),
             ("2001:db8::/48", "2001:db8::"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
         ] {
             assert_eq!(parse_client(text).unwrap(), address.parse::<IpAddr>().unwrap());
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod explaining;
 mod forms;
 mod routing;
 #[path = "../small/site.rs"]

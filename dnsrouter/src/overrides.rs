@@ -178,6 +178,7 @@ impl Override {
         }
         match self.until {
             Some(until) if until <= now || until <= self.begins() => Err(Invalid::OverAtOnce),
+            Some(until) if until < self.whole_at() => Err(Invalid::NeverWhole),
             Some(until) if ahead(until) > MAX_AHEAD + MAX_AHEAD => Err(Invalid::FarAhead),
             _ => Ok(()),
         }
@@ -212,6 +213,11 @@ pub enum Invalid {
     /// It would end before it begins.
     #[error("it would be over before it begins")]
     OverAtOnce,
+    /// The ramp would be cut off.
+    #[error(
+        "the drain would be over before all clients have gone: let it last longer than its ramp"
+    )]
+    NeverWhole,
     /// A script that runs wild.
     #[error("there are {MAX_OVERRIDES} overrides already; lift those that are not needed")]
     TooMany,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use proto::dnsrouter::v1 as wire;
 
-use super::overrides::{ChangeFlags, change};
+use super::overrides::{Change, ChangeFlags, change};
 use crate::args::Invocation;
 use crate::exit::Exit;
 use crate::times::{parse_span, parse_time, unix_ms};
@@ -63,7 +63,7 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
         force_last: args.change.yes,
         check_only: false,
     };
-    change(invocation, args.change, move |mut control, check_only| {
+    change(invocation, Change::Said, args.change, move |mut control, check_only| {
         let request = wire::DrainRequest { check_only, ..request.clone() };
         async move { control.drain(request).await }
     })
@@ -84,7 +84,7 @@ pub(super) async fn lift(
     drain: bool,
     flags: ChangeFlags,
 ) -> anyhow::Result<Exit> {
-    change(invocation, flags, move |mut control, check_only| {
+    change(invocation, Change::Lifted, flags, move |mut control, check_only| {
         let request = wire::LiftRequest { subject: subject.clone(), drain, check_only };
         async move { control.lift(request).await }
     })

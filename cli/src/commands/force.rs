@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use proto::dnsrouter::v1 as wire;
 
 use super::drain::{lift, whole_ms};
-use super::overrides::{ChangeFlags, change};
+use super::overrides::{Change, ChangeFlags, change};
 use crate::args::Invocation;
 use crate::exit::Exit;
 use crate::times::parse_span;
@@ -64,7 +64,7 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
         force_last: args.change.yes,
         check_only: false,
     };
-    change(invocation, args.change, move |mut control, check_only| {
+    change(invocation, Change::Said, args.change, move |mut control, check_only| {
         let request = wire::ForceRequest { check_only, ..request.clone() };
         async move { control.force(request).await }
     })

@@ -62,6 +62,7 @@ pub(crate) struct ChangeFlags {
 /// than none. `call` is given whether it is only a question.
 pub(crate) async fn change<F>(
     invocation: &Invocation,
+    kind: Change,
     flags: ChangeFlags,
     call: impl Fn(ControlClient<Channel>, bool) -> F + Clone + Send + 'static,
 ) -> anyhow::Result<Exit>
@@ -90,10 +91,19 @@ where
         }
     }
     output::print(&match invocation.format() {
-        Format::Text => changed(&said, asked, SystemTime::now()),
+        Format::Text => changed(&said, kind, asked, SystemTime::now()),
         Format::Json => output::pretty(&said.iter().map(change_object).collect::<Vec<_>>())?,
     })?;
     Ok(exit(&said))
+}
+
+/// What is done with an override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is said.
+    Said,
+    /// It is ended.
+    Lifted,
 }
 
 /// What became of the question.
@@ -117,7 +127,12 @@ fn goes_on(said: &[Said<wire::OverrideReply>]) -> bool {
 }
 
 /// For people: what changed where, then what should be known, then who did not.
-fn changed(said: &[Said<wire::OverrideReply>], asked: Asked, now: SystemTime) -> String {
+fn changed(
+    said: &[Said<wire::OverrideReply>],
+    kind: Change,
+    asked: Asked,
+    now: SystemTime,
+) -> String {
     let answers = || {
         said.iter().filter_map(|one| match &one.outcome {
             Outcome::Answer(answer) => Some(answer),
@@ -125,7 +140,14 @@ fn changed(said: &[Said<wire::OverrideReply>], asked: Asked, now: SystemTime) ->
         })
     };
     let rows: Vec<_> = answers()
-        .filter_map(|answer| Some(row(&answer.node, answer.r#override.as_ref()?, now)))
+        .filter_map(|answer| {
+            let mut row = row(&answer.node, answer.r#override.as_ref()?, now);
+            if (kind, asked) == (Change::Lifted, Asked::AndDone) {
+                row[STATE] = "lifted".to_owned();
+                row[UNTIL] = shown(unix_ms(now));
+            }
+            Some(row)
+        })
         .collect();
     let mut out = if rows.is_empty() { String::new() } else { output::table(&HEADER, rows) };
     for answer in answers() {
@@ -165,6 +187,10 @@ fn sentence(one: &wire::Override) -> String {
 }
 
 const HEADER: [&str; 8] = ["NODE", "SUBJECT", "ORDER", "STATE", "SINCE", "UNTIL", "BY", "WHY"];
+
+/// Columns of the table.
+const STATE: usize = 3;
+const UNTIL: usize = 5;
 
 /// The table of overrides, which `geoip status` shows too.
 pub(crate) fn table<'a>(

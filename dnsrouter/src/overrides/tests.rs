@@ -76,6 +76,7 @@ fn nonsense_is_refused_and_changes_nothing() {
     for (one, why) in [
         (Override { why: "x".repeat(201), ..region("r", Order::Up) }, Invalid::LongWhy(201)),
         (at(now(), MAX_OVER + ms), Invalid::LongRamp(MAX_OVER + ms)),
+        (until(now() + MINUTE - ms, region("r", drain(MINUTE))), Invalid::NeverWhole),
         (at(now() + MAX_AHEAD + ms, MINUTE), Invalid::FarAhead),
         (at(now() - MAX_LATE - ms, MINUTE), Invalid::Past),
         (until(now(), region("r", Order::Up)), Invalid::OverAtOnce),

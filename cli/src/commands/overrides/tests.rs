@@ -60,7 +60,12 @@ fn a_change_is_told_with_what_should_be_known() {
         answer.notes.push("this node has no [state] dir".into());
     }
     assert_eq!(
-        changed(&[first, said(Outcome::Nothing("refused\x1b".into()))], Asked::AndDone, at(0)),
+        changed(
+            &[first, said(Outcome::Nothing("refused\x1b".into()))],
+            Change::Said,
+            Asked::AndDone,
+            at(0)
+        ),
         "\
 NODE  SUBJECT       ORDER  STATE      SINCE                 UNTIL   BY   WHY
 ns1   europe-west3  drain  42 % gone  2026-12-01T14:00:00Z  lifted  ada  new disks
@@ -70,11 +75,24 @@ UNREACHABLE 127.0.0.21:7443: refused
 "
     );
     let all = [done(drain()), refused(Code::FailedPrecondition)];
-    let text = changed(&all, Asked::InVain, at(0));
+    let text = changed(&all, Change::Said, Asked::InVain, at(0));
     assert!(text.contains("would be left; --yes does it all the same\n"), "{text}");
     assert!(text.ends_with("nothing was changed anywhere\n"), "{text}");
-    let dry = changed(&[done(drain())], Asked::Only, at(0));
+    let dry = changed(&[done(drain())], Change::Said, Asked::Only, at(0));
     assert!(dry.ends_with("a dry run: nothing was changed\n"), "{dry}");
+}
+
+#[test]
+fn what_is_lifted_is_not_told_as_if_it_stood() {
+    let told = |asked| changed(&[done(drain())], Change::Lifted, asked, at(1_796_137_200_000));
+    let lifted = told(Asked::AndDone);
+    let columns: Vec<&str> = lifted.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        columns[2..6],
+        ["drain", "lifted", "2026-12-01T14:00:00Z", "2026-12-01T15:00:00Z"],
+        "{lifted}"
+    );
+    assert!(told(Asked::Only).contains("42 % gone"), "it still stands");
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub fn kept(state: &Path, zone: &Name) -> Result<Option<Kept>, JournalError> {
 /// The journal of a zone, if there is one.
 pub(crate) fn journal(state: &Path, zone: &Name) -> Option<PathBuf> {
     let path = journal::path_of(&store::folder_of(state), zone).ok()?;
-    path.metadata().is_ok_and(|meta| meta.len() > 0).then_some(path)
+    journal::is_begun(&path).then_some(path)
 }
 
 /// Answers what was deferred.

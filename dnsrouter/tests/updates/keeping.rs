@@ -67,6 +67,38 @@ async fn a_zone_without_updates_yet_is_its_file() {
     assert_eq!(node.kept("example").unwrap().serial(), 51);
 }
 
+/// What a large zone's first update would write is written at start, and is no update.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_prepared_for_a_large_zone_is_its_file_until_it_is_updated() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts: String = (0..6000).map(|host| format!("h{host} A 192.0.2.1\n")).collect();
+    let zone = format!("{ZONE}{hosts}");
+    fs::write(folder.path().join("zone"), &zone).unwrap();
+    fs::write(folder.path().join("dnsrouter.toml"), CONFIG).unwrap();
+    let mut node = Node::start(folder);
+    let journal = node.path("state/zones/example.journal");
+    assert!(journal.exists() && node.kept("example").is_none());
+    // Nobody has updated it, so another file counts, now and after a restart.
+    fs::write(node.path("zone"), zone.replace("hostmaster 1", "hostmaster 50")).unwrap();
+    node.reload(async |_| {}).await.unwrap();
+    assert_eq!(node.serial("example"), 50);
+    let mut node = node.restart().await;
+    assert_eq!(node.serial("example"), 50);
+    node.reload(async |_| {}).await.unwrap();
+    assert_eq!(node.update(&["add a.example one"]).await, Rcode::NOERROR);
+    let kept = node.kept("example").unwrap();
+    assert_eq!((kept.serial(), kept.records().len()), (51, 6000 + 7));
+    // One that changed under what was prepared begins with what it is.
+    fs::write(node.path("zone"), zone.replace("hostmaster 1", "hostmaster 70")).unwrap();
+    node.reload(async |_| {}).await.unwrap();
+    let added = ["add _acme-challenge.narrow x"];
+    assert_eq!(node.update_as("acme", "narrow", &added).await, Rcode::NOERROR);
+    assert_eq!(node.kept("narrow").unwrap().serial(), 71);
+    let node = node.restart().await;
+    assert_eq!((node.serial("example"), node.serial("narrow")), (51, 71));
+    assert_eq!(node.txt("a.example"), ["one"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_update_the_file_is_served_and_with_it_the_journal_again() {
     let mut node = Node::new();

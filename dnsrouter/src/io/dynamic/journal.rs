@@ -37,7 +37,7 @@ use dns::name::{Name, NameRef};
 use dns::rr::{Class, Rtype, Ttl};
 use dns::zone::{Edit, Record, ZoneData};
 use hickory_server::store::sqlite;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 /// How long another process that reads or writes the file is waited for.
 const BUSY: Duration = Duration::from_secs(2);
@@ -45,6 +45,10 @@ const BUSY: Duration = Duration::from_secs(2);
 const SLACK: u64 = 10_000;
 /// Longest name of a journal's file: what file systems take, less SQLite's endings.
 const MAX_FILE_NAME: usize = 240;
+
+/// A prepared journal: everything of a zone that its first update would have to write, and no sign that
+/// there was one. Whoever reads it finds nothing.
+pub(super) struct Prepared(Journal);
 
 /// An open journal; one writer.
 pub(super) struct Journal {
@@ -105,14 +109,18 @@ pub(super) fn path_of(folder: &Path, zone: &Name) -> Result<PathBuf, JournalErro
 /// The file cannot be read, or is none of ours, or holds no valid zone.
 pub(super) fn read(path: &Path, zone: &Name) -> Result<Option<Kept>, JournalError> {
     let at = At(path);
-    match fs::metadata(path) {
-        Ok(meta) if meta.len() == 0 => return Ok(None),
-        Ok(_) => {}
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at.error(error)),
+    match at.existing()? {
+        Some(conn) => at.content(&conn, zone),
+        None => Ok(None),
     }
-    let conn = at.open(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    at.content(&conn, zone)
+}
+
+/// Whether there is a file at `path` that updates were written to, or that nobody can read.
+pub(super) fn is_begun(path: &Path) -> bool {
+    let at = At(path);
+    let is_begun = |conn: Connection| Ok(at.has_rows(&conn)? && at.origin(&conn)?.is_some());
+    let found = at.existing().and_then(|conn| conn.map_or(Ok(false), is_begun));
+    found.unwrap_or(true)
 }
 
 impl Journal {
@@ -149,24 +157,43 @@ impl Journal {
         origin: u64,
         edits: &[Edit],
     ) -> Result<Self, JournalError> {
+        let mut journal = Self::blank(path)?;
+        journal.finish(|conn| {
+            write_origin(conn, origin)?;
+            Ok(write_zone(conn, zone)? + write_edits(conn, edits)?)
+        })?;
+        Ok(journal)
+    }
+
+    /// Writes what [`begin`](Self::begin) would, but for what makes a journal of it.
+    ///
+    /// # Errors
+    ///
+    /// There is a journal, or it cannot be written.
+    pub(super) fn prepare(path: &Path, zone: &ZoneData) -> Result<Prepared, JournalError> {
+        let mut journal = Self::blank(path)?;
+        journal.finish(|conn| write_zone(conn, zone))?;
+        Ok(Prepared(journal))
+    }
+
+    /// A file with empty tables and a transaction that is to be finished: new, or what was prepared.
+    fn blank(path: &Path) -> Result<Self, JournalError> {
         let at = At(path);
         at.make_file()?;
         let conn = at.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         at.prepare(&conn)?;
-        if at.has_rows(&conn)? {
-            return Err(at.error("there is a journal already, which nobody has read"));
-        }
         let inode = at.inode()?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(|error| at.error(error))?;
+        if at.has_rows(&conn)? && at.origin(&conn)?.is_some() {
+            return Err(at.error("there is a journal already, which nobody has read"));
+        }
         let mut inner = sqlite::Journal::new(conn).map_err(|error| at.error(error))?;
         inner.schema_up().map_err(|error| at.error(error))?;
-        let mut journal = Self { inner, path: path.to_owned(), inode, rows: 0 };
-        journal.finish(|conn| {
-            conn.execute_batch("CREATE TABLE IF NOT EXISTS geoping (origin INTEGER NOT NULL)")?;
-            conn.execute("INSERT INTO geoping (origin) VALUES (?1)", [origin.cast_signed()])?;
-            Ok(write_zone(conn, zone)? + write_edits(conn, edits)?)
-        })?;
-        Ok(journal)
+        let emptied = inner.conn().execute_batch(
+            "CREATE TABLE IF NOT EXISTS geoping (origin INTEGER NOT NULL); DELETE FROM records",
+        );
+        emptied.map_err(|error| at.error(error))?;
+        Ok(Self { inner, path: path.to_owned(), inode, rows: 0 })
     }
 
     /// Adds updates; on disk when this returns.
@@ -239,12 +266,40 @@ impl Journal {
     }
 }
 
+impl Prepared {
+    /// Begins the journal of the zone that it was prepared with: the fingerprint of where it comes from, and
+    /// the first updates.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was kept.
+    pub(super) fn begin(self, origin: u64, edits: &[Edit]) -> Result<Journal, JournalError> {
+        let Self(mut journal) = self;
+        journal.start()?;
+        journal.finish(|conn| {
+            write_origin(conn, origin)?;
+            write_edits(conn, edits)
+        })?;
+        Ok(journal)
+    }
+}
+
 /// Names the file in errors.
 struct At<'a>(&'a Path);
 
 impl At<'_> {
     fn error(&self, error: impl std::fmt::Display) -> JournalError {
         JournalError { path: self.0.display().to_string(), message: error.to_string() }
+    }
+
+    /// The file, to be read; none if there is none, or nothing in it.
+    fn existing(&self) -> Result<Option<Connection>, JournalError> {
+        match fs::metadata(self.0) {
+            Ok(meta) if meta.len() == 0 => Ok(None),
+            Ok(_) => self.open(OpenFlags::SQLITE_OPEN_READ_ONLY).map(Some),
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.error(error)),
+        }
     }
 
     fn inode(&self) -> Result<u64, JournalError> {
@@ -291,12 +346,19 @@ impl At<'_> {
         count.map(i64::cast_unsigned).map_err(|error| self.error(error))
     }
 
+    /// The fingerprint that it was begun with; none: it was only prepared.
+    fn origin(&self, conn: &Connection) -> Result<Option<u64>, JournalError> {
+        let origin = conn.query_row("SELECT origin FROM geoping", [], |row| row.get::<_, i64>(0));
+        let origin = origin.optional().map_err(|error| self.error(error))?;
+        Ok(origin.map(i64::cast_unsigned))
+    }
+
     fn content(&self, conn: &Connection, zone: &Name) -> Result<Option<Kept>, JournalError> {
         if !self.has_rows(conn)? {
             return Ok(None);
         }
-        let origin = conn.query_row("SELECT origin FROM geoping", [], |row| row.get::<_, i64>(0));
-        let origin = origin.map_err(|error| self.error(error))?.cast_unsigned();
+        // What was prepared is no journal yet.
+        let Some(origin) = self.origin(conn)? else { return Ok(None) };
         let records = self.records(conn)?;
         let data = ZoneData::new(zone.clone(), records).map_err(|errors| {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
@@ -370,6 +432,10 @@ impl Replay {
             |((owner, rtype, rdata), (_, ttl))| Record { owner, rtype, ttl, rdata, position: None };
         records.into_iter().map(record).collect()
     }
+}
+
+fn write_origin(conn: &Connection, origin: u64) -> rusqlite::Result<()> {
+    conn.execute("INSERT INTO geoping (origin) VALUES (?1)", [origin.cast_signed()]).map(drop)
 }
 
 fn write_zone(conn: &Connection, zone: &ZoneData) -> rusqlite::Result<u64> {
@@ -600,6 +666,54 @@ mod tests {
         let other = folder.path().join("other");
         fs::copy(&path, &other).unwrap();
         drop(Journal::begin(&other, &before, 0, &[edit]).unwrap());
+        same(&read(&other, &name("example")).unwrap().unwrap(), &zone);
+    }
+
+    #[test]
+    fn what_is_prepared_is_no_journal_until_the_first_update() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_of(folder.path(), &name("example")).unwrap();
+        let mut zone = zone();
+        let before = zone.clone();
+        // Another process prepared for another content, and nobody updated it.
+        let mut other = before.clone();
+        add(&mut other, "other.example", 60, "x");
+        drop(Journal::prepare(&path, &other).unwrap());
+        assert!(read(&path, &name("example")).unwrap().is_none() && !is_begun(&path));
+        let prepared = Journal::prepare(&path, &before).unwrap();
+        assert!(read(&path, &name("example")).unwrap().is_none() && !is_begun(&path));
+        let edit = add(&mut zone, "x.example", 60, "x");
+        let mut journal = prepared.begin(77, &[edit]).unwrap();
+        let kept = read(&path, &name("example")).unwrap().unwrap();
+        same(&kept, &zone);
+        assert!(is_begun(&path) && kept.origin == 77);
+        let edit = add(&mut zone, "y.example", 60, "y");
+        journal.append(&[edit]).unwrap();
+        let kept = read(&path, &name("example")).unwrap().unwrap();
+        same(&kept, &zone);
+        assert_eq!(journal.rows, Journal::open(&path).unwrap().rows);
+        // Nothing is prepared where a journal is.
+        drop(journal);
+        assert!(Journal::prepare(&path, &before).is_err());
+        same(&read(&path, &name("example")).unwrap().unwrap(), &zone);
+    }
+
+    #[test]
+    fn what_was_prepared_and_taken_away_begins_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_of(folder.path(), &name("example")).unwrap();
+        let mut zone = zone();
+        let before = zone.clone();
+        let edit = add(&mut zone, "x.example", 60, "x");
+        let prepared = Journal::prepare(&path, &before).unwrap();
+        fs::rename(&path, folder.path().join("away")).unwrap();
+        assert!(prepared.begin(7, std::slice::from_ref(&edit)).is_err());
+        drop(Journal::begin(&path, &before, 7, std::slice::from_ref(&edit)).unwrap());
+        same(&read(&path, &name("example")).unwrap().unwrap(), &zone);
+        // What was prepared does not stand in the way of who begins without it.
+        let other = folder.path().join("other");
+        drop(Journal::prepare(&other, &zone).unwrap());
+        drop(Journal::begin(&other, &before, 7, &[edit]).unwrap());
         same(&read(&other, &name("example")).unwrap().unwrap(), &zone);
     }
 

@@ -26,12 +26,12 @@ use daemon::config::ConfigError;
 use dns::name::{LowerName, Name};
 use dns::rr::{Rcode, Rtype};
 use dns::update::{Changes, Fault, Prerequisites, Skipped};
-use dns::zone::{Edit, Edited, ZoneData, ZoneError};
+use dns::zone::{Edit, Edited, Record, ZoneData, ZoneError};
 use rustix::fs::FlockOperation;
 use tokio::sync::{mpsc, oneshot};
 
 use super::catalogue::Asked;
-use super::journal::{self, Journal, JournalError, Kept};
+use super::journal::{self, Journal, JournalError, Kept, Prepared};
 use super::replay::Replays;
 use crate::io::keeper::{Apply, Shared};
 use crate::io::load::{Loaded, outdated};
@@ -44,6 +44,11 @@ use crate::updates::{Denied, Permission};
 pub const MAX_RECORDS: usize = 200_000;
 /// Journals that are open at a time, each with up to three files.
 const MAX_OPEN: usize = 64;
+/// A journal of fewer records is begun by the first update itself, within 15 ms.
+const PREPARED_FROM: usize = 5_000;
+/// Records that are written beforehand at start, which takes about half a second; the zones after that have
+/// to wait for it at their first update.
+const MOST_PREPARED: usize = 400_000;
 /// Files that open journals take.
 pub(crate) const JOURNALS: usize = 3 * MAX_OPEN;
 
@@ -80,6 +85,8 @@ struct Held {
     updated: bool,
     /// Opened by the first update of this run.
     journal: Option<Journal>,
+    /// For the first update of all, with the zone that was written.
+    prepared: Option<(Prepared, Arc<ZoneData>)>,
     /// The alarm that is up because the last update could not be kept.
     unkept: Option<String>,
 }
@@ -153,7 +160,29 @@ impl Store {
         };
         store.open_folder(loaded)?;
         store.take(loaded);
+        store.prepare();
         Ok(store)
+    }
+
+    /// Writes what the first update of a large zone would have to write, a whole zone, before anybody waits
+    /// for it.
+    fn prepare(&mut self) {
+        let (Some(folder), Some(mould)) = (&self.folder, &self.mould) else { return };
+        let mut left = MOST_PREPARED;
+        for (name, held) in self.held.iter_mut().filter(|(_, held)| !held.updated).take(MAX_OPEN) {
+            let Some(data) = mould.zone(name) else { continue };
+            let length = data.records().len();
+            if length < PREPARED_FROM || length > left {
+                continue;
+            }
+            left -= length;
+            let path = journal::path_of(&folder.path, name);
+            match path.and_then(|path| Journal::prepare(&path, data)) {
+                Ok(prepared) => held.prepared = Some((prepared, Arc::clone(data))),
+                // If it is still so at the first update, that is told.
+                Err(error) => tracing::warn!(zone = %name, %error, "no journal was prepared"),
+            }
+        }
     }
 
     /// Zones that updates have changed, as they are now: for a load that begins.
@@ -221,10 +250,21 @@ impl Store {
         let mut before = std::mem::take(&mut self.held);
         let mut now = BTreeSet::new();
         for about in loaded.dynamic() {
-            let new =
-                Held { origin: about.origin, updated: about.updated, journal: None, unkept: None };
+            let known = before.remove(&about.zone);
             // Updated while it was loaded: what it began with is what the store knew.
-            let held = before.remove(&about.zone).filter(|held| held.updated).unwrap_or(new);
+            let held = match known {
+                Some(held) if held.updated => held,
+                known => {
+                    let prepared = known.and_then(|held| held.prepared);
+                    let (origin, updated) = (about.origin, about.updated);
+                    let prepared = prepared.filter(|_| !updated);
+                    let prepared = prepared.and_then(|(prepared, written)| {
+                        let data = self.mould.as_ref()?.zone(&about.zone)?;
+                        is_same(&written, data).then(|| (prepared, Arc::clone(data)))
+                    });
+                    Held { origin, updated, journal: None, prepared, unkept: None }
+                }
+            };
             if held.updated && held.origin != about.file {
                 now.insert(outdated(&about.zone));
             }
@@ -361,7 +401,13 @@ impl Store {
         if !held.updated {
             let data = self.mould.as_ref().and_then(|mould| mould.zone(zone));
             let data = data.ok_or(NotMade::Gone)?;
-            held.journal = Some(Journal::begin(&path, data, held.origin, edits)?);
+            let prepared = held.prepared.take().filter(|(_, written)| Arc::ptr_eq(written, data));
+            // Where something is wrong with what was prepared, all is written anew.
+            let begun = prepared.and_then(|(prepared, _)| prepared.begin(held.origin, edits).ok());
+            held.journal = Some(match begun {
+                Some(journal) => journal,
+                None => Journal::begin(&path, data, held.origin, edits)?,
+            });
             held.updated = true;
         } else {
             let journal = match &mut held.journal {
@@ -547,6 +593,16 @@ impl Folder {
             Err(failed) => Err(error(failed.to_string())),
         }
     }
+}
+
+/// Whether two zones have the same records, in the same order.
+fn is_same(one: &ZoneData, other: &ZoneData) -> bool {
+    let same = |(a, b): (&Record, &Record)| {
+        (a.owner.as_name().wire(), a.rtype, a.ttl, &a.rdata)
+            == (b.owner.as_name().wire(), b.rtype, b.ttl, &b.rdata)
+    };
+    let (records, others) = (one.records(), other.records());
+    records.len() == others.len() && records.iter().zip(others).all(same)
 }
 
 /// Where journals are.

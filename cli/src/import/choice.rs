@@ -20,6 +20,10 @@ use std::collections::BTreeMap;
 
 use super::service::{Check, Data, Own};
 
+/// References that are followed for one name: each may lead to several, which doubles at every level,
+/// and a service has 128 endpoints at most.
+pub(crate) const MAX_FOLLOWED: usize = 1_000;
+
 /// What is chosen from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Choice {

@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use dns::name::Name;
 
+use super::choice::MAX_FOLLOWED;
 use super::files::Files;
 use super::service::{Body, Service};
 use super::zone::{Records, Zone};
@@ -210,7 +211,7 @@ fn zone(
             let what = format!("TTLs of {ttls:?}");
             imported.findings.changed(&at, &what, "a service has one: the shortest", "nothing");
         }
-        let mut tree = Tree { sets, checks, blocks, imported };
+        let mut tree = Tree { sets, checks, blocks, imported, room: MAX_FOLLOWED };
         if let Some(choice) = tree.choice(name, &policies, 0) {
             imported.serve(name.clone(), choice, (ttl, None), &at);
         }

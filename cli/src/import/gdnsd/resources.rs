@@ -7,7 +7,7 @@ use dns::name::Name;
 use super::checks::Checks;
 use super::maps::Maps;
 use super::{meta, weighted};
-use crate::import::choice::{Answer, Choice};
+use crate::import::choice::{Answer, Choice, MAX_FOLLOWED};
 use crate::import::files::Files;
 use crate::import::service::Data;
 use crate::import::vscf::{Entry, Kind, Table, Value};
@@ -75,6 +75,8 @@ pub(super) struct Reader<'a, 'r> {
     pub(super) resources: &'r mut Resources<'a>,
     pub(super) files: &'r Files,
     pub(super) imported: &'r mut Imported,
+    /// Resources that may still be followed.
+    pub(super) room: usize,
 }
 
 impl Reader<'_, '_> {
@@ -92,6 +94,12 @@ impl Reader<'_, '_> {
             self.imported.findings.left_out(at, &what, why, "point to addresses sooner");
             return Ok(None);
         }
+        let Some(room) = self.room.checked_sub(1) else {
+            let why = format!("over {MAX_FOLLOWED} resources are behind the name");
+            self.imported.findings.left_out(at, &what, &why, "point to addresses sooner");
+            return Ok(None);
+        };
+        self.room = room;
         if ["reflect", "null"].contains(&plugin) {
             let why =
                 "it is a tool for tests of gdnsd; `geoip explain` and `geoip dig` show the same";
@@ -249,7 +257,7 @@ impl Reader<'_, '_> {
         address: IpAddr,
         at: &str,
     ) -> Option<crate::import::service::Check> {
-        let Self { resources, files, imported } = self;
+        let Self { resources, files, imported, .. } = self;
         resources.checks.of(&own.service_types, address, at, files, imported)
     }
 

@@ -265,3 +265,26 @@ fn countries_are_written_as_they_are_read() {
     assert!(clients.iter().all(|client| client.parse::<geo::Selector>().is_ok()), "{clients:?}");
     assert!(told(&imported).contains("'ZZ' of the map"), "{}", told(&imported));
 }
+
+/// Each level of resources has as many as the one before, so that all ways are 30^6.
+#[test]
+fn resources_that_fan_out_come_to_an_end() {
+    let dcs: Vec<String> = (0..30).map(|number| format!("d{number}")).collect();
+    let level = |level: usize| {
+        let to = |dc: &String| format!("{dc} => %metafo!m{}", level + 1);
+        let map: Vec<String> = dcs.iter().map(to).collect();
+        format!(
+            "m{level} => {{ datacenters => [ {} ], dcmap => {{ {} }} }}",
+            dcs.join(", "),
+            map.join(", ")
+        )
+    };
+    let levels: Vec<String> = (0..6).map(level).collect();
+    let plugins = format!(
+        "plugins => {{ metafo => {{ resources => {{ {}, \
+         m6 => {{ datacenters => [ d0 ], dcmap => {{ d0 => 192.0.2.1 }} }} }} }} }}",
+        levels.join(", ")
+    );
+    let (_, imported) = config(&plugins, "r DYNA metafo!m0\n");
+    assert!(told(&imported).contains("metafo!m6"), "{}", told(&imported));
+}

@@ -9,6 +9,7 @@ use dns::name::Name;
 use super::options::Defaults;
 use super::resources::{Reader, Resources};
 use super::scan::{Statement, Token, pieces, statements, unescaped};
+use crate::import::choice::MAX_FOLLOWED;
 use crate::import::files::Files;
 use crate::import::service::Data;
 use crate::import::zone::Zone;
@@ -234,8 +235,8 @@ impl Walk<'_, '_> {
         let place = self.files.place(token.at);
         let text = unescaped(token);
         let (plugin, resource) = text.split_once('!').unwrap_or((&text, ""));
-        let mut reader =
-            Reader { resources: self.resources, files: self.files, imported: self.imported };
+        let Self { resources, files, imported, .. } = self;
+        let mut reader = Reader { resources, files, imported, room: MAX_FOLLOWED };
         let Some(choice) = reader.resource(plugin, resource, &place, 0)? else { return Ok(()) };
         if let Some(data) = choice.fixed() {
             self.records(owner, ttl, data);

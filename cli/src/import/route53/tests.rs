@@ -365,3 +365,18 @@ fn two_policies_of_one_name_are_one_too_many() {
     let (_, _, told) = config(&sets.join(","), &[]);
     assert!(told.contains("LeftOut w.example.com. AAAA \"a\" Latency of AAAA"), "{told}");
 }
+
+/// Each level of aliases has as many as the one before, so that all ways are 30^6.
+#[test]
+fn aliases_that_fan_out_come_to_an_end() {
+    let mut sets = Vec::new();
+    for level in 0..6 {
+        for number in 0..30 {
+            let (name, to) = (format!("n{level}"), format!("n{}.example.com.", level + 1));
+            sets.push(alias(&name, &number.to_string(), "\"Weight\": 1", &to));
+        }
+    }
+    sets.push(set("n6", "A", "1", "\"Weight\": 1", "192.0.2.1"));
+    let (_, _, told) = config(&sets.join(","), &[]);
+    assert!(told.contains("LeftOut n5.example.com. A \"29\" the alias to n6"), "{told}");
+}

@@ -11,7 +11,7 @@ use super::Sets;
 use super::health::Checks;
 use super::raw::{AliasTarget, CidrBlock, RecordSet};
 use super::text;
-use crate::import::choice::{Answer, Choice, Order, Place, PlaceRule};
+use crate::import::choice::{Answer, Choice, MAX_FOLLOWED, Order, Place, PlaceRule};
 use crate::import::service::{self, Check, Data};
 use crate::import::{Imported, networks};
 
@@ -41,6 +41,8 @@ pub(super) struct Tree<'a> {
     pub(super) checks: &'a Checks,
     pub(super) blocks: &'a [CidrBlock],
     pub(super) imported: &'a mut Imported,
+    /// Aliases that may still be followed.
+    pub(super) room: usize,
 }
 
 /// The shortest TTL, which is what all of a group should have.
@@ -172,7 +174,13 @@ impl Tree<'_> {
                 }
                 continue;
             }
-            if self.sets.contains_key(&to) && depth < MAX_DEPTH {
+            if self.sets.contains_key(&to) && self.room == 0 {
+                let what = format!("the alias to {to}");
+                let why = format!("over {MAX_FOLLOWED} aliases are behind the name");
+                let instead = "point to records sooner";
+                self.imported.findings.left_out(set.at(), &what, &why, instead);
+            } else if self.sets.contains_key(&to) && depth < MAX_DEPTH {
+                self.room -= 1;
                 let types = joint.sets.iter().map(|set| set.rtype.clone()).collect();
                 let choice = self.choice(&to, &types, depth + 1);
                 aliased = choice.map(|choice| (to, self.healthy_with(set, target, choice)));

@@ -103,6 +103,16 @@ fn what_is_hardly_meant_is_told() {
             "",
             "\"nearest\" names us-east1, where no endpoint is",
         ),
+        (
+            r#"route = ["healthy", "resource"]"#,
+            "ping = \"https://192.0.2.2\"",
+            "\"resource\" has us-central1 last, as it has no ping",
+        ),
+        (
+            r#"route = ["healthy", "latency"]"#,
+            "check = { tcp = \"192.0.2.2:1\" }",
+            "\"least-response-time\" has us-central1 last, as it has neither ping nor check",
+        ),
         (r#"route = ["failover"]"#, "tier = 2", "never leaves the first tier"),
         (r#"route = ["nearest", { take = 1 }, "healthy"]"#, "", "\"healthy\" after a cut"),
     ];

@@ -6,6 +6,7 @@
 //! | checks, and no `healthy` | what is down is answered |
 //! | weights, tiers, slow start, and no step for them | nobody looks at them; a weight of 0 drains nothing |
 //! | regions without an endpoint of the service | a name of a region that was meant to be another |
+//! | `least-…`, and endpoints without a ping | they come last, whatever their load |
 //! | rules behind one for `all`, `refuse` beside endpoints | they are never reached |
 //! | more that must be healthy than there are | it fails open with the first that is down |
 
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use geo::Selector;
 
 use super::Checker;
-use crate::service::{Endpoint, FenceRule, Service, Step, Tiers};
+use crate::service::{Endpoint, FenceRule, Figure, Service, Step, Tiers};
 
 /// The weight of an endpoint that says none.
 const USUAL_WEIGHT: u32 = 100;
@@ -30,6 +31,7 @@ impl Checker<'_> {
         for step in &service.route {
             match step {
                 Step::Fence(rules) => fence(service, rules, &mut doubts),
+                Step::Least { figure, .. } => unknown(service, *figure, &mut doubts),
                 Step::Failover(Tiers::OfRegions(tiers)) => {
                     nowhere(service, step, tiers.iter().flatten(), &mut doubts);
                 }
@@ -110,6 +112,26 @@ fn unused(service: &Service, doubts: &mut Vec<String>) {
              \"sticky\")"
                 .to_owned(),
         );
+    }
+}
+
+/// Endpoints of which nothing brings the figure that a step goes by: only a GeoPing tells load.
+fn unknown(service: &Service, figure: Figure, doubts: &mut Vec<String>) {
+    let (of, what) = match figure {
+        Figure::ResponseTime => ("neither ping nor check", "round trip"),
+        Figure::Connections => ("no ping", "requests in flight"),
+        Figure::Resource => ("no ping", "processors"),
+    };
+    let is_known = |endpoint: &&Endpoint| match figure {
+        Figure::ResponseTime => endpoint.all_watched().next().is_some(),
+        Figure::Connections | Figure::Resource => !endpoint.pings.is_empty(),
+    };
+    if let Some(endpoint) = service.endpoints.iter().find(|endpoint| !is_known(endpoint)) {
+        doubts.push(format!(
+            "\"{}\" has {} last, as it has {of} that could tell its {what}",
+            figure.name(),
+            endpoint.region
+        ));
     }
 }
 

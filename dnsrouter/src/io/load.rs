@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use daemon::config::{ConfigError, Problem};
 use daemon::places::Places;
@@ -156,12 +156,26 @@ impl TableKey {
     }
 }
 
-/// Tells a replaced file from the same one.
+/// Tells a replaced or changed file from the same one. The time of the last change of anything about it
+/// (ctime) is the kernel's: nobody can set it back, as copying with all attributes does with the others.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
+    device: u64,
     inode: u64,
     size: u64,
     modified: Option<SystemTime>,
+    /// Seconds and nanoseconds since 1970.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Whether a later change must have another stamp. Clocks of file systems have ticks, of up to two
+    /// seconds: what changed within the last of them may change once more in the same one.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        const TICK: Duration = Duration::from_secs(2);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(self.changed.0).is_ok_and(|at| Duration::from_secs(at) + TICK < now)
+    }
 }
 
 impl Loader {
@@ -297,9 +311,13 @@ impl Loader {
         {
             return Some((Arc::clone(table), description.clone()));
         }
+        let now = SystemTime::now();
         match config.geo.load(config.lists.clone(), &config.source) {
             Ok((table, description)) => {
                 let table = Arc::new(table);
+                let is_settled =
+                    |key: &Arc<TableKey>| key.files.iter().all(|(_, stamp)| stamp.is_settled(now));
+                let key = key.filter(is_settled);
                 self.table = key.map(|key| (key, Arc::clone(&table), description.clone()));
                 Some((table, description))
             }
@@ -313,7 +331,13 @@ impl Loader {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let meta = fs::metadata(path)?;
-    Ok(Stamp { inode: meta.ino(), size: meta.len(), modified: meta.modified().ok() })
+    Ok(Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        size: meta.len(),
+        modified: meta.modified().ok(),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
 }
 
 /// Where services and their aliases stand.
@@ -373,4 +397,48 @@ fn fingerprint(config: &Config, services: &[u128], table: Option<&Table>) -> u64
     }
     hasher.write(format!("{:?}", config.locations).as_bytes());
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, FileTimes};
+    use std::os::unix::fs::symlink;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// Of the same size, and from the same time as far as anybody can set it.
+    fn write(path: &Path, text: &str) -> Stamp {
+        fs::write(path, text).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + DAY)).unwrap();
+        stamp(path).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_has_another_stamp_however_alike_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other, link] = ["one", "other", "link"].map(|name| folder.path().join(name));
+        let first = write(&one, "first");
+        assert_eq!(stamp(&one).unwrap(), first);
+        let second = write(&other, "other");
+        assert_eq!((first.size, first.modified), (second.size, second.modified));
+        symlink(&one, &link).unwrap();
+        assert_eq!(stamp(&link).unwrap(), first, "what it leads to counts");
+        fs::remove_file(&link).unwrap();
+        symlink(&other, &link).unwrap();
+        assert_ne!(stamp(&link).unwrap(), first);
+        fs::rename(&other, &one).unwrap();
+        assert_ne!(stamp(&one).unwrap(), first);
+    }
+
+    #[test]
+    fn what_has_just_changed_is_read_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let stamp = write(&folder.path().join("one"), "one");
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(stamp.changed.0 as u64);
+        let after = |seconds| stamp.is_settled(changed + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 2, 3].map(after), [false, false, false, true]);
+        assert!(!stamp.is_settled(SystemTime::UNIX_EPOCH), "a clock that was set back");
+    }
 }

@@ -13,6 +13,7 @@ use tests::geoip::{Geoip, Printed};
 use tests::name_server::NameServer;
 use tests::query::Ask;
 use tests::region::Region;
+use tests::stranger::Stranger;
 use tests::wait;
 use tests::world::{NAME, REGIONS, Shape, World};
 
@@ -194,6 +195,27 @@ fn another_configuration_answers_as_the_plan_said_once_it_is_served() {
         .expect("it can be written");
     wait::until("the configuration to be served", SOON, || answered(&world, NAME) != before);
     assert_same(&planned(&plan, NAME, "after", &addresses), &answered(&world, NAME));
+}
+
+#[test]
+fn a_second_plan_is_refused_until_the_first_is_done() {
+    let world = world("plan-turns");
+    let (geoip, file) = (world.geoip(), recorded(&world));
+    let ask = || run(&geoip, &["--without", REGIONS[HERE], "--clients", &file]);
+    let stranger = Stranger::new(Some(&world.authority.user("impatient")));
+    let first = stranger.begin_plan(world.name_servers[0].control());
+    // Until that has come, there is no other.
+    let mut refused = ask();
+    wait::until("the first to be there", SOON, || {
+        refused = if refused.code == Some(0) { ask() } else { refused.clone() };
+        refused.code != Some(0)
+    });
+    let words = "another plan is being computed here; ask again later";
+    assert!(refused.code == Some(1) && refused.stderr.contains(words), "{refused:?}");
+    // Others may be asked in the meantime.
+    assert_eq!(answered(&world, NAME).len(), 3);
+    drop(first);
+    wait::until("the first to be gone", SOON, || ask().code == Some(0));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use proto::dnsrouter::v1::control_client::ControlClient;
+use proto::dnsrouter::v1::{PlanAsk, PlanPart, plan_part};
 use proto::geoping::v1::geo_ping_client::GeoPingClient;
 use proto::geoping::v1::{RegionRequest, ServerStatusReply};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,7 +17,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
@@ -71,7 +76,9 @@ impl Stranger {
     pub fn ping(&self, server: SocketAddr) -> Result<ServerStatusReply, Refusal> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime starts").block_on(async {
-            let channel = self.connect(server).await.map_err(|e| Refusal::Connection(chain(&e)))?;
+            let endpoint = self.endpoint().timeout(TIMEOUT);
+            let channel = self.connect(endpoint, server).await;
+            let channel = channel.map_err(|e| Refusal::Connection(chain(&e)))?;
             let reply = GeoPingClient::new(channel).status(RegionRequest::default()).await;
             // With TLS 1.3 a client hears of a refusal when it first reads, which is in the call.
             reply.map(tonic::Response::into_inner).map_err(|status| match status.source() {
@@ -81,7 +88,37 @@ impl Stranger {
         })
     }
 
-    async fn connect(&self, server: SocketAddr) -> Result<Channel, tonic::transport::Error> {
+    /// Begins to ask a name server for a plan, and stops in the middle of the question.
+    ///
+    /// # Panics
+    ///
+    /// When nobody listens there.
+    pub fn begin_plan(&self, control: SocketAddr) -> BegunPlan {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let (parts, asked) = mpsc::channel(1);
+        let ask = PlanPart { part: Some(plan_part::Part::Ask(PlanAsk::default())) };
+        parts.blocking_send(ask).expect("there is room for one");
+        let channel = runtime.block_on(self.connect(self.endpoint(), control));
+        let channel = channel.expect("a name server listens");
+        runtime.spawn(
+            async move { ControlClient::new(channel).plan(ReceiverStream::new(asked)).await },
+        );
+        BegunPlan { _runtime: runtime, _parts: parts }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::from_static("https://stranger").connect_timeout(TIMEOUT)
+    }
+
+    async fn connect(
+        &self,
+        endpoint: Endpoint,
+        server: SocketAddr,
+    ) -> Result<Channel, tonic::transport::Error> {
         let tls = TlsConnector::from(Arc::clone(&self.tls));
         let connector = service_fn(move |_: Uri| {
             let tls = tls.clone();
@@ -91,12 +128,14 @@ impl Stranger {
                 std::io::Result::Ok(TokioIo::new(tls.connect(name, stream).await?))
             }
         });
-        Endpoint::from_static("https://stranger")
-            .connect_timeout(TIMEOUT)
-            .timeout(TIMEOUT)
-            .connect_with_connector(connector)
-            .await
+        endpoint.connect_with_connector(connector).await
     }
+}
+
+/// A question that goes on until this is dropped.
+pub struct BegunPlan {
+    _runtime: Runtime,
+    _parts: mpsc::Sender<PlanPart>,
 }
 
 /// An error and its causes, in one line.

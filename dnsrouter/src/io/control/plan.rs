@@ -31,6 +31,8 @@ use asked::Asked;
 mod asked;
 mod told;
 
+/// From the call to the last piece: as long as others are refused for it.
+const MAX_GATHER: Duration = Duration::from_secs(30);
 /// From the last piece to the last reply.
 const MAX_TIME: Duration = Duration::from_secs(60);
 /// Replies that wait for a slow caller; more make the computing wait.
@@ -67,7 +69,12 @@ impl Service {
         let turn = Arc::clone(&self.planner.turn).try_lock_owned().map_err(|_| {
             Status::resource_exhausted("another plan is being computed here; ask again later")
         })?;
-        let asked = Asked::gather(request.into_inner()).await?;
+        let asked = tokio::time::timeout(MAX_GATHER, Asked::gather(request.into_inner()));
+        let asked = asked.await.map_err(|_| {
+            let seconds = MAX_GATHER.as_secs();
+            let words = format!("the question was not complete within {seconds} s; ask again");
+            Status::deadline_exceeded(words)
+        })??;
         let (tell, told) = mpsc::channel(WAITING);
         let at = SystemTime::now();
         let work = Work {

@@ -83,7 +83,7 @@ pub struct Considered {
     pub kept: bool,
     /// With the figure that decided.
     pub reason: String,
-    /// To the client's place.
+    /// To the client's place; from a country the mean over its networks.
     pub distance: Option<Kilometres>,
     /// As configured.
     pub weight: u32,
@@ -113,7 +113,7 @@ pub fn explain(
         .iter()
         .filter(|form| policy.has(**form))
         .map(|form| {
-            let view = View { snapshot, policy, form: *form, from: place.point };
+            let view = View { snapshot, policy, form: *form, from: known };
             view.decide(&asker, now)
         })
         .collect();
@@ -157,7 +157,7 @@ struct View<'a> {
     snapshot: &'a Snapshot,
     policy: &'a Policy,
     form: Form,
-    from: Option<Point>,
+    from: &'a geo::Place,
 }
 
 struct Recorder<'a> {
@@ -212,15 +212,15 @@ impl View<'_> {
             .enumerate()
             .map(|(rank, (candidate, kept))| {
                 let records = self.policy.endpoint_records(self.form, candidate.endpoint);
-                let location = self.policy.location(candidate.endpoint);
-                let location = &self.snapshot.inputs.services.locations[location as usize];
+                let at = usize::from(self.policy.location(candidate.endpoint));
+                let location = &self.snapshot.inputs.services.locations[at];
                 let group = |all: &[Candidate]| {
                     let own = all.iter().find(|other| other.endpoint == candidate.endpoint);
                     own.map(|own| own.group)
                 };
                 let own = group(before);
                 let alone = before.iter().filter(|other| Some(other.group) == own).count() == 1;
-                let distance = self.from.map(|from| from.distance(&location.point));
+                let distance = self.snapshot.inputs.geo.distances.between(self.from, at);
                 let health = self.health(candidate.endpoint);
                 let facts = Facts {
                     policy: self.policy,
@@ -321,12 +321,10 @@ impl fmt::Display for Reason<'_> {
         let Snapshot { inputs, health } = self.snapshot;
         let place = inputs.geo.table.place(self.asker.hit.place);
         for (at, endpoint) in self.endpoints.iter().enumerate() {
-            let location = self.policy.location(*endpoint);
-            let location = &inputs.services.locations[location as usize];
+            let location = usize::from(self.policy.location(*endpoint));
             f.write_str(if at > 0 { ", " } else { "" })?;
-            f.write_str(&location.region)?;
-            if let Some(point) = place.point() {
-                let Kilometres(km) = point.distance(&location.point);
+            f.write_str(&inputs.services.locations[location].region)?;
+            if let Some(Kilometres(km)) = inputs.geo.distances.between(place, location) {
                 write!(f, " {km:.0} km")?;
             }
         }

@@ -260,8 +260,8 @@ impl<'a> Forecaster<'a> {
                 *table.place(asked[side].1)
             });
             let geo = self.sides.map(|snapshot| &*snapshot.inputs.geo);
-            let point = places[0].point().or(places[1].point());
-            let far = Far::from(point, geo, sample.weight);
+            let place = if places[0].is_somewhere() { &places[0] } else { &places[1] };
+            let far = Far::from(place, geo, sample.weight);
             let odds = asked.map(|(odds, _)| odds);
             tally.add(sample.weight, places[0].country.or(places[1].country), &odds, &far);
         }

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use dns::rr::Rtype;
 use dns::zone::ServiceId;
-use geo::{Mask, PlaceId, Point, Slot};
+use geo::{Mask, Place, PlaceId, Slot};
 
 use crate::plan::Geo;
 use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step};
@@ -145,9 +145,9 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// What distances are measured from; none: its place is unknown.
-    pub fn point(&self) -> Option<Point> {
-        self.geo.table.place(self.place).point()
+    /// What distances are measured from.
+    pub fn whereabouts(&self) -> &'a Place {
+        self.geo.table.place(self.place)
     }
 }
 

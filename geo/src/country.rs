@@ -1,5 +1,6 @@
-//! Countries and their centres.
+//! Countries, and where their networks are.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -23,25 +24,39 @@ impl Country {
         letters.iter().all(u8::is_ascii_uppercase).then_some(Country(letters))
     }
 
-    /// The middle of the country's networks: from there, what is nearest is what its clients are
-    /// nearest to on average. For Canada or Russia that is far from the middle of the land. None
-    /// for unassigned codes.
+    /// Where the country's networks are: a few points with their shares, which sum up to 1. None for
+    /// unassigned codes.
     ///
-    /// From `countries.csv`, which says how the points were found, and what stands for lands
-    /// without people and for codes that are no single country.
+    /// From `spread.csv`, which says how the points were found; where it has none, the point of
+    /// `countries.csv`, which stands for lands without networks.
+    pub fn spread(self) -> &'static [(Point, f64)] {
+        self.known().map_or(&[], |known| &known.spread)
+    }
+
+    /// The middle of the country's networks: for showing where that is. What is near to its clients
+    /// is another question, which [`Distances`](crate::Distances) answers. None for unassigned codes.
     pub fn center(self) -> Option<Point> {
-        Some(KNOWN[self.slot()]?.center)
+        Some(self.known()?.center)
     }
 
     /// The continent that it counts to, as GeoNames and MaxMind have it: all of Russia and Cyprus
     /// to Europe, Turkey and the Caucasus to Asia, Egypt to Africa. None for unassigned codes.
     pub fn continent(self) -> Option<Continent> {
-        Some(KNOWN[self.slot()]?.continent)
+        Some(self.known()?.continent)
     }
 
     /// Both letters, upper case.
     pub(crate) fn bytes(self) -> [u8; 2] {
         self.0
+    }
+
+    /// Its row among [`rows`].
+    pub(crate) fn row(self) -> Option<usize> {
+        COUNTRIES.slots[self.slot()].map(usize::from)
+    }
+
+    fn known(self) -> Option<&'static Known> {
+        self.row().map(|row| &COUNTRIES.rows[row])
     }
 
     fn slot(self) -> usize {
@@ -50,35 +65,95 @@ impl Country {
     }
 }
 
-/// What `countries.csv` says of one.
-#[derive(Clone, Copy)]
-struct Known {
+/// What `countries.csv` and `spread.csv` say of one.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) spread: Box<[(Point, f64)]>,
     continent: Continent,
     center: Point,
 }
 
-/// A slot for any two letters: a lookup is one load.
-static KNOWN: LazyLock<[Option<Known>; 26 * 26]> = LazyLock::new(|| {
-    let mut known = [None; 26 * 26];
-    for (country, row) in rows() {
-        known[country.slot()] = Some(row);
-    }
-    known
-});
-
-/// The rows of `countries.csv`: code, name, continent, latitude, longitude.
-fn rows() -> impl Iterator<Item = (Country, Known)> {
-    let lines = include_str!("countries.csv").lines().skip(1).filter(|line| !line.starts_with('#'));
-    lines.map(|line| row(line).expect("countries.csv is part of the crate and tested"))
+/// All of them, in the order of `countries.csv`.
+pub(crate) fn rows() -> &'static [Known] {
+    &COUNTRIES.rows
 }
 
-fn row(line: &str) -> Option<(Country, Known)> {
+struct Countries {
+    /// A slot for any two letters: a lookup is two loads.
+    slots: [Option<u16>; 26 * 26],
+    rows: Box<[Known]>,
+}
+
+static COUNTRIES: LazyLock<Countries> = LazyLock::new(|| {
+    let spreads = spreads();
+    let mut slots = [None; 26 * 26];
+    let mut rows = Vec::new();
+    for (row, line) in (0..).zip(lines(include_str!("countries.csv"))) {
+        let (country, known) = known(line, &spreads).expect("countries.csv is tested");
+        slots[country.slot()] = Some(row);
+        rows.push(known);
+    }
+    Countries { slots, rows: rows.into() }
+});
+
+/// Without the head and comments.
+fn lines(csv: &'static str) -> impl Iterator<Item = &'static str> {
+    csv.lines().skip(1).filter(|line| !line.starts_with('#'))
+}
+
+/// A row of `countries.csv`: code, name, continent, and where there are no networks, latitude and
+/// longitude.
+fn known(line: &str, spreads: &HashMap<Country, Spread>) -> Option<(Country, Known)> {
     let mut fields = line.split(',');
     let country = fields.next()?.parse().ok()?;
     let continent = fields.nth(1)?.parse().ok()?;
-    let mut degrees = fields.map(str::parse::<f64>);
-    let center = Point::new(degrees.next()?.ok()?, degrees.next()?.ok()?).ok()?;
-    Some((country, Known { continent, center }))
+    let spread: Box<[_]> = match spreads.get(&country) {
+        Some(pieces) => {
+            // Shares are rounded.
+            let all: f64 = pieces.iter().map(|(_, share)| share).sum();
+            pieces.iter().map(|(point, share)| (*point, share / all)).collect()
+        }
+        None => [(degrees(fields)?, 1.0)].into(),
+    };
+    let center = middle(&spread)?;
+    Some((country, Known { spread, continent, center }))
+}
+
+type Spread = Vec<(Point, f64)>;
+
+/// The rows of `spread.csv`, by country: code, share, latitude, longitude.
+fn spreads() -> HashMap<Country, Spread> {
+    let mut spreads: HashMap<Country, Spread> = HashMap::new();
+    for line in lines(include_str!("spread.csv")) {
+        let piece = || {
+            let mut fields = line.split(',');
+            let country: Country = fields.next()?.parse().ok()?;
+            let share = fields.next()?.parse().ok()?;
+            Some((country, (degrees(fields)?, share)))
+        };
+        let (country, piece) = piece().expect("spread.csv is tested");
+        spreads.entry(country).or_default().push(piece);
+    }
+    spreads
+}
+
+fn degrees<'f>(mut fields: impl Iterator<Item = &'f str>) -> Option<Point> {
+    let mut next = || fields.next()?.parse().ok();
+    Point::new(next()?, next()?).ok()
+}
+
+/// The mean place, to a hundredth of a degree; the point itself of only one.
+fn middle(spread: &[(Point, f64)]) -> Option<Point> {
+    let &[(only, _)] = spread else {
+        let mut sum = [0.0; 3];
+        for (point, share) in spread {
+            sum.iter_mut().zip(point.unit()).for_each(|(sum, x)| *sum += share * x);
+        }
+        let [x, y, z] = sum;
+        let hundredths = |radians: f64| (radians.to_degrees() * 100.0).round() / 100.0;
+        return Point::new(hundredths(z.atan2(x.hypot(y))), hundredths(y.atan2(x))).ok();
+    };
+    Some(only)
 }
 
 impl FromStr for Country {
@@ -135,16 +210,38 @@ mod tests {
 
     #[test]
     fn every_assigned_country_has_one_row() {
-        let mut codes: Vec<String> = rows().map(|(country, _)| country.to_string()).collect();
+        let code = |line: &str| line.split(',').next().unwrap().to_owned();
+        let mut codes: Vec<String> = lines(include_str!("countries.csv")).map(code).collect();
         codes.sort_unstable();
         assert!(codes.windows(2).all(|pair| pair[0] != pair[1]), "a country twice");
         let assigned: Vec<&str> = ASSIGNED.split_whitespace().collect();
         assert_eq!(assigned.len(), 249);
         for code in assigned {
-            assert!(codes.iter().any(|row| row == code), "{code} has no centre");
+            assert!(codes.iter().any(|row| row == code), "{code} has no row");
         }
+        assert_eq!(codes.len(), rows().len());
         assert!(center("XK").is_some());
         assert!(center("ZZ").is_none());
+    }
+
+    #[test]
+    fn each_country_is_somewhere_once() {
+        let spreads = spreads();
+        for line in lines(include_str!("countries.csv")) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let [code, _, _, latitude, longitude] = fields[..] else { panic!("{line}") };
+            let country: Country = code.parse().unwrap();
+            let has_networks = spreads.contains_key(&country);
+            assert_eq!(latitude.is_empty() && longitude.is_empty(), has_networks, "{code}");
+            let spread = country.spread();
+            assert!(!spread.is_empty() && spread.len() <= 16, "{code}: {}", spread.len());
+            assert!(spread.iter().all(|(_, share)| *share > 0.0), "{code}");
+            let sum: f64 = spread.iter().map(|(_, share)| share).sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{code}: {sum}");
+        }
+        let known = |country: &Country| country.row().is_some();
+        assert!(spreads.keys().all(known), "a country that countries.csv does not have");
+        assert!("ZZ".parse::<Country>().unwrap().spread().is_empty());
     }
 
     #[test]
@@ -174,10 +271,10 @@ mod tests {
             ("MZ", "southamerica-east1", "asia-southeast1"),
             ("PG", "asia-southeast1", "asia-northeast1"),
         ] {
-            let [near, far] = [nearest, other].map(|region| {
-                let region = crate::regions::find(region).unwrap();
-                center(code).unwrap().distance(&region.point)
-            });
+            let points = [nearest, other].map(|region| crate::regions::find(region).unwrap().point);
+            let distances = crate::Distances::new(&points);
+            let place = crate::Place::from(code.parse::<Country>().unwrap());
+            let [near, far] = [0, 1].map(|at| distances.between(&place, at).unwrap());
             assert!(near < far, "{code}: {nearest} {near}, {other} {far}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::who::FirstMatch;
-use crate::{Distances, Kilometres, PlaceId, Point, Table, Who, Within};
+use crate::{Distances, Kilometres, Place, PlaceId, Point, Table, Who, Within};
 
 #[cfg(test)]
 mod tests;
@@ -97,7 +97,7 @@ pub struct Row<'l> {
 impl Lens {
     /// Orders the locations for every place of the table.
     ///
-    /// Equally far ones stay in the order given. Where a place has no point, all of them do, each
+    /// Equally far ones stay in the order given. Where a place is unknown, all of them do, each
     /// a group of its own: of what is unknown, nothing is near.
     ///
     /// # Panics
@@ -118,7 +118,7 @@ impl Lens {
         let of_place = table.place_ids().map(|id| {
             let matched = matches.of(id);
             let preferred = matched.map_or(&[][..], |entry| &rule.prefer[usize::from(entry)].1);
-            ranks.order(table.place(id).point(), preferred);
+            ranks.order(table.place(id), preferred);
             rows.intern(&ranks, matched)
         });
         let of_place: Vec<u32> = of_place.collect();
@@ -247,7 +247,7 @@ impl Ranks {
         }
     }
 
-    fn order(&mut self, from: Option<Point>, preferred: &[u8]) {
+    fn order(&mut self, from: &Place, preferred: &[u8]) {
         self.measure(from);
         self.by_distance.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         self.order.clear();
@@ -260,7 +260,7 @@ impl Ranks {
                 self.order.push(location);
             }
         }
-        let band = self.within.filter(|_| from.is_some());
+        let band = self.within.filter(|_| from.is_somewhere());
         let mut limit = None;
         for &(distance, location) in &self.by_distance {
             if placed & 1 << location != 0 {
@@ -275,21 +275,20 @@ impl Ranks {
     }
 
     /// Something that sorts like the distance, and is one where that matters.
-    fn measure(&mut self, from: Option<Point>) {
+    fn measure(&mut self, from: &Place) {
         let all = 0..self.distances.len() as u8;
         self.by_distance.clear();
-        let Some(from) = from else {
-            self.by_distance.extend(all.map(|location| (0.0, location)));
-            return;
-        };
-        if let Some(factors) = &self.factors {
-            let biased =
-                self.distances.from(&from).zip(factors).map(|(far, factor)| far.0 * factor);
-            self.by_distance.extend(biased.zip(all));
-        } else if self.within.is_some() {
-            self.by_distance.extend(self.distances.from(&from).map(|far| far.0).zip(all));
+        if self.factors.is_none()
+            && self.within.is_none()
+            && let Some(proxies) = self.distances.proxies(from)
+        {
+            self.by_distance.extend(proxies.zip(all));
+        } else if let Some(distances) = self.distances.from(from) {
+            let factors = self.factors.iter().flatten().copied().chain(std::iter::repeat(1.0));
+            let seen = distances.zip(factors).map(|(far, factor)| far.0 * factor);
+            self.by_distance.extend(seen.zip(all));
         } else {
-            self.by_distance.extend(self.distances.chords_squared(from.unit()).zip(all));
+            self.by_distance.extend(all.map(|location| (0.0, location)));
         }
     }
 }

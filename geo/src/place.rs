@@ -15,9 +15,15 @@ impl Place {
     /// Nothing is known.
     pub const UNKNOWN: Place = Place { country: None, point: None };
 
-    /// The best point known: the source's own, else the centre of the country.
+    /// The best point known, for showing: the source's own, else the middle of the country's networks.
+    /// Distances are not measured from there: [`Distances`](crate::Distances) does that.
     pub fn point(&self) -> Option<Point> {
         self.point.or_else(|| self.country?.center())
+    }
+
+    /// Whether its distance from anything is known.
+    pub fn is_somewhere(&self) -> bool {
+        self.point.is_some() || self.country.is_some_and(|country| country.row().is_some())
     }
 
     /// Whether there is neither a country nor a point.

@@ -178,10 +178,9 @@ impl<K: Key> Runs<K> {
     }
 
     /// Cuts the space into blocks of a prefix length, each of one value: the place that covers
-    /// most of the block's known addresses (at a tie the first by number), from the best source
-    /// that named it. Where nothing in a block is known, it is special if any of it is, else
-    /// unknown.
-    pub(crate) fn collapse(self, cap: u8) -> Runs<K> {
+    /// most of the block's known addresses, from the best source that named it. Where nothing in a
+    /// block is known, it is special if any of it is, else unknown.
+    pub(crate) fn collapse(self, cap: u8, tie: Tie) -> Runs<K> {
         let host = K::host_mask(cap);
         let mut coarse = Runs::empty(self.0.len());
         let mut tally = Tally::default();
@@ -208,7 +207,7 @@ impl<K: Key> Runs<K> {
                 from = next;
                 i += 1;
             }
-            coarse.push(first, tally.winner());
+            coarse.push(first, tally.winner(tie));
             let Some(beyond) = last.next() else { break };
             i += usize::from(self.next_start(i) == Some(beyond));
             start = beyond;
@@ -294,7 +293,17 @@ impl<K: Key> Runs<K> {
     }
 }
 
-/// How many addresses of one block each place covers.
+/// Which of the places that cover equally much of a block is the block's.
+#[derive(Clone, Copy)]
+pub(crate) enum Tie {
+    /// The one with the lowest address: it is the one that others find who look up a block by its
+    /// address, as resolvers send it.
+    First,
+    /// The lowest by number.
+    Least,
+}
+
+/// How many addresses of one block each place covers, in the order of their first addresses.
 #[derive(Default)]
 struct Tally {
     places: Vec<(PlaceId, Source, u128)>,
@@ -320,9 +329,13 @@ impl Tally {
         }
     }
 
-    fn winner(&self) -> Value {
-        let counted = self.places.iter();
-        let best = counted.max_by_key(|&&(place, _, addresses)| (addresses, Reverse(place)));
+    fn winner(&self, tie: Tie) -> Value {
+        // Of several that are the most, the last counts.
+        let counted = self.places.iter().rev();
+        let best = counted.max_by_key(|&&(place, _, addresses)| match tie {
+            Tie::First => (addresses, None),
+            Tie::Least => (addresses, Some(Reverse(place))),
+        });
         best.map_or(self.otherwise, |&(place, source, _)| Value::new(place, source))
     }
 }

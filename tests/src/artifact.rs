@@ -57,12 +57,13 @@ pub fn ending_with_us(program: &Path) -> Command {
     command
 }
 
-/// `target/debug` or `target/release`: programs run from there, tests from its folder `deps`.
+/// `target/debug` or `target/release`: programs run from there, tests from its folder `deps`, examples
+/// from theirs.
 fn profile() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows its own path");
     let folder = program.parent().expect("a program is in a folder");
-    let tests = folder.ends_with("deps").then(|| folder.parent()).flatten();
-    tests.unwrap_or(folder).to_path_buf()
+    let inner = folder.ends_with("deps") || folder.ends_with("examples");
+    folder.parent().filter(|_| inner).unwrap_or(folder).to_path_buf()
 }
 
 fn required(path: &Path, command: &str) -> PathBuf {

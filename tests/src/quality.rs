@@ -25,6 +25,7 @@ pub mod figures;
 pub mod maxmind;
 pub mod peer;
 pub mod questions;
+pub mod spread;
 pub mod world;
 
 /// The regions that clients are sent to: of three, six and twelve it is the first so many.

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use geo::{Kilometres, Point, Source, Table};
+use geo::{Country, Distances, Kilometres, Place, Point, Source, Table};
 use ipnet::IpNet;
 
 use super::dither;
@@ -26,7 +26,11 @@ const MAX_CELLS: usize = 2048;
 const PARTS: f64 = 2048.0;
 
 /// Points of one demand: a pass over them for a dozen endpoints takes some 50 µs.
-pub const MAX_POINTS: usize = MAX_CELLS + PARTS as usize;
+pub const MAX_POINTS: usize = MAX_CELLS + MAX_COUNTRIES + PARTS as usize;
+
+/// Places that are only a country are no cells: each is as far from everything as its networks are on
+/// average, as the query path sees it.
+const MAX_COUNTRIES: usize = 256;
 
 /// The finest grid, in degrees; also the place of what stands in one cell is its mean.
 const FINEST: f64 = 0.5;
@@ -41,31 +45,41 @@ const LARGEST_V6: u8 = 32;
 /// Where clients are; frozen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demand {
-    points: Box<[(Point, f32)]>,
+    points: Box<[(Place, f32)]>,
 }
 
 impl Demand {
     /// From counts of clients (or of anything that is in proportion to them) at places. What is not
     /// a positive number is left out. Empty where nothing is left.
-    pub fn new(places: impl IntoIterator<Item = (Point, f64)>) -> Self {
-        let places: Vec<_> =
-            places.into_iter().filter(|(_, mass)| mass.is_finite() && *mass > 0.0).collect();
-        let total: f64 = places.iter().map(|(_, mass)| mass).sum();
+    pub fn new<P: Into<Place>>(places: impl IntoIterator<Item = (P, f64)>) -> Self {
+        let (mut points, mut countries) = (Vec::new(), BTreeMap::<Country, f64>::new());
+        let places = places.into_iter().map(|(place, mass)| (place.into(), mass));
+        let counted = |(_, mass): &(Place, f64)| mass.is_finite() && *mass > 0.0;
+        for (place, mass) in places.filter(counted).filter(|(place, _)| place.is_somewhere()) {
+            match (place.point, place.country) {
+                (Some(point), _) => points.push((point, mass)),
+                (None, Some(country)) => *countries.entry(country).or_default() += mass,
+                (None, None) => {}
+            }
+        }
+        let total: f64 = points.iter().map(|(_, mass)| mass).chain(countries.values()).sum();
         let mut size = FINEST;
         let cells = loop {
-            let cells = gather(&places, size);
+            let cells = gather(&points, size);
             if cells.len() <= MAX_CELLS {
                 break cells;
             }
             size *= COARSER;
         };
-        let mut points = Vec::with_capacity(cells.len());
-        for (point, mass) in cells {
+        let cells = cells.into_iter().map(|(point, mass)| (Place::from(point), mass));
+        let countries = countries.into_iter().map(|(country, mass)| (country.into(), mass));
+        let mut points = Vec::with_capacity(cells.len() + countries.len());
+        for (place, mass) in cells.chain(countries) {
             let share = mass / total;
             let parts = (share * PARTS).ceil().max(1.0);
             #[expect(clippy::cast_possible_truncation, reason = "a share, and at most PARTS")]
             let (part, parts) = ((share / parts) as f32, parts as usize);
-            points.extend(std::iter::repeat_n((point, part), parts));
+            points.extend(std::iter::repeat_n((place, part), parts));
         }
         points.truncate(MAX_POINTS);
         Self { points: points.into() }
@@ -84,20 +98,17 @@ impl Demand {
             counts[place.index()] += mass(prefix);
         }
         let known = |counts: &[f64]| -> f64 {
-            let placed = table.places().iter().zip(counts).filter(|(p, _)| p.point().is_some());
+            let placed = table.places().iter().zip(counts).filter(|(p, _)| p.is_somewhere());
             placed.map(|(_, count)| count).sum()
         };
         let [per_v4, per_v6] =
             [known(&v4), known(&v6)].map(|sum| if sum > 0.0 { 1.0 / sum } else { 0.0 });
         let places = table.places().iter().zip(v4.iter().zip(&v6));
-        Self::new(
-            places
-                .filter_map(|(place, (v4, v6))| Some((place.point()?, v4 * per_v4 + v6 * per_v6))),
-        )
+        Self::new(places.map(|(place, (v4, v6))| (*place, v4 * per_v4 + v6 * per_v6)))
     }
 
     /// Places with their shares of all clients, which sum up to 1; a heavy place several times.
-    pub fn points(&self) -> &[(Point, f32)] {
+    pub fn points(&self) -> &[(Place, f32)] {
         &self.points
     }
 
@@ -152,11 +163,11 @@ pub struct Field {
 impl Field {
     /// For services of at most so many endpoints.
     pub fn new(demand: &Demand, locations: &[Point], endpoints: usize) -> Self {
-        let row = |location: &Point| -> Box<[f32]> {
+        let all = Distances::new(locations);
+        let row = |location: usize| -> Box<[f32]> {
             #[expect(clippy::cast_possible_truncation, reason = "metres do not matter")]
-            let km = |(point, _): &(Point, f32)| {
-                let Kilometres(km) = point.distance(location);
-                km as f32
+            let km = |(place, _): &(Place, f32)| {
+                all.between(place, location).map_or(0.0, |Kilometres(km)| km as f32)
             };
             demand.points.iter().map(km).collect()
         };
@@ -164,7 +175,7 @@ impl Field {
             .map(|endpoint| (0..demand.points.len() as u64).map(|p| dither(p, endpoint)).collect());
         Self {
             mass: demand.points.iter().map(|(_, mass)| *mass).collect(),
-            distances: locations.iter().map(row).collect(),
+            distances: (0..locations.len()).map(row).collect(),
             dithers: dithers.collect(),
         }
     }
@@ -197,7 +208,8 @@ mod tests {
         assert!(demand.points().len() >= 2048 && demand.points().len() <= 2050);
         let heaviest = demand.points().iter().map(|(_, mass)| *mass).fold(0.0, f32::max);
         assert!(heaviest <= 1.0 / 2048.0, "{heaviest}");
-        let west: f32 = demand.points().iter().filter(|(p, _)| p.lon() < 0.0).map(|(_, m)| m).sum();
+        let lon = |place: &Place| place.point.unwrap().lon();
+        let west: f32 = demand.points().iter().filter(|(p, _)| lon(p) < 0.0).map(|(_, m)| m).sum();
         assert!((west - 0.3).abs() < 1e-4, "{west}");
     }
 
@@ -214,7 +226,7 @@ mod tests {
         assert!(demand.points().len() > 500, "and not too few: {}", demand.points().len());
         let sum: f64 = demand.points().iter().map(|(_, mass)| f64::from(*mass)).sum();
         assert!((sum - 1.0).abs() < 1e-4, "{sum}");
-        assert!(Demand::new([]).is_empty());
+        assert!(Demand::new::<Place>([]).is_empty());
     }
 
     #[test]
@@ -225,8 +237,12 @@ mod tests {
             table.network(network.parse().unwrap(), at(lat, 20.0).into()).unwrap();
         }
         let demand = Demand::of_world(&table.freeze());
-        let at_50: f32 =
-            demand.points().iter().filter(|(p, _)| p.lat() > 40.0).map(|(_, m)| m).sum();
+        let at_50: f32 = demand
+            .points()
+            .iter()
+            .filter(|(p, _)| p.point.unwrap().lat() > 40.0)
+            .map(|(_, m)| m)
+            .sum();
         // One of 17 /24s; all of IPv6 is elsewhere, and counts as much as all of IPv4.
         assert!((at_50 - 1.0 / 34.0).abs() < 1e-3, "{at_50}");
     }

@@ -8,7 +8,7 @@
 //! A changed guess begins the learning of [`super::clients`] anew, so it does not change for little, nor
 //! to and fro: counts that were enough once are enough until half as many are left.
 
-use geo::{Point, Population, Source, Table};
+use geo::{Distances, Kilometres, Place, Point, Population, Source, Table};
 
 use super::demand::Demand;
 
@@ -80,7 +80,7 @@ impl Placed {
         let (mut sum, mut squares) = (0.0, 0.0);
         for (prefix, count) in population.iter() {
             let hit = table.lookup_subnet(prefix.network());
-            let known = table.place(hit.place).point().is_some() && hit.source != Source::Special;
+            let known = table.place(hit.place).is_somewhere() && hit.source != Source::Special;
             if known {
                 #[expect(clippy::cast_precision_loss, reason = "its share matters")]
                 let count = count as f64;
@@ -93,17 +93,19 @@ impl Placed {
         Self { counts, effective }
     }
 
-    fn places<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (Point, f64)> + 'a {
+    fn places<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = (Place, f64)> + 'a {
         let places = table.places().iter().zip(&self.counts);
-        places.filter_map(|(place, count)| Some((place.point()?, *count)))
+        places.map(|(place, count)| (*place, *count))
     }
 }
 
 /// By region: the share of clients that it is nearest to.
 fn nearest(demand: &Demand, regions: &[Point]) -> Vec<f64> {
     let mut shares = vec![0.0; regions.len()];
-    for (point, mass) in demand.points() {
-        let distances = regions.iter().map(|region| point.distance(region).0).enumerate();
+    let distances = Distances::new(regions);
+    for (place, mass) in demand.points() {
+        let distances = distances.from(place).into_iter().flatten();
+        let distances = distances.map(|Kilometres(km)| km).enumerate();
         if let Some((region, _)) = distances.min_by(|(_, a), (_, b)| a.total_cmp(b)) {
             shares[region] += f64::from(*mass);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use geo::{Country, Kilometres, PlaceId, Point};
+use geo::{Country, Kilometres, Place, PlaceId};
 
 use super::crowd::{Cell, Crowd};
 use super::{Change, STRIDE};
@@ -30,10 +30,10 @@ pub(super) struct Far {
 }
 
 impl Far {
-    /// Of clients at one point.
-    pub(super) fn from(point: Option<Point>, geo: [&Geo; 2], weight: f64) -> Self {
+    /// Of clients at one place.
+    pub(super) fn from(place: &Place, geo: [&Geo; 2], weight: f64) -> Self {
         let mut far = Self::default();
-        far.add(point, geo, weight);
+        far.add(place, geo, weight);
         far
     }
 
@@ -43,14 +43,17 @@ impl Far {
         sums.and_then(|sums| sums.get(usize::from(location))).copied().unwrap_or(0.0)
     }
 
-    fn add(&mut self, point: Option<Point>, geo: [&Geo; 2], weight: f64) {
-        let Some(point) = point else { return };
+    fn add(&mut self, place: &Place, geo: [&Geo; 2], weight: f64) {
+        if !place.is_somewhere() {
+            return;
+        }
         self.placed += weight;
         let sides = if std::ptr::eq(geo[0], geo[1]) { &geo[..1] } else { &geo[..] };
         self.sums.resize(sides.len(), Vec::new());
         for (sums, geo) in self.sums.iter_mut().zip(sides) {
             sums.resize(geo.distances.len(), 0.0);
-            for (sum, Kilometres(km)) in sums.iter_mut().zip(geo.distances.from(&point)) {
+            let distances = geo.distances.from(place).into_iter().flatten();
+            for (sum, Kilometres(km)) in sums.iter_mut().zip(distances) {
                 *sum += weight * km;
             }
         }
@@ -78,7 +81,7 @@ impl Groups {
             }
             let known = [0, 1].map(|side: usize| geo[side].table.place(places[side]));
             let country = known[0].country.or(known[1].country);
-            let point = known[0].point().or(known[1].point());
+            let place = if known[0].is_somewhere() { known[0] } else { known[1] };
             key.clear();
             for side in [0, 1] {
                 see(&looks[side], geo[side], places[side], &mut key);
@@ -92,7 +95,7 @@ impl Groups {
             });
             let group = &mut groups[at];
             group.weight += weight;
-            group.far.add(point, geo, *weight);
+            group.far.add(place, geo, *weight);
         }
         Some(Self(groups))
     }

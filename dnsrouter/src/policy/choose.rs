@@ -147,10 +147,7 @@ impl Policy {
     /// to it, and a little that is the client's own. Without verdicts no load is known.
     pub fn cost(&self, endpoint: u8, client: &Client<'_>, health: Option<&Health>) -> f64 {
         let Compiled { location, id, .. } = self.endpoints[endpoint as usize];
-        let km = client.point().and_then(|from| {
-            let mut distances = client.geo.distances.from(&from);
-            distances.nth(usize::from(location))
-        });
+        let km = client.geo.distances.between(client.whereabouts(), usize::from(location));
         let Kilometres(km) = km.unwrap_or(Kilometres(0.0));
         let price = health.map_or(0.0, |health| self.price(endpoint, health));
         km + f64::from(price) + f64::from(dither(client.stick, id))
@@ -263,7 +260,7 @@ impl Walk<'_> {
                 let seen = Seen {
                     order: row.order,
                     matched: row.matched,
-                    from: client.point(),
+                    from: client.whereabouts(),
                     geo: client.geo,
                 };
                 rank::nearest(candidates, &seen, band.as_ref(), location);

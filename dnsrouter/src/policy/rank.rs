@@ -1,6 +1,6 @@
 //! Ranks: which candidates are better than others, and which as good.
 
-use geo::{Kilometres, MAX_LOCATIONS, Point};
+use geo::{Kilometres, MAX_LOCATIONS, Place};
 
 use super::order::{Candidate, Candidates, rank_by};
 use super::stage::Band;
@@ -13,7 +13,7 @@ pub(super) struct Seen<'a> {
     /// The rule of `prefer` that the client matched.
     pub(super) matched: Option<u8>,
     /// Where the client is.
-    pub(super) from: Option<Point>,
+    pub(super) from: &'a Place,
     pub(super) geo: &'a Geo,
 }
 
@@ -32,11 +32,11 @@ pub(super) fn nearest(
     }
     let position = |candidate: &Candidate| positions[usize::from(location(candidate))];
     // Of what is unknown, nothing is near.
-    let (Some(band), Some(from)) = (band, seen.from) else {
+    let (Some(band), Some(known)) = (band, seen.geo.distances.from(seen.from)) else {
         return rank_by(candidates, position);
     };
     let mut distances = [0.0; MAX_LOCATIONS];
-    for (distance, Kilometres(km)) in distances.iter_mut().zip(seen.geo.distances.from(&from)) {
+    for (distance, Kilometres(km)) in distances.iter_mut().zip(known) {
         *distance = km;
     }
     for (location, bias) in &band.bias {

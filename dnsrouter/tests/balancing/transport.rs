@@ -53,14 +53,14 @@ proptest! {
         for (load, limit) in division.load.iter().zip(&limits) {
             prop_assert!(*load <= limit * 1.005 + GRAIN, "{:?} of {limits:?}, passes {passes:?}", division.load);
         }
-        let km = |at: &Point| -> Vec<f64> { locations.iter().map(|to| at.distance(to).0).collect() };
+        let km = |at: Point| -> Vec<f64> { locations.iter().map(|to| at.distance(to).0).collect() };
         let ours: f64 = demand.points().iter().zip(&division.endpoint).map(|((at, mass), e)| {
-            f64::from(*mass) * km(at)[usize::from(*e)]
+            f64::from(*mass) * km(at.point.expect("no country"))[usize::from(*e)]
         }).sum();
         let total: f64 = places.iter().map(|(_, mass)| mass).sum();
         let supply: Vec<i64> =
             places.iter().map(|(_, mass)| (mass / total * UNITS) as i64).collect();
-        let table: Vec<Vec<f64>> = places.iter().map(|(at, _)| km(at)).collect();
+        let table: Vec<Vec<f64>> = places.iter().map(|(at, _)| km(*at)).collect();
         let space: Vec<i64> = limits.iter().map(|limit| (limit * UNITS) as i64).collect();
         let exact = least_total(&supply, &space, &table);
         let exact = exact.expect("all fit") / supply.iter().sum::<i64>() as f64;

@@ -8,7 +8,7 @@ use super::{ScopeCap, Table, TableError, key_v4, key_v6};
 use crate::layer::Layer;
 use crate::marks::{Listed, Marker};
 use crate::partition::Partition;
-use crate::runs::{Key, Leaf, Runs, Value};
+use crate::runs::{Key, Leaf, Runs, Tie, Value};
 use crate::{ListSet, Lists, Place, PlaceId, Source, special};
 
 /// Collects databases and networks, then freezes them into a [`Table`].
@@ -84,7 +84,7 @@ impl TableBuilder {
     /// Resolves precedence and publishes the result.
     ///
     /// Each block of the cap's size gets one place: the one that covers most of its known
-    /// addresses. Nothing known is no place, and nowhere is none, so any outvotes them; a block
+    /// addresses, of several that cover as much the one with the lowest. Nothing known is no place, and nowhere is none, so any outvotes them; a block
     /// with special addresses and none that is known is special.
     pub fn freeze(self) -> Table {
         let claimed = self.claimed();
@@ -171,7 +171,7 @@ impl<K: Key> Family<K> {
         let others = self.others.into_iter();
         let places = others
             .fold(Runs::flatten(networks), |runs, other| runs.overlay(Runs::flatten(other)))
-            .collapse(cap);
+            .collapse(cap, Tie::First);
         let (listed, fine_listed): (Vec<_>, Vec<_>) =
             self.listed.into_iter().partition(|&(_, len, _)| len <= cap);
         let mut marks = marker.gather(&listed);

@@ -369,13 +369,14 @@ impl World {
     }
 }
 
-/// The most frequent known place of a block, the first by name if several are; else special if
+/// The most frequent known place of a block, that of the lowest address if several are; else special if
 /// any of it is.
 fn most_frequent(block: &[Seen]) -> Seen {
     let placed = |unit: &&Seen| matches!(unit.1, Source::Network | Source::Database);
     let known = || block.iter().filter(placed);
     let count = |name: &str| known().filter(|unit| unit.0 == name).count();
-    let best = known().max_by_key(|unit| (count(&unit.0), std::cmp::Reverse(&unit.0)));
+    let first = |name: &str| std::cmp::Reverse(known().position(|unit| unit.0 == name));
+    let best = known().max_by_key(|unit| (count(&unit.0), first(&unit.0)));
     let special = || block.iter().find(|unit| unit.1 == Source::Special);
     best.or_else(special).cloned().unwrap_or(("?".into(), Source::None))
 }

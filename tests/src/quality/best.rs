@@ -39,7 +39,11 @@ pub fn orders(
 
 /// Calls `then` with a place, how many blocks' worth of addresses are there, and in which country
 /// the other database says they are.
-fn each_overlap(routed: &Routed, countries: &Database, mut then: impl FnMut(u32, f64, Country)) {
+pub(super) fn each_overlap(
+    routed: &Routed,
+    countries: &Database,
+    mut then: impl FnMut(u32, f64, Country),
+) {
     let family: Family = routed.family;
     let size = 2_f64.powi(family.host_bits().into());
     let mut ahead = &countries.networks[..];

@@ -1,6 +1,6 @@
 //! A database's networks and what it says of them, as the reader of the format has them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -131,6 +131,19 @@ impl Database {
         self
     }
 
+    /// The blocks that are in several countries.
+    pub fn divided(&self) -> BTreeSet<u64> {
+        let family = self.family;
+        let fine = self.networks.iter().filter(|network| network.len > family.block_len());
+        let in_country = |network: &Network| {
+            Some((family.block_of(network.first), self.record(network).country?))
+        };
+        let fine: Vec<_> = fine.filter_map(in_country).collect();
+        let divided =
+            fine.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1);
+        divided.map(|pair| pair[0].0).collect()
+    }
+
     /// What is said of a network.
     pub fn record(&self, network: &Network) -> &Record {
         &self.records[network.record as usize]
@@ -181,6 +194,28 @@ mod tests {
         let both = [(1, 24), (4, 22), (16, 24), (17, 24), (64, 24)];
         assert_eq!(prefixes(&cities.known_to(&registries)), both);
         assert_eq!(prefixes(&registries.known_to(&cities)), both);
+    }
+
+    #[test]
+    fn blocks_in_several_countries_are_left_out() {
+        let network = |(first, len, record): (u128, u8, u32)| Network { first, len, record };
+        let record = |code: &str| Record { country: code.parse().ok(), point: Some([1.0, 2.0]) };
+        // Blocks 0 to 3 in one country; 4 in two parts of it; 5 in it and another.
+        let networks = [(0, 22, 0), (0x400, 25, 0), (0x480, 25, 0), (0x500, 25, 0), (0x580, 25, 1)];
+        let all = Database {
+            family: Family::V4,
+            networks: networks.map(network).to_vec(),
+            records: vec![record("DE"), record("FR")],
+        };
+        let none = Database { family: Family::V6, networks: vec![], records: vec![] };
+        assert_eq!(all.divided().into_iter().collect::<Vec<_>>(), [5]);
+        let [routed, _] = World::new(&[all, none]).routed;
+        let rest = |gaps: &[u64]| -> Vec<(u64, u64)> {
+            let rest = routed.without(&gaps.iter().copied().collect());
+            rest.stretches.iter().map(|stretch| (stretch.first, stretch.blocks)).collect()
+        };
+        assert_eq!(rest(&[5]), [(0, 4), (4, 1)]);
+        assert_eq!(rest(&[0, 2, 9]), [(1, 1), (3, 1), (4, 1), (5, 1)]);
     }
 
     #[test]

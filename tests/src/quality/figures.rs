@@ -134,7 +134,7 @@ impl Tally {
 }
 
 /// Great-circle kilometres by the haversine formula.
-fn distance(from: [f64; 2], to: [f64; 2]) -> f64 {
+pub(super) fn distance(from: [f64; 2], to: [f64; 2]) -> f64 {
     let [[lat_a, lon_a], [lat_b, lon_b]] = [from, to].map(|point| point.map(f64::to_radians));
     let half_sine = |a: f64, b: f64| ((a - b) / 2.0).sin().powi(2);
     let haversine = half_sine(lat_a, lat_b) + lat_a.cos() * lat_b.cos() * half_sine(lon_a, lon_b);

@@ -42,7 +42,10 @@ pub struct Kept {
 /// Reads what was kept; nothing on the first run.
 pub fn read(folder: &Folder) -> Kept {
     let reason = match read_one(folder, FILE) {
-        Ok(overrides) => return Kept { overrides: overrides.unwrap_or_default(), alarm: None },
+        Ok(Some(overrides)) => return Kept { overrides, alarm: None },
+        Ok(None) if !folder.path().join(LAST).exists() => return Kept::default(),
+        // Put aside by an earlier run, and nobody has said anything since.
+        Ok(None) => "it is missing".to_owned(),
         Err(reason) => reason,
     };
     let file = folder.path().join(FILE);
@@ -161,6 +164,11 @@ mod tests {
             fs::write(&file, &whole[..length]).unwrap();
             assert_eq!(read(&folder).overrides, overrides(&["a"]), "cut at {length}");
         }
+        let again = read(&folder);
+        assert_eq!(again.overrides, overrides(&["a"]), "also after the next start");
+        assert!(again.alarm.unwrap().contains("it is missing"));
+        write(&folder, &overrides(&["a", "c"])).unwrap();
+        assert_eq!(read(&folder), Kept { overrides: overrides(&["a", "c"]), alarm: None });
         fs::write(place.path().join(LAST), "also").unwrap();
         fs::write(&file, "damaged").unwrap();
         let kept = read(&folder);

@@ -87,13 +87,14 @@ pub(crate) async fn run(invocation: &Invocation, args: Args) -> anyhow::Result<E
         },
         at_unix_ms: args.at.map_or(0, unix_ms),
     };
-    let patience = if args.at.is_some() { LONG_PATIENCE } else { PATIENCE };
+    let past = args.at.is_some();
+    let patience = if past { LONG_PATIENCE } else { PATIENCE };
     let mut last = anyhow::anyhow!("no server to ask");
     for server in servers {
         match timeout(patience, ask(&server, &tls, request.clone(), patience)).await {
             Ok(Ok(reply)) => {
                 output::print(&match invocation.format() {
-                    Format::Text => text(&reply),
+                    Format::Text => text(&reply, past),
                     Format::Json => output::pretty(&object(&reply))?,
                 })?;
                 return Ok(Exit::Ok);
@@ -131,7 +132,7 @@ async fn ask(
 }
 
 /// For people: who, where, then each decision as a table of steps.
-fn text(reply: &wire::ExplainReply) -> String {
+fn text(reply: &wire::ExplainReply, past: bool) -> String {
     let plan = match reply.generation {
         0 => format!("the plan of {}", shown(reply.at_unix_ms)),
         number => format!("plan {number}"),
@@ -142,8 +143,7 @@ fn text(reply: &wire::ExplainReply) -> String {
         one_line(&reply.client),
         one_line(&reply.node),
     );
-    // Of the present there is nothing that is not known.
-    if !reply.notes.is_empty() {
+    if past {
         let _ = writeln!(out, "as it was at {}", shown(reply.at_unix_ms));
     }
     for note in &reply.notes {
@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn a_decision_reads_from_place_to_answer() {
         assert_eq!(
-            text(&reply()),
+            text(&reply(), false),
             "\
 geo.test-net.io. for 128.135.0.1, decided by ns1 (plan 7)
 place: US at 39.50, -98.35 (from the built-in table, prefix 128.135.0.0/16)
@@ -409,7 +409,7 @@ A: 127.0.0.11   ttl 60 s, scope /16
         reply.decisions[0].steps.clear();
         reply.decisions[0].addresses.clear();
         reply.decisions[0].note = "a static name".into();
-        let text = text(&reply);
+        let text = text(&reply, false);
         assert!(text.contains("place: unknown\n"), "{text}");
         assert!(text.contains("A: no address   ttl 60 s"), "{text}");
         assert!(text.contains("   fail-open: too little was left"), "{text}");
@@ -417,9 +417,15 @@ A: 127.0.0.11   ttl 60 s, scope /16
     }
 
     #[test]
+    fn the_present_has_notes_too() {
+        let text = text(&wire::ExplainReply { notes: vec!["led".into()], ..reply() }, false);
+        assert!(text.contains("\nnote: led\nplace:") && !text.contains("as it was"), "{text}");
+    }
+
+    #[test]
     fn another_time_is_said_with_what_is_not_known_of_it() {
         let reply = wire::ExplainReply { generation: 0, notes: vec!["gone".into()], ..reply() };
-        assert!(text(&reply).starts_with(
+        assert!(text(&reply, true).starts_with(
             "geo.test-net.io. for 128.135.0.1, decided by ns1 (the plan of 2026-12-01T14:00:00Z)\n\
              as it was at 2026-12-01T14:00:00Z\nnote: gone\nplace:"
         ));

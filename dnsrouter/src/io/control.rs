@@ -284,7 +284,7 @@ fn parse_client(text: &str) -> Result<IpAddr, Status> {
 fn no_service(name: &Name, rcode: Rcode) -> Status {
     Status::not_found(match rcode {
         Rcode::REFUSED => format!("{name} is in no zone of this server"),
-        Rcode::NXDOMAIN => format!("{name} does not exist here"),
+        Rcode::NXDOMAIN => format!("{name} does not exist here, or a CNAME leads to what does not"),
         _ => format!(
             "{name} is no service here; what a zone file says of it is the same for everybody"
         ),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | dnsrouter | one thread; it answers with health looked at and the scope of each answer |
 //! | dnsrouter, guarded | the same with a rate limit that nobody reaches (cookies are on in both) |
+//! | dnsrouter, napping | the first with `[listen] nap = "20us"` |
 //! | gdnsd | one UDP thread, plugin geoip with a map by continent and country, a larger receive buffer |
 //! | Knot | one UDP worker, mod-geoip with the same database and map |
 //! | NSD | one server process with SO_REUSEPORT, no rate limit |
@@ -47,6 +48,8 @@ pub enum Product {
     Dnsrouter,
     /// Ours, with everything on.
     Guarded,
+    /// Ours, waiting a little for more queries while they come densely.
+    Napping,
     /// gdnsd with its plugin geoip.
     Gdnsd,
     /// Knot DNS with its module geoip.
@@ -62,6 +65,7 @@ impl fmt::Display for Product {
         f.pad(match self {
             Product::Dnsrouter => "dnsrouter",
             Product::Guarded => "dnsrouter, guarded",
+            Product::Napping => "dnsrouter, napping",
             Product::Gdnsd => "gdnsd",
             Product::Knot => "Knot",
             Product::Nsd => "NSD",
@@ -74,7 +78,9 @@ impl Product {
     /// What it says its version is.
     pub fn version(self) -> String {
         let mut command = match self {
-            Product::Dnsrouter | Product::Guarded => Command::new(artifact::program("dnsrouter")),
+            Product::Dnsrouter | Product::Guarded | Product::Napping => {
+                Command::new(artifact::program("dnsrouter"))
+            }
             Product::Gdnsd => artifact::peer("usr/sbin/gdnsd"),
             Product::Knot => artifact::peer("usr/sbin/knotd"),
             Product::Nsd => artifact::peer("usr/sbin/nsd"),
@@ -156,8 +162,9 @@ impl Contender {
         // The folder is there for whoever writes nothing into it.
         let log = seat.write("log", "");
         let command = match product {
-            Product::Dnsrouter => dnsrouter::command(site, &seat, ""),
-            Product::Guarded => dnsrouter::command(site, &seat, dnsrouter::GUARDS),
+            Product::Dnsrouter => dnsrouter::command(site, &seat, "", ""),
+            Product::Guarded => dnsrouter::command(site, &seat, "", dnsrouter::GUARDS),
+            Product::Napping => dnsrouter::command(site, &seat, dnsrouter::NAP, ""),
             Product::Gdnsd => gdnsd::command(site, &seat),
             Product::Knot => knot::command(site, &seat),
             Product::Nsd => nsd::command(site, &seat),

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 
-use datagrams::{BATCH, Slot};
+use datagrams::{BATCH, Offer, Slot};
 
 /// Longer queries are cut.
 const QUERY: usize = 512;
@@ -19,12 +19,14 @@ const QR: u8 = 0x80;
 /// Those of the system.
 pub fn serve(socket: &UdpSocket) -> io::Result<()> {
     let mut slots: Vec<Slot<QUERY>> = (0..BATCH).map(|_| Slot::new()).collect();
+    let mut offer = Offer::default();
     loop {
-        let received = match datagrams::receive(socket, &mut slots) {
+        let received = match datagrams::receive(socket, &mut slots[..offer.slots()]) {
             Ok(received) => received,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        offer.filled(received);
         for slot in &mut slots[..received] {
             let (length, peer) = (slot.bytes().len(), slot.peer());
             slot.buffer()[FLAGS] |= QR;

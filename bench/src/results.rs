@@ -17,7 +17,7 @@ pub fn text(outcomes: &[Outcome], plan: Plan, machine: &Machine, command: &str) 
     products.dedup();
     let versions: String = products
         .iter()
-        .filter(|product| ![Product::Guarded, Product::Echo].contains(product))
+        .filter(|product| ![Product::Guarded, Product::Napping, Product::Echo].contains(product))
         .map(|product| format!("- {product}: {}\n", product.version()))
         .collect();
     let mut text = format!(

@@ -1,6 +1,6 @@
 //! What is measured: the data, the questions, the servers, and how hard they are asked.
 
-use crate::contender::Product::{self, Dnsrouter, Echo, Gdnsd, Guarded, Knot, Nsd};
+use crate::contender::Product::{self, Dnsrouter, Echo, Gdnsd, Guarded, Knot, Napping, Nsd};
 use crate::generator::Workload;
 use crate::geography::World;
 use crate::names::{Hosts, nowhere};
@@ -59,7 +59,7 @@ pub const SCENES: [Scene; 6] = [
     Scene {
         name: "geo-100k",
         about: "the same at 100,000 queries per second",
-        products: &[Dnsrouter, Guarded, Gdnsd, Knot, Echo],
+        products: &[Dnsrouter, Guarded, Napping, Gdnsd, Knot, Echo],
         load: Load::Open(100_000),
         data: Data::Geo,
     },

@@ -120,24 +120,26 @@ fn set(
 }
 
 /// Waits for one datagram and takes what else is there already; returns how many slots are filled,
-/// from the first on. Allocates nothing.
+/// from the first on. Allocates nothing. Each slot offered costs a little, filled or not: where few
+/// datagrams come at once, offer [`a few`](Offer).
 ///
 /// # Errors
 ///
 /// Those of recvmmsg(2), among them the end of the socket's time-out; then no slot is filled.
 pub fn receive<const N: usize>(socket: &UdpSocket, slots: &mut [Slot<N>]) -> io::Result<usize> {
     let mut vectors = [EMPTY_VECTOR; BATCH];
-    let mut headers = no_headers();
+    let mut headers = [const { MaybeUninit::uninit() }; BATCH];
     let mut count = 0;
     for ((slot, vector), header) in slots.iter_mut().zip(&mut vectors).zip(&mut headers) {
         *vector = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: N };
-        let header = &mut header.msg_hdr;
-        header.msg_name = (&raw mut slot.name).cast();
-        header.msg_namelen = size_of_val(&slot.name) as libc::socklen_t;
-        header.msg_iov = vector;
-        header.msg_iovlen = 1;
-        header.msg_control = (&raw mut slot.control).cast();
-        header.msg_controllen = size_of_val(&slot.control);
+        let mut filled = NO_HEADER;
+        filled.msg_hdr.msg_name = (&raw mut slot.name).cast();
+        filled.msg_hdr.msg_namelen = size_of_val(&slot.name) as libc::socklen_t;
+        filled.msg_hdr.msg_iov = vector;
+        filled.msg_hdr.msg_iovlen = 1;
+        filled.msg_hdr.msg_control = (&raw mut slot.control).cast();
+        filled.msg_hdr.msg_controllen = size_of_val(&slot.control);
+        header.write(filled);
         count += 1;
     }
     // SAFETY: `count` headers are filled in, and what they point at is `slots` and `vectors`,
@@ -145,7 +147,7 @@ pub fn receive<const N: usize>(socket: &UdpSocket, slots: &mut [Slot<N>]) -> io:
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
+            headers.as_mut_ptr().cast::<libc::mmsghdr>(),
             count,
             libc::MSG_WAITFORONE,
             ptr::null_mut(),
@@ -153,6 +155,9 @@ pub fn receive<const N: usize>(socket: &UdpSocket, slots: &mut [Slot<N>]) -> io:
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     for (slot, header) in slots.iter_mut().zip(&headers).take(received) {
+        // SAFETY: the kernel fills in no more than `count`, and so many are initialised
+        // (invariant 4).
+        let header = unsafe { header.assume_init_ref() };
         slot.length = (header.msg_len as usize).min(N);
         slot.name_length = header.msg_hdr.msg_namelen;
         slot.control_length = header.msg_hdr.msg_controllen;
@@ -169,7 +174,7 @@ pub fn receive<const N: usize>(socket: &UdpSocket, slots: &mut [Slot<N>]) -> io:
 /// Those of sendmmsg(2) for the first of them; none was sent.
 pub fn send<const N: usize>(socket: &UdpSocket, slots: &[Slot<N>]) -> io::Result<usize> {
     let mut vectors = [EMPTY_VECTOR; BATCH];
-    let mut headers = no_headers();
+    let mut headers = [const { MaybeUninit::uninit() }; BATCH];
     let mut count = 0;
     for ((slot, vector), header) in slots.iter().zip(&mut vectors).zip(&mut headers) {
         // The kernel only reads what it is to send.
@@ -177,31 +182,57 @@ pub fn send<const N: usize>(socket: &UdpSocket, slots: &[Slot<N>]) -> io::Result
             iov_base: slot.bytes.as_ptr().cast_mut().cast(),
             iov_len: slot.length.min(N),
         };
-        let header = &mut header.msg_hdr;
-        header.msg_name = (&raw const slot.name).cast_mut().cast();
-        header.msg_namelen = slot.name_length;
-        header.msg_iov = vector;
-        header.msg_iovlen = 1;
+        let mut filled = NO_HEADER;
+        filled.msg_hdr.msg_name = (&raw const slot.name).cast_mut().cast();
+        filled.msg_hdr.msg_namelen = slot.name_length;
+        filled.msg_hdr.msg_iov = vector;
+        filled.msg_hdr.msg_iovlen = 1;
         if slot.control_length > 0 {
-            header.msg_control = (&raw const slot.control).cast_mut().cast();
-            header.msg_controllen = slot.control_length;
+            filled.msg_hdr.msg_control = (&raw const slot.control).cast_mut().cast();
+            filled.msg_hdr.msg_controllen = slot.control_length;
         }
+        header.write(filled);
         count += 1;
     }
     // SAFETY: as above; `name_length` and `control_length` were set by `address` to what they are
     // lengths of, or by the kernel within their sizes (invariant 2).
     let sent = unsafe {
-        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+        let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
+        libc::sendmmsg(socket.as_raw_fd(), headers, count, libc::MSG_DONTWAIT)
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// How many slots to offer: twice as many as were filled last, so that a server with little to do
+/// does not prepare a whole batch for each datagram, and one with much to do soon has all of it.
+#[derive(Debug)]
+pub struct Offer(usize);
+
+impl Offer {
+    /// The fewest.
+    const LEAST: usize = 4;
+
+    /// So many next time.
+    pub fn slots(&self) -> usize {
+        self.0
+    }
+
+    /// So many were filled.
+    pub fn filled(&mut self, filled: usize) {
+        self.0 = (2 * filled).clamp(Self::LEAST, BATCH);
+    }
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self(Self::LEAST)
+    }
+}
+
 const EMPTY_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
-fn no_headers() -> [libc::mmsghdr; BATCH] {
-    // SAFETY: null pointers and zero lengths are valid values of every field.
-    unsafe { MaybeUninit::zeroed().assume_init() }
-}
+// SAFETY: null pointers and zero lengths are valid values of every field.
+const NO_HEADER: libc::mmsghdr = unsafe { MaybeUninit::zeroed().assume_init() };
 
 impl<const N: usize> Default for Slot<N> {
     fn default() -> Self {

@@ -154,6 +154,35 @@ pub enum Data<'r> {
     },
 }
 
+impl Entry<'_> {
+    fn rtype(&self) -> Rtype {
+        match self.data {
+            Data::Static(rrset) => rrset.rtype,
+            Data::Cname { .. } => Rtype::CNAME,
+            Data::Service { rtype, .. } => rtype,
+        }
+    }
+
+    fn write<'b>(
+        &self,
+        section: Section,
+        owner: Owner<'_>,
+        writer: &mut Writer<'b>,
+        services: &mut impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
+    ) -> Fit {
+        match self.data {
+            Data::Static(rrset) => writer.rrset(section, owner, &rrset),
+            Data::Cname { target, ttl } => {
+                writer.rrset_with(section, owner, Rtype::CNAME, ttl, [target.wire()])
+            }
+            Data::Service { service, rtype } => {
+                services(writer, section, owner, service, rtype);
+                Fit::Written
+            }
+        }
+    }
+}
+
 impl<'z> Resolution<'z> {
     /// An empty answer. Cheap: its arrays are not written to.
     #[inline]
@@ -279,30 +308,25 @@ impl<'z> Resolution<'z> {
         mut services: impl FnMut(&mut Writer<'b>, Section, Owner<'_>, ServiceId, Rtype),
     ) {
         writer.set_authoritative(self.authoritative);
-        let answer = self.answer().map(|entry| (Section::Answer, entry));
-        let authority = self.authority().map(|entry| (Section::Authority, entry));
-        for (section, Entry { owner, data }) in answer.chain(authority).chain(self.additional()) {
-            let owner = if matches!(owner, Owner::Question) { start } else { owner };
-            let rtype = match data {
-                Data::Static(rrset) => rrset.rtype,
-                Data::Cname { .. } => Rtype::CNAME,
-                Data::Service { rtype, .. } => rtype,
-            };
-            if section == Section::Answer && known(owner, rtype) {
-                continue;
+        // What comes later is needed less: nothing follows what did not fit.
+        for entry in self.answer() {
+            let owner = if entry.owner == Owner::Question { start } else { entry.owner };
+            if !known(owner, entry.rtype())
+                && entry.write(Section::Answer, owner, writer, &mut services) != Fit::Written
+            {
+                return;
             }
-            let fit = match data {
-                Data::Static(rrset) => writer.rrset(section, owner, &rrset),
-                Data::Cname { target, ttl } => {
-                    writer.rrset_with(section, owner, Rtype::CNAME, ttl, [target.wire()])
-                }
-                Data::Service { service, rtype } => {
-                    services(writer, section, owner, service, rtype);
-                    Fit::Written
-                }
-            };
-            if fit != Fit::Written {
-                // What comes later is needed less.
+        }
+        for entry in self.authority() {
+            if entry.write(Section::Authority, entry.owner, writer, &mut services) != Fit::Written {
+                return;
+            }
+        }
+        if self.alias.is_none() && self.additional.is_none() {
+            return;
+        }
+        for (section, entry) in self.additional() {
+            if entry.write(section, entry.owner, writer, &mut services) != Fit::Written {
                 return;
             }
         }

@@ -74,25 +74,41 @@ impl Asker {
         Self { address, hit, basis }
     }
 
-    /// As a service's route sees it. `own` is for who asks for itself, and `now` the time in
+    /// As a service's route sees it that asks for a form. `own` is for who asks for itself, and `now` the time in
     /// seconds, of which draws for subnets use the slot of one TTL: an answer for a subnet must be
     /// the same for every address inside its scope, for as long as it may be cached. In a special
     /// block that is the draw of the resolver's own prefix.
-    pub fn client<'a>(&self, geo: &'a Geo, policy: &Policy, now: u64, own: Own) -> Client<'a> {
+    #[inline]
+    pub fn client<'a>(
+        &self,
+        geo: &'a Geo,
+        policy: &Policy,
+        form: Form,
+        now: impl FnOnce() -> u64,
+        own: Own,
+    ) -> Client<'a> {
         let cap = cap_of(geo.cap, self.address);
-        let prefix = truncate(self.address, cap);
+        let Hit { place, slot, scope: leaf, .. } = self.hit;
+        let (address, is_subnet) = (self.address, self.basis != Basis::Resolver);
+        let Own { draw, turn } = own;
+        let client =
+            Client { geo, place, address, slot, is_subnet, leaf, cap, draw, stick: 0, turn };
+        // Most answers depend on the place alone.
+        if policy.draws(form) { self.drawn(client, policy, now()) } else { client }
+    }
+
+    /// The same with what decides in draws.
+    fn drawn<'a>(&self, client: Client<'a>, policy: &Policy, now: u64) -> Client<'a> {
+        let prefix = truncate(self.address, client.cap);
         let stick = prefix_stick(policy.key(), prefix);
-        let Own { draw, turn } = match self.basis {
-            Basis::Resolver => own,
+        match self.basis {
+            Basis::Resolver => Client { stick, ..client },
             Basis::Subnet | Basis::Block { .. } => {
                 let slot = now / u64::from(policy.ttl(false).max(1));
                 let draw = subnet_draw(policy.key(), prefix, slot);
-                Own { draw, turn: stick.wrapping_add(slot) }
+                Client { draw, stick, turn: stick.wrapping_add(slot), ..client }
             }
-        };
-        let Hit { place, slot, scope: leaf, .. } = self.hit;
-        let (address, is_subnet) = (self.address, self.basis != Basis::Resolver);
-        Client { geo, place, address, slot, is_subnet, leaf, cap, draw, stick, turn }
+        }
     }
 
     /// The scope to return with an answer of this policy.

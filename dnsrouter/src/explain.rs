@@ -184,7 +184,7 @@ impl View<'_> {
         let geo = &self.snapshot.inputs.geo;
         let health = &self.snapshot.health;
         // Of a resolver that asks for itself, one draw of many.
-        let client = asker.client(geo, self.policy, now, Own { draw: 0, turn: 0 });
+        let client = asker.client(geo, self.policy, self.form, || now, Own { draw: 0, turn: 0 });
         let mut recorder = Recorder { view: self, client: &client, seen: Vec::new(), open: None };
         let choice = self.policy.choose(self.form, &client, health, &mut recorder);
         let records = self.policy.records(self.form, &choice, health);

@@ -279,7 +279,7 @@ impl<'a> Forecaster<'a> {
 
     fn odds_of(&self, asker: &Asker, policy: &Policy, form: Form, snapshot: &Snapshot) -> Odds {
         let own = Own { draw: 0, turn: 0 };
-        let client = asker.client(&snapshot.inputs.geo, policy, self.now, own);
+        let client = asker.client(&snapshot.inputs.geo, policy, form, || self.now, own);
         policy.odds(form, &client, &snapshot.health)
     }
 }

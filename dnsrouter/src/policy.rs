@@ -44,12 +44,13 @@ use crate::service::{Binding, Endpoint, Form, MAX_ENDPOINTS, Service, Step};
 use crate::target::Watched;
 use crate::verdicts::{Health, TargetId, WHOLE};
 
+use direct::Direct;
 use hash::fold;
 use leaving::Regard;
 use scope::Sight;
 use stage::{Act, Stage};
 
-pub use choose::{Choice, Observer, Open, Outside};
+pub use choose::{Choice, Observer, Open, Outside, Records};
 pub use hash::{mix, prefix_stick, subnet_draw};
 pub use odds::{Looks, Odds};
 pub use order::{Candidate, Candidates};
@@ -57,6 +58,7 @@ pub use record::Record;
 pub use views::{Built, Class, MAX_CLASSES, MAX_VIEWS, Views};
 
 mod choose;
+mod direct;
 mod hash;
 mod leaving;
 mod odds;
@@ -75,11 +77,14 @@ pub struct Policy {
     stages: Box<[Stage]>,
     endpoints: Box<[Compiled]>,
     sights: [Sight; FORMS],
+    /// By form, where the route is one that needs no order.
+    direct: [Option<Box<Direct>>; FORMS],
     bindings: Box<[Binding]>,
     ttl: u32,
     ttl_min: u32,
     slow_start: Duration,
     key: u64,
+    takes_turns: bool,
     /// Where its shares are; none: no step needs any.
     dynamic: Option<u32>,
 }
@@ -180,9 +185,12 @@ impl Policy {
             .collect();
         let stages = stage::compile(service, &mut location, views);
         let sights = Form::ALL.map(|form| Sight::of(&stages, &endpoints, form, views));
+        let direct = Form::ALL.map(|form| Direct::of(&stages, &endpoints, form));
         Self {
             id,
             sights,
+            direct,
+            takes_turns: stages.iter().any(|stage| matches!(stage.act, Act::RoundRobin)),
             bindings: service.bindings.clone().into(),
             stages,
             endpoints,
@@ -222,6 +230,11 @@ impl Policy {
     /// The scope prefix length that goes with any answer to a client subnet (module docs).
     pub fn scope(&self, form: Form, client: &Client<'_>) -> u8 {
         self.sights[form as usize].scope(client)
+    }
+
+    /// Whether its answers of a form depend on more of a client than its place, so on a draw.
+    pub fn draws(&self, form: Form) -> bool {
+        self.sights[form as usize].draws()
     }
 
     /// Seconds, of every RRset; fewer while the service is unsettled
@@ -332,7 +345,7 @@ impl Policy {
 
     /// Whether anybody has a turn, which is to be counted.
     pub fn takes_turns(&self) -> bool {
-        self.stages.iter().any(|stage| matches!(stage.act, Act::RoundRobin))
+        self.takes_turns
     }
 
     /// How many endpoints of a form are usable for anybody, and how many there are.

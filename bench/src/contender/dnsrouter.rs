@@ -12,10 +12,13 @@ use crate::names::ZONE;
 /// Limits that nobody reaches: each answer still takes its token.
 pub(super) const GUARDS: &str = "[rate_limit]\nresponses_per_second = 100000\nburst = 6000000\n\n";
 
-pub(super) fn command(site: &Site, seat: &Seat<'_>, guards: &str) -> Command {
+/// Waits for more queries.
+pub(super) const NAP: &str = "nap = \"20us\"\n";
+
+pub(super) fn command(site: &Site, seat: &Seat<'_>, nap: &str, guards: &str) -> Command {
     let mut config = format!(
         "[node]\nname = \"bench\"\nregion = \"us-central1\"\n\n\
-         [listen]\ndns = [\"127.0.0.1:{port}\"]\nthreads = 1\n\n{guards}\
+         [listen]\ndns = [\"127.0.0.1:{port}\"]\nthreads = 1\n{nap}\n{guards}\
          [[zone]]\nname = \"{ZONE}\"\nfile = {zone:?}\n",
         port = seat.port,
         zone = site.zone,

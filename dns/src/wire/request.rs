@@ -128,6 +128,7 @@ impl<'a> Request<'a> {
     /// Like NSD and unlike BIND we refuse records in the answer section of a query: no client
     /// sends them, and they would only be carried along.
     #[expect(clippy::result_large_err, reason = "what is refused is rare; a box would allocate")]
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed<'a>> {
         let Some(header) = Header::read(bytes) else {
             return Err(Malformed::Drop(DropReason::ShorterThanHeader));
@@ -142,6 +143,7 @@ impl<'a> Request<'a> {
         }
     }
 
+    #[inline]
     fn read(&mut self) -> Result<(), Fault> {
         let opcode = self.header.opcode();
         if !matches!(opcode, Opcode::QUERY | Opcode::NOTIFY | Opcode::UPDATE) {
@@ -178,6 +180,7 @@ impl<'a> Request<'a> {
     /// Reads question and OPT of a message whose opcode is unknown, so that the refusal can have
     /// them too. What is not as in a query is no fault: the opcode may well give it another form,
     /// as RFC 8490 §5.4 does.
+    #[cold]
     fn read_what_can_be(&mut self) {
         let mut at = HEADER_LEN;
         match self.header.counts[0] {
@@ -255,6 +258,7 @@ impl<'a> Request<'a> {
         }
     }
 
+    #[cold]
     fn refuse(&self, fault: Fault) -> Refusal<'a> {
         let rcode = match fault {
             Fault::Opcode(_) if mutated!(UnknownOpcodeIsFormerr) => Rcode::FORMERR,

@@ -24,6 +24,9 @@ pub const TCP_SHARE: usize = 4;
 /// RFC 7766 §6.2.3: "of the order of a few seconds".
 pub const TCP_IDLE: Duration = Duration::from_secs(10);
 
+/// Longer, and clients would notice.
+const MAX_NAP: Duration = Duration::from_millis(1);
+
 /// `[listen.tcp]`; RFC 9210 §4.2 wants these to be the operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tcp {
@@ -49,6 +52,8 @@ pub struct Listen {
     pub dns: Vec<SocketAddr>,
     /// UDP threads per address; none: one per processor.
     pub threads: Option<NonZeroUsize>,
+    /// How long a UDP thread waits for more queries while they come densely; 0: not at all.
+    pub nap: Duration,
     /// Whose connections begin with a PROXY header, version 2.
     pub proxy: Arc<[IpNet]>,
     /// How many may be connected, and for how long.
@@ -95,11 +100,23 @@ impl Checker<'_> {
         Listen {
             dns: raw.dns.get_ref().clone(),
             threads,
+            nap: raw.nap.as_ref().map_or(Duration::ZERO, |nap| self.nap(nap)),
             proxy: self.proxies(raw.proxy.as_ref()),
             tcp: self.tcp(&raw.tcp),
             control: raw.control.as_ref().map(|control| *control.get_ref()),
             admin: raw.admin,
         }
+    }
+
+    fn nap(&mut self, text: &Spanned<String>) -> Duration {
+        match humantime::parse_duration(text.get_ref()) {
+            Ok(nap) if nap <= MAX_NAP => return nap,
+            Ok(_) => self.error(text.span(), "a nap of at most 1ms: queries wait for it", None),
+            Err(error) => {
+                self.error(text.span(), error.to_string(), Some("a duration such as \"20us\""));
+            }
+        }
+        Duration::ZERO
     }
 
     fn tcp(&mut self, raw: &raw::Tcp) -> Tcp {

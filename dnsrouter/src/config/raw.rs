@@ -105,6 +105,8 @@ pub(super) struct Listen {
     pub(super) dns: Spanned<Vec<SocketAddr>>,
     /// UDP threads per address; default: one per processor.
     pub(super) threads: Option<Spanned<usize>>,
+    /// How long a UDP thread waits for more queries while they come densely; default: not at all.
+    pub(super) nap: Option<Spanned<String>>,
     /// Networks of proxies, whose connections begin with a PROXY header, version 2.
     pub(super) proxy: Option<Spanned<Vec<Spanned<String>>>>,
     /// How many may be connected, and for how long.

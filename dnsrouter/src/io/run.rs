@@ -257,10 +257,11 @@ impl Wiring {
             let socket = Arc::new(socket.try_clone()?);
             let (plan, own) = (Arc::clone(&shared.plan), own.clone());
             let (registry, deferred) = (Arc::clone(&self.registry), deferred.clone());
-            let (census, stop) = (self.census.clone(), self.stop.clone());
+            let (census, stop, nap) = (self.census.clone(), self.stop.clone(), config.listen.nap);
             self.supervisor.spawn("dns over udp", move || {
                 let (socket, plan) = (Arc::clone(&socket), Arc::clone(&plan));
                 let server = udp::Server::new(socket, plan, deferred.clone(), own.clone());
+                let server = server.map(|server| server.napping(nap));
                 udp::supervised(server, new_worker(&registry, census.as_deref()), stop.clone())
             });
         }

@@ -13,6 +13,7 @@
 //! that was asked, also where the socket is bound to all of them (0.0.0.0, ::): clients ignore any
 //! other, and firewalls between drop it.
 
+mod nap;
 mod own;
 
 use std::io::{self, ErrorKind};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use daemon::quiet::Quiet;
-use datagrams::{BATCH, Slot};
+use datagrams::{BATCH, Offer, Slot};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ use crate::answer::{Query, Reply, Transport, Worker, answer_or_servfail};
 use crate::plan::Published;
 
 use super::deferred::{Deferred, Job};
+
+use nap::Naps;
 
 pub use own::Own;
 
@@ -66,6 +69,7 @@ pub struct Server {
     plan: Arc<Published>,
     deferred: Deferred,
     own: Own,
+    nap: Option<Duration>,
     untold: Quiet,
     queries: Box<[Slot<QUERY_SIZE>]>,
     answers: Box<[Slot<ANSWER_SIZE>]>,
@@ -97,18 +101,30 @@ impl Server {
             plan,
             deferred,
             own,
+            nap: None,
             untold: Quiet::default(),
             queries: (0..BATCH).map(|_| Slot::new()).collect(),
             answers: (0..BATCH).map(|_| Slot::new()).collect(),
         })
     }
 
+    /// The same, waiting so long for more queries where they come densely; for 0 never.
+    #[must_use]
+    pub fn napping(self, nap: Duration) -> Self {
+        Self { nap: Some(nap).filter(|nap| !nap.is_zero()), ..self }
+    }
+
     /// Answers until told to stop. Allocates nothing but the jobs that others answer
     /// ([`Reply::Deferred`]).
     pub fn run(&mut self, worker: &mut Worker, stop: &CancellationToken) {
         let quiet = Quiet::default();
+        let mut offer = Offer::default();
+        let mut naps = self.nap.map(Naps::new);
         while !stop.is_cancelled() {
-            let received = match datagrams::receive(&self.socket, &mut self.queries) {
+            let received = match datagrams::receive(
+                &self.socket,
+                &mut self.queries[..offer.slots()],
+            ) {
                 Ok(received) => received,
                 // An ICMP error for an earlier answer shows up here; it concerns nobody else.
                 Err(error) if is_transient(error.kind()) => continue,
@@ -123,14 +139,19 @@ impl Server {
                     continue;
                 }
             };
-            let answered = self.answer(received, worker);
+            offer.filled(received);
+            let now = SystemTime::now();
+            let answered = self.answer(received, now, worker);
             self.send(answered, worker);
+            if let Some(naps) = &mut naps {
+                naps.after(received, now);
+            }
         }
     }
 
     /// Makes the answers to the first so many queries; returns how many there are.
-    fn answer(&mut self, received: usize, worker: &mut Worker) -> usize {
-        let (snapshot, now) = (self.plan.load(), SystemTime::now());
+    fn answer(&mut self, received: usize, now: SystemTime, worker: &mut Worker) -> usize {
+        let snapshot = self.plan.load();
         let mut answered = 0;
         for query in &self.queries[..received] {
             let Some(peer) = query.peer() else { continue };

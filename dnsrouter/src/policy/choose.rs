@@ -20,7 +20,7 @@ pub struct Choice {
     /// The endpoints to answer with, best first.
     pub candidates: Candidates,
     /// Addresses that are not usable are left out; none: whatever they are.
-    regard: Option<Regard>,
+    pub(super) regard: Option<Regard>,
     /// `healthy` would have left too little, so everything counts as up.
     pub fail_open: bool,
     /// The client's fence holds nothing to choose from.
@@ -56,6 +56,9 @@ impl fmt::Display for Outside {
 
 /// Looks over the shoulder of a choice; `explain` records, the query path passes `()`.
 pub trait Observer {
+    /// Whether it looks at all: then every step is walked.
+    const WATCHES: bool = true;
+
     /// `step` made `after` out of `before`.
     fn step(&mut self, step: &Step, before: &[Candidate], after: &[Candidate]);
     /// What was seen does not count: the walk begins again with more.
@@ -63,6 +66,8 @@ pub trait Observer {
 }
 
 impl Observer for () {
+    const WATCHES: bool = false;
+
     #[inline]
     fn step(&mut self, _: &Step, _: &[Candidate], _: &[Candidate]) {}
     #[inline]
@@ -78,23 +83,42 @@ pub enum Open {
     All,
 }
 
+impl Choice {
+    /// Of candidates inside the client's fence.
+    pub(super) fn of(candidates: Candidates, regard: Option<Regard>) -> Self {
+        Self { candidates, regard, fail_open: false, outside: None }
+    }
+}
+
 impl Policy {
     /// Chooses for one client.
     ///
     /// Never empty when the service has an address of the form inside the client's fence: a filter
     /// that would leave nothing is not applied. Where nothing is inside, [`Choice::outside`] says
     /// what is answered.
-    pub fn choose(
+    pub fn choose<O: Observer>(
         &self,
         form: Form,
         client: &Client<'_>,
         health: &Health,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Choice {
         let settled = health.stances().is_empty();
-        let hash = if settled { WHOLE } else { self.hash(form, client) };
         let walk = |regard| Walk { policy: self, form, client, health, regard };
-        if let Some(choice) = walk(Some(Regard::All { hash })).run(observer) {
+        if !O::WATCHES
+            && settled
+            && let Some(direct) = &self.direct[form as usize]
+        {
+            let mut choice = Choice::of(Candidates::new(), None);
+            if walk(Some(Regard::Measured)).directly(direct, &mut choice) {
+                return choice;
+            }
+        }
+        let regard = match settled {
+            true => Regard::Measured,
+            false => Regard::All { hash: self.hash(form, client) },
+        };
+        if let Some(choice) = walk(Some(regard)).run(observer) {
             return choice;
         }
         if !settled {
@@ -111,36 +135,14 @@ impl Policy {
 
     /// The records of a choice, in its order, each once (RFC 2181 §5); of host names only the first,
     /// since an RRset of two CNAMEs may not be (RFC 2181 §10.1).
+    #[inline]
     pub fn records<'p, 'c>(
         &'p self,
         form: Form,
         choice: &'c Choice,
         health: &'c Health,
-    ) -> impl Iterator<Item = &'p Record> + Clone + use<'p, 'c> {
-        let usable = move |candidate: &Candidate, record: &Record| {
-            let usable = |regard| self.is_usable(candidate.endpoint, record, health, regard);
-            choice.regard.is_none_or(usable)
-        };
-        let chosen = choice.candidates.iter().flat_map(move |candidate| {
-            let all = self.endpoint(candidate).of(form).iter();
-            all.filter(move |record| usable(candidate, record))
-        });
-        let stated = match choice.outside {
-            Some(Outside::Stated { rule }) => self.stated(rule, form),
-            _ => &[],
-        };
-        let all = chosen.chain(stated);
-        // Regions may share a mail host; an address belongs to one endpoint.
-        let shared = !matches!(form, Form::A | Form::Aaaa);
-        let before = all.clone();
-        let first = move |(at, record): &(usize, &'p Record)| {
-            !shared || !before.clone().take(*at).any(|other| other.rdata() == record.rdata())
-        };
-        all.enumerate().filter(first).map(|(_, record)| record).take(if form == Form::Cname {
-            1
-        } else {
-            usize::MAX
-        })
+    ) -> Records<'p, 'c> {
+        Records { policy: self, choice, health, form, candidate: 0, record: 0, stated: 0 }
     }
 
     /// How far a client sees an endpoint, in kilometres: the distance, what the endpoint's load adds
@@ -190,6 +192,70 @@ impl Policy {
     }
 }
 
+/// See [`Policy::records`].
+#[derive(Clone)]
+pub struct Records<'p, 'c> {
+    policy: &'p Policy,
+    choice: &'c Choice,
+    health: &'c Health,
+    form: Form,
+    /// Where it is: of the choice, of that endpoint's, and behind them all of what a fence states.
+    candidate: usize,
+    record: usize,
+    stated: usize,
+}
+
+impl<'p> Records<'p, '_> {
+    /// The next one, said before or not.
+    #[inline]
+    fn following(&mut self) -> Option<&'p Record> {
+        let Self { policy, choice, health, form, .. } = *self;
+        while let Some(candidate) = choice.candidates.get(self.candidate) {
+            let all = policy.endpoint(candidate).of(form);
+            while let Some(record) = all.get(self.record) {
+                self.record += 1;
+                let usable = |regard| policy.is_usable(candidate.endpoint, record, health, regard);
+                if choice.regard.is_none_or(usable) {
+                    return Some(record);
+                }
+            }
+            self.candidate += 1;
+            self.record = 0;
+        }
+        let Some(Outside::Stated { rule }) = choice.outside else { return None };
+        let record = policy.stated(rule, form).get(self.stated)?;
+        self.stated += 1;
+        Some(record)
+    }
+
+    /// Whether a record equal to this one came before it.
+    fn is_repeated(&self, record: &Record) -> bool {
+        let mut before = self.policy.records(self.form, self.choice, self.health);
+        let earlier = std::iter::from_fn(|| before.following());
+        let mut earlier = earlier.take_while(|earlier| !std::ptr::eq(*earlier, record));
+        earlier.any(|earlier| earlier.rdata() == record.rdata())
+    }
+}
+
+impl<'p> Iterator for Records<'p, '_> {
+    type Item = &'p Record;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'p Record> {
+        match self.form {
+            // An address belongs to one endpoint; regions may share a mail host.
+            Form::A | Form::Aaaa => self.following(),
+            Form::Cname if (self.candidate, self.record, self.stated) != (0, 0, 0) => None,
+            _ => loop {
+                let record = self.following()?;
+                if !self.is_repeated(record) {
+                    return Some(record);
+                }
+            },
+        }
+    }
+}
+
 /// One way through a route.
 pub(super) struct Walk<'a> {
     pub(super) policy: &'a Policy,
@@ -202,17 +268,14 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Applies every step; `None` when `healthy` would leave too little.
-    fn run(&self, observer: &mut impl Observer) -> Option<Choice> {
-        let mut choice = Choice {
-            candidates: self.policy.all(self.form),
-            regard: None,
-            fail_open: false,
-            outside: None,
-        };
+    fn run<O: Observer>(&self, observer: &mut O) -> Option<Choice> {
+        let mut choice = Choice::of(self.policy.all(self.form), None);
         for Stage { step, act } in &self.policy.stages {
-            let before = choice.candidates.clone();
+            let before = O::WATCHES.then(|| choice.candidates.clone());
             self.apply(act, &mut choice)?;
-            observer.step(step, &before, &choice.candidates);
+            if let Some(before) = before {
+                observer.step(step, &before, &choice.candidates);
+            }
             if choice.outside.is_some() {
                 break;
             }

@@ -21,6 +21,8 @@ const SALT: u64 = 0x6c65_6176_696e_6721;
 /// What a walk looks at, of all that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Regard {
+    /// What is measured: people decided nothing.
+    Measured,
     /// Everything; the client's hash decides whether it has gone.
     All {
         /// Of the client's scope.
@@ -45,6 +47,7 @@ impl Policy {
     }
 
     /// Whether a record of an endpoint may be answered with.
+    #[inline]
     pub(super) fn is_usable(
         &self,
         endpoint: u8,
@@ -54,6 +57,7 @@ impl Policy {
     ) -> bool {
         let drained = || matches!(self.stance(endpoint, health), Stance::Draining { .. });
         match regard {
+            Regard::Measured => record.target.is_none_or(|target| health.state(target).is_usable()),
             Regard::NoDrains if drained() => {
                 record.target.is_none_or(|target| health.state(target).is_usable())
             }
@@ -67,6 +71,7 @@ impl Policy {
     }
 
     /// Whether an endpoint has a record of a form that may be answered with.
+    #[inline]
     pub(super) fn has_usable(
         &self,
         endpoint: u8,

@@ -74,6 +74,11 @@ impl Sight {
         Self { depends, class, scopes: None }
     }
 
+    /// Whether a draw decides anything.
+    pub(super) fn draws(&self) -> bool {
+        self.depends == Depends::Address
+    }
+
     pub(super) fn class(&self) -> Option<&Class> {
         self.class.as_deref()
     }

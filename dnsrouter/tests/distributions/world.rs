@@ -138,7 +138,7 @@ impl Scene {
         own: Own,
         health: &Health,
     ) -> impl Iterator<Item = usize> + use<> {
-        let client = asker.client(&self.inputs.geo, self.policy(), 1_800_000_000, own);
+        let client = asker.client(&self.inputs.geo, self.policy(), Form::A, || 1_800_000_000, own);
         let choice = self.policy().choose(Form::A, &client, health, &mut ());
         choice.candidates.into_iter().map(|candidate| usize::from(candidate.endpoint))
     }

@@ -47,7 +47,7 @@ pub enum Outside {
 impl fmt::Display for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoData => f.write_str("no endpoint inside has this type"),
+            Self::NoData => f.write_str("nothing inside or stated has this type"),
             Self::Stated { rule } => write!(f, "what rule {} states", rule + 1),
             Self::Refused { rule } => write!(f, "refused by rule {}", rule + 1),
         }

@@ -15,6 +15,7 @@ use crate::service::{Endpoint, FenceRule, Figure, Nearest, Percent, Prefer, Tier
 use crate::target::HostPort;
 use crate::verdicts::{Shares, Stance, Stances, Verdict, WHOLE};
 
+mod direct;
 mod drains;
 mod odds;
 

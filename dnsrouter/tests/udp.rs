@@ -18,6 +18,7 @@ use dnsrouter::answer::{Lane, Transport, Worker};
 use dnsrouter::counters::Registry;
 use dnsrouter::io::deferred::{Deferred, Job, Jobs, Limit};
 use dnsrouter::io::udp::{self, Own, Server};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use tokio_util::sync::CancellationToken;
 use zone::{PLAN, query, signed};
 
@@ -36,11 +37,15 @@ struct Running {
 
 impl Running {
     fn at(address: &str) -> Self {
+        Self::napping(address, Duration::ZERO)
+    }
+
+    fn napping(address: &str, nap: Duration) -> Self {
         let socket = Arc::new(udp::bind((address.parse::<IpAddr>().unwrap(), 0).into()).unwrap());
         let bound = socket.local_addr().unwrap();
         let (deferred, jobs) = Deferred::new();
-        let mut server =
-            Server::new(socket, Arc::clone(&PLAN), deferred, Own::new([bound])).unwrap();
+        let server = Server::new(socket, Arc::clone(&PLAN), deferred, Own::new([bound])).unwrap();
+        let mut server = server.napping(nap);
         let (registry, stop) = (Arc::new(Registry::default()), CancellationToken::new());
         let mut worker = Worker::new(registry.worker());
         let thread = std::thread::spawn({
@@ -132,6 +137,36 @@ fn more_queries_than_a_batch_holds_are_all_answered() {
     for id in 0..100_u16 {
         assert_eq!(receive(&client)[..2], id.to_be_bytes(), "in their order");
     }
+}
+
+#[test]
+fn who_naps_answers_all_the_same() {
+    let running = Running::napping("127.0.0.1", Duration::from_millis(1));
+    let clients: Vec<_> = (0..4).map(|_| running.client_of("127.0.0.1")).collect();
+    for id in 0..500 {
+        for client in &clients {
+            client.send(&query(id, "ns1", A)).unwrap();
+        }
+        for client in &clients {
+            assert!(receive(client).ends_with(&[192, 0, 2, 53]));
+        }
+    }
+}
+
+/// RFC 9715 §3.1: neither the kernel's idea of a path nor a router cuts an answer.
+#[test]
+fn answers_go_whole_or_not_at_all() {
+    let prepared = |address: &str| {
+        let address: SocketAddr = (address.parse::<IpAddr>().unwrap(), 0).into();
+        let socket = Arc::new(udp::bind(address).unwrap());
+        let (deferred, _jobs) = Deferred::new();
+        Server::new(Arc::clone(&socket), Arc::clone(&PLAN), deferred, Own::new([])).unwrap();
+        socket
+    };
+    let v4 = sockopt::ip_mtu_discover(prepared("127.0.0.1")).unwrap();
+    assert_eq!(v4, Ipv4PathMtuDiscovery::PROBE);
+    let v6 = sockopt::ipv6_mtu_discover(prepared("::1")).unwrap();
+    assert_eq!(v6, Ipv6PathMtuDiscovery::OMIT);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ::tests::mmdb;
 use geo::regions::{self, Region};
-use geo::{Continent, Country, ScopeCap, TableBuilder, builtin};
+use geo::{
+    Continent, Country, Distances, Kilometres, Place, Point, ScopeCap, TableBuilder, builtin,
+};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::generator::{A, AAAA, Expected, Workload, query};
@@ -62,7 +64,9 @@ impl World {
             .filter(|(_, country)| country.continent().is_some())
             .collect();
         let countries: BTreeSet<Country> = networks.iter().map(|(_, country)| *country).collect();
-        let ranking = |country: Country| Some((country, ranking(country, &regions)?));
+        let points: Vec<Point> = regions.iter().map(|region| region.point).collect();
+        let distances = Distances::new(&points);
+        let ranking = |country: Country| Some((country, ranking(country, &distances)?));
         let rankings = countries.into_iter().filter_map(ranking).collect();
         Self { regions, networks, rankings }
     }
@@ -135,14 +139,11 @@ fn pick(turn: u64, among: usize) -> usize {
     (scatter(turn) % among as u64) as usize
 }
 
-/// The regions by their distance from where the country's people live.
-fn ranking(country: Country, regions: &[&'static Region]) -> Option<Vec<usize>> {
-    let center = country.center()?;
-    let mut ranking: Vec<usize> = (0..regions.len()).collect();
-    ranking.sort_by(|a, b| {
-        let [a, b] = [a, b].map(|region| center.distance(&regions[*region].point).0);
-        a.total_cmp(&b)
-    });
+/// The regions by their distance from where the country's networks are.
+fn ranking(country: Country, distances: &Distances) -> Option<Vec<usize>> {
+    let distances: Vec<Kilometres> = distances.from(&Place::from(country))?.collect();
+    let mut ranking: Vec<usize> = (0..distances.len()).collect();
+    ranking.sort_by(|a, b| distances[*a].0.total_cmp(&distances[*b].0));
     Some(ranking)
 }
 

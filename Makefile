@@ -14,7 +14,7 @@ FUZZ_SOURCES := $(wildcard fuzz/src/*.rs fuzz/src/bin/*.rs fuzz/targets/*.rs)
 PROGRAMS := -p geoping -p dnsrouter -p geoip
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz fetch check fmt clippy deny doc sidebyside bench bench-short bench-micro
+.PHONY: help build demo test fuzz fetch check fmt clippy deny doc sidebyside bench bench-short bench-guard bench-micro
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,11 @@ bench: sidebyside ## side by side with gdnsd, Knot and NSD, into bench/RESULTS.m
 bench-short: sidebyside ## beside gdnsd and Knot, where clients are: three minutes
 	$(TARGET)/release/bench --short
 
+bench-guard: ## instructions of ten answers against bench/instructions.txt, ± 3 %
+	tests/fetch/peers valgrind
+	$(CARGO) bench -p bench --bench instructions
+
 bench-micro: ## what parts cost: answers, tables, compiling
+	tests/fetch/peers valgrind
 	$(CARGO) build --release -p dnsrouter
 	$(CARGO) bench -p bench --benches

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,7 +26,7 @@ use tests::artifact;
 const TIMES: u64 = 1000;
 /// Percent.
 const TOLERANCE: f64 = 3.0;
-/// Set for the process that is counted.
+/// Says in the process that is counted which kind that is.
 const COUNTED: &str = "GEOPING_COUNTED";
 const TXT: u16 = 16;
 const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -66,8 +66,8 @@ fn queries() -> [(&'static str, Vec<u8>); 10] {
 }
 
 fn main() -> ExitCode {
-    if std::env::var_os(COUNTED).is_some() {
-        counted();
+    if let Ok(kind) = std::env::var(COUNTED) {
+        counted(kind.parse().expect("the number of a kind"));
         return ExitCode::SUCCESS;
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.txt");
@@ -96,37 +96,34 @@ fn main() -> ExitCode {
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs this program again under callgrind, which dumps its count behind each kind.
 fn count() -> Vec<(&'static str, u64)> {
+    queries().iter().enumerate().map(|(kind, (name, _))| (*name, count_of(kind))).collect()
+}
+
+/// Runs this program again under callgrind, which counts inside one function alone.
+fn count_of(kind: usize) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let dumps = folder.path().join("dump");
+    let counts = folder.path().join("counts");
     let mut valgrind = artifact::peer("usr/bin/valgrind.bin");
     valgrind
         .env("VALGRIND_LIB", artifact::target().join("peers/usr/libexec/valgrind"))
-        .env(COUNTED, "1")
+        .env(COUNTED, kind.to_string())
         .args(["--tool=callgrind", "--toggle-collect=*answered_so_often*"])
-        .arg("--dump-after=*answered_so_often*")
-        .arg(format!("--callgrind-out-file={}", dumps.display()))
+        .arg(format!("--callgrind-out-file={}", counts.display()))
         .arg(std::env::current_exe().expect("a program knows its own path"));
     let output = valgrind.output().expect("valgrind starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let total = |part: usize| {
-        let file = PathBuf::from(format!("{}.{part}", dumps.display()));
-        let text = std::fs::read_to_string(&file).expect("a dump for each kind");
-        let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
-        totals.and_then(|count| count.trim().parse::<u64>().ok()).expect("a count") / TIMES
-    };
-    queries().iter().enumerate().map(|(i, (name, _))| (*name, total(i + 1))).collect()
+    let text = std::fs::read_to_string(&counts).expect("what callgrind counted");
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    totals.and_then(|count| count.trim().parse::<u64>().ok()).expect("a count") / TIMES
 }
 
 /// What is counted.
-fn counted() {
+fn counted(kind: usize) {
     let plan = plan();
-    let snapshot = plan.load();
     let mut worker = Worker::with_random(Arc::new(Counters::default()), Random::from_seed(1));
-    for (name, bytes) in queries() {
-        answered_so_often(&snapshot, &mut worker, &bytes, name);
-    }
+    let (name, bytes) = &queries()[kind];
+    answered_so_often(&plan.load(), &mut worker, bytes, name);
 }
 
 #[inline(never)]

@@ -12,7 +12,7 @@ use tests::scratch::Scratch;
 use tests::wait;
 
 use crate::nsupdate::Nsupdate;
-use crate::server::{KEY, by, start, txt};
+use crate::server::{KEY, by, start, txt_over_tcp};
 
 /// Where a flood comes from: networks of their own, as forged sources are.
 const SOURCES: u8 = 8;
@@ -136,7 +136,7 @@ fn judge(server: &NameServer, of: &str, sent: u64, prefixes: &[&str]) {
     for prefix in prefixes {
         for i in 0..HONEST {
             let name = format!("{prefix}{i}.dyn.example");
-            assert_eq!(txt(server.dns(), &name), Ok(vec!["x".to_owned()]), "{name}");
+            assert_eq!(txt_over_tcp(server.dns(), &name), Ok(vec!["x".to_owned()]), "{name}");
         }
     }
     let metrics = server.metrics();

@@ -64,7 +64,16 @@ pub(crate) fn by(server: SocketAddr, key: Option<&str>) -> Nsupdate<'_> {
 
 /// The TXT records of a name, in order; an error for anything but NOERROR.
 pub(crate) fn txt(server: SocketAddr, name: &str) -> Result<Vec<String>, ResponseCode> {
-    let reply = Ask::new(server, name, RecordType::TXT).expect();
+    texts(&Ask::new(server, name, RecordType::TXT))
+}
+
+/// The same, where a flood may still fill the buffer for datagrams.
+pub(crate) fn txt_over_tcp(server: SocketAddr, name: &str) -> Result<Vec<String>, ResponseCode> {
+    texts(&Ask::new(server, name, RecordType::TXT).tcp())
+}
+
+fn texts(ask: &Ask) -> Result<Vec<String>, ResponseCode> {
+    let reply = ask.expect();
     if reply.rcode() != ResponseCode::NoError {
         return Err(reply.rcode());
     }

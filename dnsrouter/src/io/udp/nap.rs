@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use rustix::thread::{NanosleepRelativeResult, Timespec};
 
-/// A larger batch needs no more company.
-const SMALL: usize = 2;
+/// A larger batch needs no more company: more than so many at once gain nothing.
+const SMALL: usize = 8;
 /// Batches come densely when a nap is longer than this part of the time between two.
 const DENSE: u32 = 4;
 /// So many dense ones in a row, and a thread begins to nap: a resolver that sends A and AAAA at
@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn dense_queries_are_gathered_until_they_are_many_or_few() {
         let mut naps = naps();
-        assert_eq!(napped(&mut naps, 1000, 2, 15), 1000 - 7);
-        assert_eq!(napped(&mut naps, 1000, 3, 15), 0, "they are many already");
+        assert_eq!(napped(&mut naps, 1000, 8, 15), 1000 - 7);
+        assert_eq!(napped(&mut naps, 1000, 9, 15), 0, "they are many already");
         assert_eq!(napped(&mut naps, 100, 1, 15), 100);
         assert_eq!(napped(&mut naps, 1, 1, 200), 0, "it is over");
         assert_eq!(napped(&mut naps, 7, 1, 15), 0);

@@ -62,9 +62,9 @@ doc:
 # The peers' own needs come from Debian, as for the tests; the programs measured are optimised.
 sidebyside:
 	tests/fetch/peers
-	$(CARGO) build --release -p dnsrouter -p bench
+	$(CARGO) build --release -p dnsrouter -p geoping -p bench
 
-bench: sidebyside ## side by side with gdnsd, Knot and NSD, into bench/RESULTS.md; a quarter of an hour
+bench: sidebyside ## beside gdnsd, Knot and NSD, and GeoPing, into bench/RESULTS.md; twenty minutes
 	$(TARGET)/release/bench --results bench/RESULTS.md
 
 bench-short: sidebyside ## beside gdnsd and Knot, where clients are: three minutes

@@ -13,12 +13,14 @@
 //! | see what every server is configured with | [`contender`] |
 //! | find what is asked, of whom | [`scene`], with the data of [`geography`] and [`names`] |
 //! | know how turns are taken, and when one is disturbed | [`rounds`] |
-//! | read a process' use of the processor | [`cpu`] |
+//! | read a process' use of the processor | [`cpu`], [`watch`] |
+//! | measure GeoPing: requests, handshakes, idle connections, probing | [`status`] |
 //! | have what was measured told, with the goals | [`report`], [`results`], [`goal`] |
 //!
 //! Absolute figures wander with the machine: compare within one run, and quote ratios.
 #![expect(clippy::disallowed_methods, reason = "measures")]
 
+pub mod choice;
 pub mod contender;
 pub mod cores;
 pub mod cpu;
@@ -34,6 +36,9 @@ pub mod results;
 pub mod rounds;
 pub mod scene;
 pub mod services;
+pub mod status;
+pub mod watch;
+pub mod yardstick;
 
 use std::time::Duration;
 
@@ -54,7 +59,17 @@ pub fn processor() -> Duration {
 ///
 /// Where the kernel does not tell: on anything but Linux.
 pub fn memory(what: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
+    memory_of("self", what)
+}
+
+/// The same of another process, by its id.
+///
+/// # Panics
+///
+/// When there is none such.
+pub fn memory_of(process: &str, what: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    let status = status.expect("a process of ours runs");
     let line = status.lines().find(|line| line.starts_with(what)).expect("the kernel tells");
     let kilobytes: usize =
         line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");

@@ -89,18 +89,18 @@ pub fn starts(outcome: &Outcome) -> String {
     format!("From start to first answer: {}.\n", starts.join(", "))
 }
 
-fn micros(time: Duration) -> f64 {
+pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn told(spread: Option<Spread>, digits: usize) -> String {
+pub(crate) fn told(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(String::new, |Spread { least, median, most }| {
         format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
     })
 }
 
 /// Columns as wide as what is in them.
-fn table(head: &[String], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[String], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| &row[column]).chain([&head[column]]);
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)

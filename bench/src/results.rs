@@ -9,8 +9,14 @@ use crate::machine::Machine;
 use crate::report;
 use crate::rounds::{Outcome, Plan};
 
-/// The whole text.
-pub fn text(outcomes: &[Outcome], plan: Plan, machine: &Machine, command: &str) -> String {
+/// The whole text, with more sections at its end.
+pub fn text(
+    outcomes: &[Outcome],
+    more: &[String],
+    plan: Plan,
+    machine: &Machine,
+    command: &str,
+) -> String {
     let mut products: Vec<Product> =
         outcomes.iter().flat_map(|outcome| outcome.scene.products).copied().collect();
     products.sort_unstable();
@@ -34,6 +40,7 @@ pub fn text(outcomes: &[Outcome], plan: Plan, machine: &Machine, command: &str) 
         text.push_str(&report::scene(outcome, plan));
         text.push_str(&format!("\n{}\n", report::starts(outcome)));
     }
+    more.iter().for_each(|section| text.extend([section, "\n"]));
     text.truncate(text.trim_end().len());
     text + "\n"
 }

@@ -2,17 +2,16 @@
 //! seconds it does to all of them.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tests::scratch::Scratch;
 
 use crate::contender::{Contender, Product, Site};
 use crate::cores::{self, Cores};
-use crate::cpu::Cpu;
 use crate::figures::{Figures, Sample};
 use crate::generator::{Generator, Tally, Until};
 use crate::scene::{Load, Scene};
-use crate::{machine, processor};
+use crate::watch::Watch;
 
 /// Before a sample, so that caches and the branch predictor are the server's own.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -128,25 +127,19 @@ fn undisturbed(
 fn sample(contender: &Contender, generator: &mut Generator<'_>, turn: &Turn) -> io::Result<Sample> {
     ask(generator, turn.load, WARM_UP)?;
     generator.take();
-    let both = [turn.cores.server, turn.cores.generator];
-    let look = || (Instant::now(), Cpu::of(&contender.family), processor(), machine::busy(&both));
-    let (began, server, ours, all) = look();
+    let watch = Watch::begin(&contender.family, turn.cores);
     ask(generator, turn.load, turn.time)?;
-    let (ended, server_after, ours_after, all_after) = look();
+    let seen = watch.end(&contender.family, turn.cores);
     let tally = generator.take();
-    let used = server_after.since(server);
-    let time = ended - began;
-    let known = used.total + (ours_after - ours);
-    let others = (all_after - all).saturating_sub(known).as_secs_f64() / (2.0 * time.as_secs_f64());
-    let cpu = used.total.as_secs_f64() * 1e6 / tally.answered().max(1) as f64;
+    let cpu = seen.server.total.as_secs_f64() * 1e6 / tally.answered().max(1) as f64;
     Ok(Sample {
         cpu,
-        user: cpu * used.user,
-        rate: tally.answered() as f64 / time.as_secs_f64(),
+        user: cpu * seen.server.user,
+        rate: tally.answered() as f64 / seen.time.as_secs_f64(),
         latency: [0.5, 0.99, 0.999].map(|share| tally.latency(share)),
         lost: tally.lost,
         wrong: wrong(contender, &tally),
-        others,
+        others: seen.others,
     })
 }
 

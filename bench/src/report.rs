@@ -62,7 +62,7 @@ pub fn scene(outcome: &Outcome, plan: Plan) -> String {
     text
 }
 
-/// What was to be reached by these scenes, and what was.
+/// What was to be reached by these scenes, and what was; nothing where nothing was to be.
 pub fn goals(outcomes: &[Outcome]) -> String {
     let mut rows = Vec::new();
     for outcome in outcomes {
@@ -76,6 +76,9 @@ pub fn goals(outcomes: &[Outcome]) -> String {
                 verdict.to_owned(),
             ]);
         }
+    }
+    if rows.is_empty() {
+        return String::new();
     }
     let head = ["scene", "goal", "measured", ""].map(str::to_owned);
     format!("## Goals\n\n{}", table(&head, &rows))

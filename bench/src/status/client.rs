@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Tickets that are kept for resumption: more than there are handshakes at once.
+/// Tickets that are kept for resumption. Of one name no more than 8 are, so each source has its own.
 const TICKETS: usize = 256;
 
 /// Who calls.
@@ -51,7 +51,8 @@ impl Client {
         Self { connector: TlsConnector::from(Arc::new(config)) }
     }
 
-    /// A connection from `source`, whose port the system chooses.
+    /// A connection from `source`, whose port the system chooses. A client that resumes does so with
+    /// what earlier connections from the same address were given.
     ///
     /// # Errors
     ///
@@ -65,7 +66,8 @@ impl Client {
         socket.set_nodelay(true)?;
         socket.bind(source)?;
         let stream = socket.connect(server).await?;
-        self.connector.connect(ServerName::from(server.ip()), stream).await
+        // It is not sent, and compared with nothing.
+        self.connector.connect(ServerName::from(source.ip()), stream).await
     }
 }
 

@@ -26,8 +26,9 @@ const AT_ONCE: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(200);
 /// No handshake takes longer.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Clients' addresses: a closed connection keeps its port for a minute, and one address has 28,000.
-const SOURCES: u32 = 250;
+/// Of the clients, each with an address of its own: a closed connection keeps its port for a minute, and
+/// an address has 28,000 of them.
+const FIRST: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 
 /// Who is called, and whether by one that offers what tickets it was given.
 const TURNS: [(Program, bool); 4] = [
@@ -99,20 +100,17 @@ pub(super) fn measure(runtime: &Runtime, plan: Plan, cores: Cores) -> io::Result
 async fn shake(client: &Client, server: SocketAddr, time: Duration) -> io::Result<Tally> {
     let until = Instant::now() + time;
     let mut tasks = JoinSet::new();
-    for first in 0..AT_ONCE as u32 {
+    for address in (u32::from(FIRST)..).take(AT_ONCE) {
         let client = client.clone();
         tasks.spawn(async move {
             let mut tally = Tally::default();
-            for turn in (first..).step_by(AT_ONCE) {
-                let kind = tokio::time::timeout(LIMIT, once(&client, server, turn)).await??;
-                match kind {
+            while tally.all() == 0 || Instant::now() < until {
+                let shaking = once(&client, server, address.into());
+                match tokio::time::timeout(LIMIT, shaking).await?? {
                     HandshakeKind::Resumed => tally.resumed += 1,
                     HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => {
                         tally.full += 1;
                     }
-                }
-                if Instant::now() >= until {
-                    break;
                 }
             }
             io::Result::Ok(tally)
@@ -127,8 +125,7 @@ async fn shake(client: &Client, server: SocketAddr, time: Duration) -> io::Resul
     Ok(all)
 }
 
-async fn once(client: &Client, server: SocketAddr, turn: u32) -> io::Result<HandshakeKind> {
-    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 1)) + turn % SOURCES);
+async fn once(client: &Client, server: SocketAddr, source: Ipv4Addr) -> io::Result<HandshakeKind> {
     let mut stream = client.connect(server, (source, 0).into()).await?;
     if stream.read(&mut [0; 64]).await? == 0 {
         return Err(io::Error::other("the server ended a connection before it said anything"));

@@ -34,8 +34,8 @@ mod grpc;
 mod https;
 mod tasks;
 
-/// The first check of a new target comes within this: a node that starts should know soon, but a
-/// thousand targets should not be asked in one instant.
+/// The first check of a new target comes within this, unless it comes with many: a node that starts
+/// should know soon, but a few hundred targets should not be asked in one instant.
 const FIRST: Duration = Duration::from_millis(250);
 /// So many checks may go unreported before a verdict expires: on a busy machine some are late.
 const UNREPORTED: u32 = 10;

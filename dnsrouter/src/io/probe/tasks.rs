@@ -13,6 +13,12 @@ use crate::verdicts::TargetId;
 /// A task that panicked pauses for so long: one that always does is a log line a second.
 const RESTART: Duration = Duration::from_secs(1);
 
+/// So many targets that come at once are checked without a pause, as many more [`STEP`] later, and so on:
+/// 1,000 a second. A handshake takes both ends most of a millisecond, and ten thousand under way at a
+/// time are all over time.
+const TOGETHER: usize = 250;
+const STEP: Duration = Duration::from_millis(250);
+
 /// The tasks that check, one per target, made by `probe` from a target and a pause before it starts.
 pub(super) struct Probes<F> {
     probe: F,
@@ -67,10 +73,9 @@ where
             }
         }
         let coming = changed.iter().filter_map(|id| self.known.get(*id)).map(Arc::clone);
-        for target in coming.collect::<Vec<_>>() {
-            if !self.running.contains_key(&target) {
-                self.start(target, Duration::ZERO);
-            }
+        let coming = coming.filter(|target| !self.running.contains_key(target));
+        for (place, target) in coming.collect::<Vec<_>>().into_iter().enumerate() {
+            self.start(target, pause(place));
         }
     }
 
@@ -90,6 +95,11 @@ where
         );
         self.start(target, RESTART);
     }
+}
+
+/// Before the first check of the target that comes at this place.
+fn pause(place: usize) -> Duration {
+    STEP * u32::try_from(place / TOGETHER).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -141,6 +151,28 @@ mod tests {
         let at_once = |host: &str| (host.to_owned(), Duration::ZERO);
         assert_eq!(seen, [at_once("bad"), ("bad".to_owned(), RESTART), at_once("good")]);
         assert!(!following.is_finished());
+    }
+
+    #[tokio::test]
+    async fn many_targets_are_not_asked_all_at_once() {
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let mut probes = Probes::new(move |_, pause: Duration| {
+            started.send(pause).unwrap();
+            std::future::pending()
+        });
+        let hosts: Vec<String> = (0..10_000).map(|n| format!("h{n}")).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        probes.retarget(targets(&hosts));
+        let mut pauses = Vec::new();
+        while let Ok(pause) = starts.try_recv() {
+            pauses.push(pause);
+        }
+        pauses.sort();
+        assert_eq!(pauses.len(), hosts.len());
+        let within = |second| pauses.iter().filter(|it| it.as_secs() == second).count();
+        assert!((0..10).all(|second| within(second) == 1000), "1,000 in each second");
+        probes.retarget(next(probes.known.clone(), &["one more"], &[]));
+        assert_eq!(starts.try_recv(), Ok(Duration::ZERO), "who comes alone waits for nobody");
     }
 
     #[tokio::test]

@@ -64,7 +64,8 @@ sidebyside:
 	tests/fetch/peers
 	$(CARGO) build --release -p dnsrouter -p geoping -p bench
 
-bench: sidebyside ## beside gdnsd, Knot and NSD, and GeoPing, into bench/RESULTS.md; twenty minutes
+bench: sidebyside ## beside gdnsd, Knot and NSD, as data grow, and GeoPing, into bench/RESULTS.md; forty minutes
+	tests/fetch/databases
 	$(TARGET)/release/bench --results bench/RESULTS.md
 
 bench-short: sidebyside ## beside gdnsd and Knot, where clients are: three minutes

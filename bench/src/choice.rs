@@ -1,7 +1,7 @@
 //! Which scenes are measured.
 
-use crate::scene::{self, SCENES, SHORT};
-use crate::status;
+use crate::scenes::{SCENES, SHORT};
+use crate::{scene, status};
 
 /// The scenes that are.
 pub struct Choice {

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | dnsrouter | one thread; it answers with health looked at and the scope of each answer |
 //! | dnsrouter, guarded | the same with a rate limit that nobody reaches (cookies are on in both) |
+//! | dnsrouter, 2 threads | the first with a second UDP thread, on another core |
 //! | dnsrouter, napping | the first with `[listen] nap = "20us"` |
 //! | gdnsd | one UDP thread, plugin geoip with a map by continent and country, a larger receive buffer |
 //! | Knot | one UDP worker, mod-geoip with the same database and map |
 //! | NSD | one server process with SO_REUSEPORT, no rate limit |
 //! | echo | [`crate::echo`]: what the sockets alone cost |
 //!
-//! Each has one thread for UDP because it is given one core.
+//! Each has one thread for UDP, and one for TCP where that is told, because it is given one core. All
+//! let as many connect over TCP as are measured, and be silent for as long.
 
 mod dnsrouter;
 mod gdnsd;
@@ -36,6 +38,10 @@ use crate::names::ZONE;
 
 /// How long a server may take until it answers, with a million names to read.
 const READY: Duration = Duration::from_secs(60);
+/// Connections over TCP that each lets in: more than are opened.
+const CONNECTIONS: usize = 12_000;
+/// Seconds that they may be silent: longer than a scene's rounds.
+const IDLE: usize = 600;
 /// How long one question is waited for while it starts.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long it may take to end when it is asked to.
@@ -50,6 +56,8 @@ pub enum Product {
     Guarded,
     /// Ours, waiting a little for more queries while they come densely.
     Napping,
+    /// Ours on two cores.
+    Double,
     /// gdnsd with its plugin geoip.
     Gdnsd,
     /// Knot DNS with its module geoip.
@@ -66,6 +74,7 @@ impl fmt::Display for Product {
             Product::Dnsrouter => "dnsrouter",
             Product::Guarded => "dnsrouter, guarded",
             Product::Napping => "dnsrouter, napping",
+            Product::Double => "dnsrouter, 2 threads",
             Product::Gdnsd => "gdnsd",
             Product::Knot => "Knot",
             Product::Nsd => "NSD",
@@ -75,16 +84,20 @@ impl fmt::Display for Product {
 }
 
 impl Product {
+    /// Whether it is dnsrouter, however it is set up.
+    pub fn is_ours(self) -> bool {
+        use Product::{Dnsrouter, Double, Guarded, Napping};
+        [Dnsrouter, Double, Guarded, Napping].contains(&self)
+    }
+
     /// What it says its version is.
     pub fn version(self) -> String {
         let mut command = match self {
-            Product::Dnsrouter | Product::Guarded | Product::Napping => {
-                Command::new(artifact::program("dnsrouter"))
-            }
+            ours if ours.is_ours() => Command::new(artifact::program("dnsrouter")),
             Product::Gdnsd => artifact::peer("usr/sbin/gdnsd"),
             Product::Knot => artifact::peer("usr/sbin/knotd"),
             Product::Nsd => artifact::peer("usr/sbin/nsd"),
-            Product::Echo => return "of this repository".to_owned(),
+            _ => return "of this repository".to_owned(),
         };
         command.arg(match self {
             Product::Gdnsd => "-V",
@@ -101,22 +114,46 @@ impl Product {
 /// The data that is served.
 pub struct Site {
     zone: PathBuf,
+    databases: Vec<PathBuf>,
     geo: Option<Geo>,
 }
 
 struct Geo {
     world: World,
+    services: usize,
     database: PathBuf,
 }
 
 impl Site {
-    /// A zone, and the world if a name in it is answered by where clients are.
-    pub fn new(zone: &str, world: Option<World>, scratch: &Scratch) -> Self {
-        let geo = world.map(|world| {
-            let database = scratch.write("world.mmdb", world.database());
-            Geo { world, database }
-        });
-        Self { zone: scratch.write("zone", zone), geo }
+    /// A zone, written into a folder.
+    pub fn new(zone: &str, scratch: &Scratch, folder: &str) -> Self {
+        let zone = scratch.write(&format!("{folder}/zone"), zone);
+        Self { zone, databases: Vec::new(), geo: None }
+    }
+
+    /// So many services are answered by where clients are in this world.
+    #[must_use]
+    pub fn with_world(self, world: World, services: usize) -> Self {
+        let database = self.zone.with_file_name("world.mmdb");
+        std::fs::write(&database, world.database()).expect("its folder can be written");
+        let databases = vec![database.clone()];
+        Self { databases, geo: Some(Geo { world, services, database }), ..self }
+    }
+
+    /// These databases are loaded.
+    #[must_use]
+    pub fn with_databases(self, databases: Vec<PathBuf>) -> Self {
+        Self { databases, ..self }
+    }
+
+    /// Where the zone's master file is.
+    pub fn zone(&self) -> &Path {
+        &self.zone
+    }
+
+    /// Where clients are.
+    pub fn world(&self) -> Option<&World> {
+        self.geo.as_ref().map(|geo| &geo.world)
     }
 }
 
@@ -151,20 +188,21 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Starts it on the core that this thread is on, and waits until it answers.
+    /// Starts it on the cores that this thread is on, with a folder of its own, and waits until it
+    /// answers.
     ///
     /// # Panics
     ///
     /// When it does not: with the last it wrote.
-    pub fn start(product: Product, site: &Site, scratch: &Scratch) -> Self {
-        let seat =
-            Seat { scratch, folder: format!("{product:?}").to_lowercase(), port: port::free() };
+    pub fn start(product: Product, site: &Site, scratch: &Scratch, folder: &str) -> Self {
+        let seat = Seat { scratch, folder: folder.to_owned(), port: port::free() };
         // The folder is there for whoever writes nothing into it.
         let log = seat.write("log", "");
         let command = match product {
-            Product::Dnsrouter => dnsrouter::command(site, &seat, "", ""),
-            Product::Guarded => dnsrouter::command(site, &seat, "", dnsrouter::GUARDS),
-            Product::Napping => dnsrouter::command(site, &seat, dnsrouter::NAP, ""),
+            Product::Dnsrouter => dnsrouter::command(site, &seat, 1, ""),
+            Product::Guarded => dnsrouter::command(site, &seat, 1, dnsrouter::GUARDS),
+            Product::Napping => dnsrouter::command(site, &seat, 1, dnsrouter::NAP),
+            Product::Double => dnsrouter::command(site, &seat, 2, ""),
             Product::Gdnsd => gdnsd::command(site, &seat),
             Product::Knot => knot::command(site, &seat),
             Product::Nsd => nsd::command(site, &seat),

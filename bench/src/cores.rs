@@ -1,8 +1,10 @@
-//! Two cores: one for the server, one for the generator.
+//! Two cores: one for the server, one for the generator; and a third for a server of two threads.
 
 use std::io;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::contender::Product;
 
 /// Which core is whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +13,12 @@ pub struct Cores {
     pub server: usize,
     /// The generator's.
     pub generator: usize,
+    /// Nobody's, where there is one.
+    pub spare: Option<usize>,
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// The first three that this process may use.
     ///
     /// # Errors
     ///
@@ -24,10 +28,23 @@ impl Cores {
         let ours = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
         match (cores.next(), cores.next()) {
-            (Some(server), Some(generator)) => Ok(Self { server, generator }),
+            (Some(server), Some(generator)) => Ok(Self { server, generator, spare: cores.next() }),
             _ => {
                 Err(io::Error::other("two cores are needed: one for the server, one for the load"))
             }
+        }
+    }
+
+    /// All that something may run on.
+    pub fn all(self) -> Vec<usize> {
+        [Some(self.server), Some(self.generator), self.spare].into_iter().flatten().collect()
+    }
+
+    /// Those of a server: a second thread shares the generator's where there are but two.
+    pub fn of(self, product: Product) -> Vec<usize> {
+        match product {
+            Product::Double => vec![self.server, self.spare.unwrap_or(self.generator)],
+            _ => vec![self.server],
         }
     }
 }
@@ -38,8 +55,17 @@ impl Cores {
 ///
 /// Those of the system.
 pub fn pin(core: usize) -> io::Result<()> {
+    pin_to(&[core])
+}
+
+/// Moves this thread to these cores, for good. What it starts from now on begins there too.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn pin_to(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
+    cores.iter().for_each(|core| set.set(*core));
     Ok(sched_setaffinity(None, &set)?)
 }
 
@@ -58,5 +84,13 @@ mod tests {
         let pinned = pinned.join().unwrap();
         assert!(pinned.is_set(core) && pinned.count() == 1);
         assert_eq!(sched_getaffinity(None).unwrap(), ours, "others stay where they were");
+    }
+
+    #[test]
+    fn a_second_thread_has_a_core_where_there_is_one() {
+        let two = Cores { server: 0, generator: 1, spare: None };
+        let three = Cores { spare: Some(2), ..two };
+        assert_eq!([two, three].map(|cores| cores.of(Product::Double)), [vec![0, 1], vec![0, 2]]);
+        assert_eq!(three.of(Product::Dnsrouter), [0]);
     }
 }

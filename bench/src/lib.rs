@@ -1,41 +1,51 @@
 //! Measurements: side by side with other name servers, and micro-benchmarks in `benches/`.
 //!
 //! ```text
-//!  Scene ──zone, world──▶ Site ──▶ Contender: gdnsd, Knot, NSD, dnsrouter, echo   (one core)
-//!    └────questions────▶ Generator ◀──────────┘ ▲                                 (the other)
-//!                            └─ right, wrong, lost, latencies ─▶ rounds ─▶ figures ─▶ report
-//!                                                          cpu ──┘
+//!  Scene: Entrants ──Data──▶ Site ──▶ Contender: gdnsd, Knot, NSD, dnsrouter, echo   (one core)
+//!            └────Questions────▶ Asker ◀─────────┘ ▲                                 (the other)
+//!                    Generator or Streams            │
+//!                                └─ right, wrong, lost, latencies ─▶ rounds ─▶ figures ─▶ report
+//!                                                  cpu, footprint ──┘
 //! ```
 //!
 //! | to | look at |
 //! |---|---|
 //! | ask a server as fast as it can, or at a rate, and check each answer | [`generator`] |
 //! | see what every server is configured with | [`contender`] |
-//! | find what is asked, of whom | [`scene`], with the data of [`geography`] and [`names`] |
+//! | find what is asked, of whom | [`scenes`], made of [`entrant`]s with the data of [`geography`] and [`names`] |
+//! | add a comparison | a [`scene::Scene`] to [`scenes::SCENES`], and its bounds to [`goals::GOALS`] |
 //! | know how turns are taken, and when one is disturbed | [`rounds`] |
-//! | read a process' use of the processor | [`cpu`], [`watch`] |
+//! | read a process' use of the processor | [`cpu`], [`watch`]; of the memory: [`footprint`] |
+//! | change a zone while it is asked | [`reloads`] |
 //! | measure GeoPing: requests, handshakes, idle connections, probing | [`status`] |
-//! | have what was measured told, with the goals | [`report`], [`results`], [`goal`] |
+//! | have what was measured told, with the goals | [`report`], [`results`], [`goals`] |
 //!
 //! Absolute figures wander with the machine: compare within one run, and quote ratios.
 #![expect(clippy::disallowed_methods, reason = "measures")]
 
+pub mod asker;
 pub mod choice;
 pub mod contender;
 pub mod cores;
 pub mod cpu;
 pub mod echo;
+pub mod entrant;
 pub mod figures;
+pub mod footprint;
 pub mod generator;
 pub mod geography;
 pub mod goal;
+pub mod goals;
 pub mod machine;
 pub mod names;
+pub mod reloads;
 pub mod report;
 pub mod results;
 pub mod rounds;
 pub mod scene;
+pub mod scenes;
 pub mod services;
+pub mod stage;
 pub mod status;
 pub mod watch;
 pub mod yardstick;

@@ -1,11 +1,15 @@
 //! The machine, and what else it is doing.
 
-use std::fmt;
-use std::fs;
 use std::time::Duration;
+use std::{fmt, fs, io};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What /proc/stat counts in: USER_HZ, a hundredth of a second on every Linux.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Several times as many as any scene needs connections.
+const DESCRIPTORS: u64 = 1 << 16;
 
 /// What results should be read with.
 #[derive(Clone, Debug)]
@@ -39,6 +43,19 @@ impl Machine {
             load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
         }
     }
+}
+
+/// Lets this process and those it starts open [`DESCRIPTORS`] files, or as many as the system allows:
+/// many connections are many sockets on both sides.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn allow_descriptors() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    let current = limit.current.map(|current| current.max(wanted));
+    Ok(setrlimit(Resource::Nofile, Rlimit { current, ..limit })?)
 }
 
 impl fmt::Display for Machine {

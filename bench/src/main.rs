@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result};
 use bench::choice::Choice;
 use bench::cores::Cores;
-use bench::machine::Machine;
+use bench::machine::{self, Machine};
 use bench::rounds::{Plan, run};
 use bench::yardstick::Yardstick;
 use bench::{report, results};
@@ -48,6 +48,7 @@ fn main() -> Result<()> {
     }
     let choice = Choice::of(&arguments.scenes, arguments.short).map_err(Error::msg)?;
     let mut outcomes = Vec::new();
+    machine::allow_descriptors()?;
     for scene in choice.dns {
         let outcome = run(scene, plan, cores).with_context(|| format!("scene {}", scene.name))?;
         println!("\n{}", report::scene(&outcome, plan));

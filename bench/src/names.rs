@@ -9,6 +9,13 @@ use crate::scatter;
 /// The zone.
 pub const ZONE: &str = "test-net.io";
 
+/// Octets of a name in wire form, at most (RFC 1035 §2.3.4).
+const MAX_NAME: usize = 255;
+const ZONE_LABELS: usize = 2;
+/// Labels of a name in the zone, at most: of one octet each, and their lengths. (127 would be those
+/// of a name whose every label has one.)
+pub const LABELS: usize = (MAX_NAME - (ZONE.len() + 2)) / 2 + ZONE_LABELS;
+
 /// The beginning of its master file, without hosts.
 const HEAD: &str = "\
 $TTL 300
@@ -60,12 +67,50 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// So many questions for addresses that are there.
+    pub fn hits(self, queries: usize) -> Workload {
+        let mut workload = Workload::default();
+        for turn in 0..queries {
+            let host = (scatter(turn as u64) % self.0 as u64) as usize;
+            let expected = Expected::addresses([addresses(host).0.into()]);
+            workload.ask(&query(&format!("h{host}.{ZONE}"), A, None), expected);
+        }
+        workload
+    }
+
+    /// What the hosts say: their labels in wire form, and their addresses.
+    pub fn octets(self) -> usize {
+        let of = |host: usize| {
+            let label = 2 + host.checked_ilog10().unwrap_or(0) as usize + 1;
+            label + 4 + addresses(host).1.map_or(0, |_| 16)
+        };
+        (0..self.0).map(of).sum()
+    }
+}
+
 /// So many names that are not there, as a flood of random ones has them.
 pub fn nowhere(queries: usize) -> Workload {
     let mut workload = Workload::default();
     for turn in 0..queries {
         let name = format!("{:012x}.{ZONE}", scatter(turn as u64) >> 16);
         workload.ask(&query(&name, A, None), Expected::no_name());
+    }
+    workload
+}
+
+/// The same, of as many labels as a name has room for in front of the zone's: [`LABELS`] with them.
+pub fn deep(queries: usize) -> Workload {
+    let mut workload = Workload::default();
+    for turn in 0..queries {
+        let mut name = String::with_capacity(MAX_NAME);
+        for label in 0..LABELS - ZONE_LABELS {
+            // A random letter each: what is not unlike others after so many is not random.
+            let letter = scatter((turn * LABELS + label) as u64) % 26;
+            name.push((b'a' + letter as u8) as char);
+            name.push('.');
+        }
+        workload.ask(&query(&(name + ZONE), A, None), Expected::no_name());
     }
     workload
 }
@@ -83,6 +128,10 @@ fn addresses(host: usize) -> (Ipv4Addr, Option<Ipv6Addr>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use hickory_proto::op::Message;
+
     use super::*;
 
     #[test]
@@ -118,8 +167,32 @@ mod tests {
 
     #[test]
     fn random_names_are_all_different() {
-        let flood = nowhere(10_000);
-        let names: std::collections::HashSet<&[u8]> = (0..10_000).map(|n| flood.get(n).0).collect();
-        assert_eq!(names.len(), 10_000);
+        for flood in [nowhere(10_000), deep(10_000)] {
+            let names: HashSet<&[u8]> = (0..10_000).map(|n| flood.get(n).0).collect();
+            assert_eq!(names.len(), 10_000);
+        }
+    }
+
+    #[test]
+    fn a_deep_name_is_as_long_as_names_get() {
+        let deep = deep(1);
+        let octets = deep.get(0).0;
+        let message = Message::from_vec(octets).unwrap();
+        assert_eq!(message.queries[0].name().num_labels() as usize, LABELS);
+        // Beside it are the header, type and class, and the record of EDNS.
+        assert_eq!(octets.len() - 12 - 4 - 11, MAX_NAME);
+    }
+
+    #[test]
+    fn hits_are_there_and_data_are_what_the_zone_says() {
+        let hosts = Hosts(12);
+        let zone = hosts.zone();
+        let hits = hosts.hits(100);
+        for turn in 0..100 {
+            let [address] = hits.get(turn).1.unwrap().addresses[..] else { panic!() };
+            assert!(zone.lines().any(|line| line.ends_with(&format!(" A {address}"))));
+        }
+        // h0 to h9, h10 and h11, their IPv4 addresses, and six IPv6 addresses.
+        assert_eq!(hosts.octets(), 10 * 3 + 2 * 4 + 12 * 4 + 6 * 16);
     }
 }

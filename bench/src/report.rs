@@ -5,10 +5,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::contender::Product;
+use crate::entrant::Who;
 use crate::figures::{Sample, Spread};
-use crate::goal::GOALS;
+use crate::goal::figure_told;
+use crate::goals::GOALS;
 use crate::rounds::{DISTURBED, Outcome, Plan};
-use crate::scene::Load;
+use crate::scene::{Load, Scene};
 
 /// Beside whom processor time is told.
 const BESIDE: [Product; 4] = [Product::Gdnsd, Product::Knot, Product::Nsd, Product::Echo];
@@ -16,12 +18,16 @@ const BESIDE: [Product; 4] = [Product::Gdnsd, Product::Knot, Product::Nsd, Produ
 /// A scene's table.
 pub fn scene(outcome: &Outcome, plan: Plan) -> String {
     let Outcome { scene, figures, .. } = outcome;
-    let beside: Vec<Product> =
-        BESIDE.into_iter().filter(|product| scene.products.contains(product)).collect();
+    let beside = beside(scene);
     let mut text = format!("## {}: {}\n\n", scene.name, scene.about);
     let load = match scene.load {
         Load::Closed(window) => format!("{window} queries under way"),
         Load::Open(rate) => format!("{rate} queries/s, latencies from the intended time"),
+        Load::Kept { connections, each } => {
+            format!("{connections} connections over TCP, {each} queries under way on each")
+        }
+        Load::Anew(count) => format!("{count} connections over TCP at a time, a query on each"),
+        Load::Idle(count) => format!("{count} connections over TCP, a query on each"),
     };
     let _ = writeln!(
         text,
@@ -30,36 +36,43 @@ pub fn scene(outcome: &Outcome, plan: Plan) -> String {
     );
     let mut head = vec!["server".to_owned(), "CPU µs/query".into(), "user µs".into()];
     head.extend(beside.iter().map(|other| format!("CPU ÷ {other}")));
-    let rest = ["queries/s", "p50 µs", "p99 µs", "p99.9 µs", "lost", "wrong", "disturbed"];
+    let rest = ["queries/s", "p50 µs", "p99 µs", "p99.9 µs", "lost", "wrong", "MB", "disturbed"];
     head.extend(rest.map(str::to_owned));
     let mut rows = Vec::new();
-    for product in scene.products {
-        let spread = |figure: fn(&Sample) -> f64| figures.spread(*product, figure);
+    for who in scene.who() {
+        let spread = |figure: fn(&Sample) -> f64| figures.spread(who, figure);
         let latency = |place: usize| {
-            figures.spread(*product, |sample| micros(sample.latency[place])).map(|it| it.median)
+            figures.spread(who, |sample| micros(sample.latency[place])).map(|it| it.median)
         };
         let mut row = vec![
-            product.to_string(),
+            who.to_string(),
             told(spread(|sample| sample.cpu), 2),
             told(spread(|sample| sample.user), 2),
         ];
         for other in &beside {
-            let ratio = (other != product)
-                .then(|| figures.ratio(*product, *other, |sample| sample.cpu))
-                .flatten();
+            let ratio =
+                (*other != who).then(|| figures.ratio(who, *other, |sample| sample.cpu)).flatten();
             row.push(told(ratio, 2));
         }
         let rate = spread(|sample| sample.rate).map_or(0.0, |rate| rate.median);
         row.push(format!("{rate:.0}"));
         row.extend((0..3).map(|place| format!("{:.0}", latency(place).unwrap_or_default())));
-        row.push(figures.sum(*product, |sample| sample.lost).to_string());
-        row.push(figures.sum(*product, |sample| sample.wrong).to_string());
-        let disturbed = figures.sum(*product, |sample| u64::from(sample.others > DISTURBED));
+        row.push(figures.sum(who, |sample| sample.lost).to_string());
+        row.push(figures.sum(who, |sample| sample.wrong).to_string());
+        row.push(format!("{:.0}", spread(|it| it.memory).map_or(0.0, |it| it.median) / 1e6));
+        let disturbed = figures.sum(who, |sample| u64::from(sample.others > DISTURBED));
         row.push(format!("{disturbed} of {}", plan.rounds));
         rows.push(row);
     }
     text.push_str(&table(&head, &rows));
     text
+}
+
+/// Other servers, where there are any; else the first case of ours.
+fn beside(scene: &Scene) -> Vec<Who> {
+    let others = BESIDE.into_iter().map(Who::only);
+    let others: Vec<Who> = others.filter(|other| scene.who().any(|who| who == *other)).collect();
+    if others.is_empty() { scene.who().take(1).collect() } else { others }
 }
 
 /// What was to be reached by these scenes, and what was; nothing where nothing was to be.
@@ -68,11 +81,17 @@ pub fn goals(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         for goal in GOALS.iter().filter(|goal| goal.scene == outcome.scene.name) {
             let Some(measured) = goal.measured(&outcome.figures) else { continue };
-            let verdict = if goal.met(measured.median) { "met" } else { "**missed**" };
+            let verdict = match goal.met(measured.median) {
+                Some(true) => "met",
+                Some(false) => "**missed**",
+                None => "",
+            };
+            let Spread { least, median, most } = measured;
+            let [least, median, most] = [least, median, most].map(figure_told);
             rows.push(vec![
                 goal.scene.to_owned(),
                 goal.to_string(),
-                told(Some(measured), 2),
+                format!("{median} ({least} to {most})"),
                 verdict.to_owned(),
             ]);
         }
@@ -86,9 +105,11 @@ pub fn goals(outcomes: &[Outcome]) -> String {
 
 /// How long each server took from its start to its first answer.
 pub fn starts(outcome: &Outcome) -> String {
-    let told =
-        |(product, time): &(Product, Duration)| format!("{product} {:.1} s", time.as_secs_f64());
-    let starts: Vec<String> = outcome.started_in.iter().map(told).collect();
+    let told = |who: Who| {
+        let started = outcome.figures.spread(who, |sample| sample.started)?;
+        Some(format!("{who} {:.1} s", started.median))
+    };
+    let starts: Vec<String> = outcome.scene.who().filter_map(told).collect();
     format!("From start to first answer: {}.\n", starts.join(", "))
 }
 
@@ -124,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::figures::Figures;
-    use crate::scene::SHORT;
+    use crate::scenes::{SCENES, SHORT};
 
     fn outcome(ours: f64, gdnsd: f64) -> Outcome {
         let sample = |cpu: f64| Sample {
@@ -132,18 +153,17 @@ mod tests {
             user: 0.25,
             rate: 1e6 / cpu,
             latency: [Duration::from_micros(40); 3],
-            lost: 0,
-            wrong: 0,
             others: 0.01,
+            ..Sample::default()
         };
         let figures = BTreeMap::from([
-            (Product::Dnsrouter, vec![sample(ours); 3]),
+            (Who::only(Product::Dnsrouter), vec![sample(ours); 3]),
             (
-                Product::Gdnsd,
+                Who::only(Product::Gdnsd),
                 vec![sample(gdnsd), sample(gdnsd), Sample { others: 0.5, ..sample(gdnsd) }],
             ),
         ]);
-        Outcome { scene: SHORT, figures: Figures(figures), started_in: Vec::new() }
+        Outcome { scene: SHORT, figures: Figures(figures) }
     }
 
     #[test]
@@ -165,6 +185,14 @@ mod tests {
             .map(|line| line.chars().count())
             .collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    #[test]
+    fn cases_of_one_server_stand_beside_the_first() {
+        let scene = SCENES.iter().find(|scene| scene.name == "names").unwrap();
+        assert_eq!(beside(scene), [scene.entrants[0].who]);
+        let others = [Product::Gdnsd, Product::Knot, Product::Echo].map(Who::only);
+        assert_eq!(beside(&SHORT), others);
     }
 
     #[test]

@@ -18,18 +18,20 @@ pub fn text(
     command: &str,
 ) -> String {
     let mut products: Vec<Product> =
-        outcomes.iter().flat_map(|outcome| outcome.scene.products).copied().collect();
+        outcomes.iter().flat_map(|outcome| outcome.scene.who()).map(|who| who.product).collect();
     products.sort_unstable();
     products.dedup();
     let versions: String = products
         .iter()
-        .filter(|product| ![Product::Guarded, Product::Napping, Product::Echo].contains(product))
+        .filter(|product| **product == Product::Dnsrouter || !product.is_ours())
+        .filter(|product| **product != Product::Echo)
         .map(|product| format!("- {product}: {}\n", product.version()))
         .collect();
     let mut text = format!(
         "# Results\n\n\
-         Written by `{command}`. Each server had one core and one thread for UDP, the generator the \
-         other core; every answer was checked. Absolute figures wander with the machine: read the \
+         Written by `{command}`. Each server had one core and one thread for UDP unless it says \
+         otherwise, the generator the other core; every answer was checked. Memory is the proportional \
+         set size. Absolute figures wander with the machine: read the \
          ratios. A round is disturbed when others used more than {:.0} % of both cores meanwhile.\n\n\
          - machine: {machine} before\n- repository: {}\n{versions}\n{}\n",
         100.0 * crate::rounds::DISTURBED,

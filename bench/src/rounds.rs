@@ -4,21 +4,19 @@
 use std::io;
 use std::time::Duration;
 
-use tests::scratch::Scratch;
-
-use crate::contender::{Contender, Product, Site};
-use crate::cores::{self, Cores};
+use crate::contender::Contender;
+use crate::cores::Cores;
+use crate::entrant::Who;
 use crate::figures::{Figures, Sample};
-use crate::generator::{Generator, Tally, Until};
-use crate::scene::{Load, Scene};
+use crate::footprint;
+use crate::generator::Tally;
+use crate::scene::Scene;
+use crate::stage::{Part, Stage};
 use crate::watch::Watch;
 
 /// Before a sample, so that caches and the branch predictor are the server's own.
 const WARM_UP: Duration = Duration::from_millis(200);
-/// Questions that each server answers before anything is measured, and how many at once.
-const CHECKED: u64 = 5000;
-const CHECKED_AT_ONCE: usize = 16;
-/// A sample is disturbed when others used more than this of both cores.
+/// A sample is disturbed when others used more than this of all cores it needs.
 pub const DISTURBED: f64 = 0.05;
 /// How often a disturbed sample is taken again before it stays as it is, marked.
 const ATTEMPTS: usize = 2;
@@ -38,15 +36,14 @@ pub struct Outcome {
     pub scene: Scene,
     /// The figures.
     pub figures: Figures,
-    /// From start to the first answer.
-    pub started_in: Vec<(Product, Duration)>,
 }
 
 /// How a sample is taken.
 struct Turn {
-    load: Load,
     time: Duration,
     cores: Cores,
+    /// The server's memory before it was asked anything.
+    before: usize,
 }
 
 /// Starts a scene's servers, checks their answers, and measures them in turns.
@@ -55,68 +52,50 @@ struct Turn {
 ///
 /// Those of the system; a server that falls silent; one that answers otherwise than the others.
 pub fn run(scene: Scene, plan: Plan, cores: Cores) -> io::Result<Outcome> {
-    let scratch = Scratch::new("bench");
-    let (zone, world, workload) = scene.data();
-    let echoed = workload.echoed();
-    let site = Site::new(&zone, world, &scratch);
-    drop(zone);
-
-    cores::pin(cores.server)?;
-    let start = |product: &Product| Contender::start(*product, &site, &scratch);
-    let contenders: Vec<Contender> = scene.products.iter().map(start).collect();
-    cores::pin(cores.generator)?;
-
-    let generator = |contender: &Contender| {
-        let workload = if contender.product == Product::Echo { &echoed } else { &workload };
-        Generator::new(workload, contender.address)
-    };
-    let mut generators = contenders.iter().map(generator).collect::<io::Result<Vec<_>>>()?;
-    for (contender, generator) in contenders.iter().zip(&mut generators) {
-        check(contender, generator)?;
+    let stage = Stage::build(scene, cores)?;
+    let mut parts = stage.parts()?;
+    let mut turns = Vec::with_capacity(parts.len());
+    for part in &mut parts {
+        check(part)?;
+        let before = footprint::of(&part.contender.family);
+        turns.push(Turn { time: plan.time, cores, before });
     }
     let mut figures = Figures::default();
-    let turn = Turn { load: scene.load, time: plan.time, cores };
     for round in 1..=plan.rounds {
-        for (contender, generator) in contenders.iter().zip(&mut generators) {
-            let sample = undisturbed(contender, generator, &turn)?;
+        for (part, turn) in parts.iter_mut().zip(&turns) {
+            let sample = undisturbed(part, turn)?;
+            let who = part.entrant.who;
             eprintln!(
-                "{:<10} round {round:>2} of {}: {:<18} {:6.3} us/query, {:8.0} queries/s, others {:2.0} %",
+                "{:<10} round {round:>2} of {}: {who:<30} {:6.3} us/query, {:8.0} queries/s, others {:2.0} %",
                 scene.name,
                 plan.rounds,
-                contender.product,
                 sample.cpu,
                 sample.rate,
                 100.0 * sample.others,
             );
-            figures.0.entry(contender.product).or_default().push(sample);
+            figures.0.entry(who).or_default().push(sample);
         }
     }
-    let started_in = contenders.iter().map(|it| (it.product, it.started_in)).collect();
-    Ok(Outcome { scene, figures, started_in })
+    Ok(Outcome { scene, figures })
 }
 
 /// Only servers that answer alike are compared.
-fn check(contender: &Contender, generator: &mut Generator<'_>) -> io::Result<()> {
-    generator.closed(CHECKED_AT_ONCE, Until::Answered(CHECKED))?;
-    let tally = generator.take();
+fn check(part: &mut Part<'_>) -> io::Result<()> {
+    let tally = part.asker.check()?;
     if tally.all_wrong() == 0 {
         return Ok(());
     }
-    Err(io::Error::other(format!("{} answers wrongly: {tally}", contender.product)))
+    Err(io::Error::other(format!("{} answers wrongly: {tally}", part.entrant.who)))
 }
 
 /// A sample; taken again when others were busy meanwhile.
-fn undisturbed(
-    contender: &Contender,
-    generator: &mut Generator<'_>,
-    turn: &Turn,
-) -> io::Result<Sample> {
-    let mut best = sample(contender, generator, turn)?;
+fn undisturbed(part: &mut Part<'_>, turn: &Turn) -> io::Result<Sample> {
+    let mut best = sample(part, turn)?;
     for _ in 1..ATTEMPTS {
         if best.others <= DISTURBED {
             break;
         }
-        let again = sample(contender, generator, turn)?;
+        let again = sample(part, turn)?;
         if again.others < best.others {
             best = again;
         }
@@ -124,13 +103,21 @@ fn undisturbed(
     Ok(best)
 }
 
-fn sample(contender: &Contender, generator: &mut Generator<'_>, turn: &Turn) -> io::Result<Sample> {
-    ask(generator, turn.load, WARM_UP)?;
-    generator.take();
-    let watch = Watch::begin(&contender.family, turn.cores);
-    ask(generator, turn.load, turn.time)?;
-    let seen = watch.end(&contender.family, turn.cores);
-    let tally = generator.take();
+fn sample(part: &mut Part<'_>, turn: &Turn) -> io::Result<Sample> {
+    let Part { entrant, contender, asker, reloads } = part;
+    let Contender { family, address, .. } = *contender;
+    asker.ask(WARM_UP)?;
+    asker.take();
+    asker.wake();
+    let watch = Watch::begin(family, turn.cores);
+    let changes = match reloads {
+        Some(reloads) => reloads.during(*address, || asker.ask(turn.time))?.1,
+        None => asker.ask(turn.time).map(|()| 0)?,
+    };
+    let seen = watch.end(family, turn.cores);
+    let memory = footprint::of(family);
+    let resting = asker.wake();
+    let tally = asker.take();
     let cpu = seen.server.total.as_secs_f64() * 1e6 / tally.answered().max(1) as f64;
     Ok(Sample {
         cpu,
@@ -138,22 +125,22 @@ fn sample(contender: &Contender, generator: &mut Generator<'_>, turn: &Turn) -> 
         rate: tally.answered() as f64 / seen.time.as_secs_f64(),
         latency: [0.5, 0.99, 0.999].map(|share| tally.latency(share)),
         lost: tally.lost,
-        wrong: wrong(contender, &tally),
+        wrong: wrong(entrant.who, &tally),
         others: seen.others,
+        started: contender.started_in.as_secs_f64(),
+        memory: memory as f64,
+        resting: match resting {
+            0 => 0.0,
+            count => (memory as f64 - turn.before as f64) / count as f64,
+        },
+        reloads: changes,
     })
 }
 
 /// Wrong answers, shown: they should not be.
-fn wrong(contender: &Contender, tally: &Tally) -> u64 {
+fn wrong(who: Who, tally: &Tally) -> u64 {
     if tally.all_wrong() > 0 {
-        eprintln!("{} answers wrongly: {tally}", contender.product);
+        eprintln!("{who} answers wrongly: {tally}");
     }
     tally.all_wrong()
-}
-
-fn ask(generator: &mut Generator<'_>, load: Load, time: Duration) -> io::Result<()> {
-    match load {
-        Load::Closed(window) => generator.closed(window, Until::Passed(time)),
-        Load::Open(rate) => generator.open(rate, time),
-    }
 }

@@ -1,4 +1,4 @@
-//! What a server, the generator and everybody else had of two cores while something was measured.
+//! What a server, the generator and everybody else had of their cores while something was measured.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub struct Seen {
     pub time: Duration,
     /// What the server had.
     pub server: Used,
-    /// What others than it and this thread used of both cores, of 1.
+    /// What others than it and this thread used of the cores, of 1.
     pub others: f64,
 }
 
@@ -33,7 +33,7 @@ impl Watch {
             began: Instant::now(),
             server: Cpu::of(server),
             ours: processor(),
-            all: machine::busy(&[cores.server, cores.generator]),
+            all: machine::busy(&cores.all()),
         }
     }
 
@@ -44,6 +44,7 @@ impl Watch {
         let used = now.server.since(self.server);
         let known = used.total + (now.ours - self.ours);
         let others = (now.all - self.all).saturating_sub(known);
-        Seen { time, server: used, others: others.as_secs_f64() / (2.0 * time.as_secs_f64()) }
+        let room = cores.all().len() as f64 * time.as_secs_f64();
+        Seen { time, server: used, others: others.as_secs_f64() / room }
     }
 }

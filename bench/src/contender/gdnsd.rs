@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tests::artifact;
 
-use super::{Geo, Seat, Site, shown, zone_with};
+use super::{CONNECTIONS, Geo, IDLE, Seat, Site, shown, zone_with};
 use crate::geography::{NAME, World};
 use crate::names::ZONE;
 
@@ -17,7 +17,7 @@ pub(super) fn command(site: &Site, seat: &Seat<'_>) -> Command {
     let folder = seat.path();
     let mut config = format!(
         "options => {{\n  listen => [ 127.0.0.1:{port} ], udp_threads => 1, tcp_threads => 1\n  \
-         udp_rcvbuf => 1048576\n  run_dir => \"{folder}/run\", state_dir => \"{folder}/state\"\n}}\n",
+         udp_rcvbuf => 1048576, tcp_clients_per_thread => {CONNECTIONS}, tcp_timeout => {IDLE}\n  run_dir => \"{folder}/run\", state_dir => \"{folder}/state\"\n}}\n",
         port = seat.port,
         folder = shown(&folder),
     );
@@ -53,7 +53,7 @@ fn plugin(geo: &Geo) -> String {
     }
     text.push_str("    }\n  } }\n  resources => { geo => { map => world, dcmap => {\n");
     for (region, name) in names.iter().enumerate() {
-        let (v4, v6) = World::addresses(region);
+        let (v4, v6) = World::addresses(0, region);
         let _ = writeln!(text, "    {name} => {{ addrs_v4 => [ {v4} ], addrs_v6 => [ {v6} ] }}");
     }
     text.push_str("  } } }\n} }\n");

@@ -5,12 +5,16 @@ use std::process::Command;
 
 use tests::artifact;
 
-use super::{Geo, Seat, Site, shown};
+use super::{CONNECTIONS, Geo, IDLE, Seat, Site, shown};
 use crate::geography::{NAME, World};
 use crate::names::ZONE;
 
 /// Where Debian puts the module, in the folder of unpacked packages.
 const MODULES: &str = "peers/usr/lib/x86_64-linux-gnu/knot/modules-3.2/geoip.so";
+
+/// Milliseconds that an answer may take to be sent; the default of half a second is a client's
+/// misfortune on a machine that stalls.
+const SLOW: usize = 5000;
 
 pub(super) fn command(site: &Site, seat: &Seat<'_>) -> Command {
     let folder = seat.path();
@@ -32,7 +36,8 @@ pub(super) fn command(site: &Site, seat: &Seat<'_>) -> Command {
     let _ = write!(
         config,
         "server:\n    rundir: \"{folder}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    \
-         tcp-workers: 1\n    background-workers: 1\n    edns-client-subnet: on\n\n\
+         tcp-workers: 1\n    tcp-max-clients: {CONNECTIONS}\n    \
+         tcp-idle-timeout: {IDLE}\n    tcp-io-timeout: {SLOW}\n    background-workers: 1\n    edns-client-subnet: on\n\n\
          # Nobody connects to it; in a folder of its own it is in nobody's way.\n\
          control:\n    listen: \"/proc/self/cwd/knot.sock\"\n\n\
          log:\n  - target: stderr\n    any: notice\n\n\
@@ -51,7 +56,7 @@ pub(super) fn command(site: &Site, seat: &Seat<'_>) -> Command {
 fn places(geo: &Geo) -> String {
     let mut text = format!("{NAME}:\n");
     for (continent, country, ranking) in geo.world.countries() {
-        let (v4, v6) = World::addresses(ranking[0]);
+        let (v4, v6) = World::addresses(0, ranking[0]);
         let _ = write!(
             text,
             "  - geo: \"{};{country}\"\n    A: {v4}\n    AAAA: {v6}\n",

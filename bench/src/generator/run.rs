@@ -18,12 +18,10 @@ const QUERY: usize = 512;
 const REPLY: usize = 1232;
 /// Replies that may wait in the kernel while the generator sends.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Clients: resolvers with an address each, all over the loopback network.
-const SOURCES: u32 = 4096;
 /// Without any reply for so long, what is under way is lost.
-const SILENCE: Duration = Duration::from_millis(500);
+pub(super) const SILENCE: Duration = Duration::from_millis(500);
 /// A server that is silent so often in a row is dead.
-const SILENCES: u32 = 6;
+pub(super) const SILENCES: u32 = 6;
 
 /// When a closed loop ends.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +37,7 @@ pub struct Generator<'w> {
     workload: &'w Workload,
     server: SocketAddr,
     socket: UdpSocket,
-    sources: Vec<SocketAddr>,
+    clients: u32,
     began: Instant,
     asked: usize,
     flight: Flight,
@@ -49,7 +47,7 @@ pub struct Generator<'w> {
 }
 
 impl<'w> Generator<'w> {
-    /// Binds its socket.
+    /// Binds its socket. It asks for so many resolvers, each with an address of its own.
     ///
     /// # Errors
     ///
@@ -58,7 +56,7 @@ impl<'w> Generator<'w> {
     /// # Panics
     ///
     /// When there is nothing to ask.
-    pub fn new(workload: &'w Workload, server: SocketAddr) -> io::Result<Self> {
+    pub fn new(workload: &'w Workload, server: SocketAddr, clients: u32) -> io::Result<Self> {
         assert!(!workload.is_empty(), "a workload of no queries");
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         // Best effort: the system's rmem_max may allow less.
@@ -69,7 +67,7 @@ impl<'w> Generator<'w> {
             workload,
             server,
             socket: socket.into(),
-            sources: (0..SOURCES).map(source).collect(),
+            clients: clients.max(1),
             began: Instant::now(),
             asked: 0,
             flight: Flight::default(),
@@ -151,7 +149,7 @@ impl<'w> Generator<'w> {
         let mut filled = 0;
         for place in 0..count {
             let query = self.asked % self.workload.len();
-            let source = self.sources[self.asked % self.sources.len()];
+            let source = source((self.asked % self.clients as usize) as u32);
             self.asked += 1;
             let Some(id) = self.flight.depart(query as u32, at(place)) else { continue };
             let (octets, _) = self.workload.get(query as u32);
@@ -218,9 +216,9 @@ pub fn once(server: SocketAddr, query: &[u8], patience: Duration) -> io::Result<
     Ok(reply)
 }
 
-/// The address of a client: a host of the loopback network, which all belongs to this machine; the
+/// The address of a client, all over the loopback network: a host of the loopback network, which all belongs to this machine; the
 /// port is the socket's own.
-fn source(client: u32) -> SocketAddr {
+pub(super) fn source(client: u32) -> SocketAddr {
     // Multiplication by an odd number sends no two to one place; the ends of a network are no hosts.
     let [_, a, b, c] = client.wrapping_mul(2_654_435_761).to_be_bytes();
     SocketAddr::from(([127, a, b, c.clamp(1, 254)], 0))
@@ -247,6 +245,7 @@ mod tests {
     use crate::generator::{A, Expected, query};
 
     const PATIENCE: Duration = Duration::from_millis(5);
+    const CLIENTS: u32 = 4096;
 
     /// A server that does with each query what `reply` says, until the test ends.
     struct Server {
@@ -303,7 +302,7 @@ mod tests {
     fn every_query_of_a_closed_loop_is_answered_and_judged() {
         let server = Server::start(|_, octets| no_name(octets));
         let workload = nowhere();
-        let mut generator = Generator::new(&workload, server.address).unwrap();
+        let mut generator = Generator::new(&workload, server.address, CLIENTS).unwrap();
         generator.closed(8, Until::Answered(100)).unwrap();
         let tally = generator.take();
         assert!(tally.right >= 100 && tally.sent <= tally.right + 8, "{tally}");
@@ -314,7 +313,7 @@ mod tests {
     fn an_open_loop_sends_what_its_rate_says_and_counts_what_is_lost() {
         let server = Server::start(|count, octets| no_name(octets) * usize::from(count % 4 != 0));
         let workload = nowhere();
-        let mut generator = Generator::new(&workload, server.address).unwrap();
+        let mut generator = Generator::new(&workload, server.address, CLIENTS).unwrap();
         generator.open(1000, Duration::from_millis(40)).unwrap();
         let tally = generator.take();
         assert_eq!((tally.sent, tally.right, tally.lost), (40, 30, 10), "{tally}");
@@ -324,7 +323,7 @@ mod tests {
     fn replies_that_come_twice_or_are_another_s_are_strays() {
         let server = Server::start(|_, octets| 2 * no_name(octets));
         let workload = nowhere();
-        let mut generator = Generator::new(&workload, server.address).unwrap();
+        let mut generator = Generator::new(&workload, server.address, CLIENTS).unwrap();
         generator.open(1000, Duration::from_millis(20)).unwrap();
         // The last one's second reply may come after the end.
         let tally = generator.take();
@@ -338,7 +337,7 @@ mod tests {
             1
         });
         let workload = nowhere();
-        let mut generator = Generator::new(&workload, server.address).unwrap();
+        let mut generator = Generator::new(&workload, server.address, CLIENTS).unwrap();
         generator.open(1000, Duration::from_millis(20)).unwrap();
         let tally = generator.take();
         assert_eq!((tally.right, tally.all_wrong(), tally.answered()), (10, 10, 20), "{tally}");
@@ -346,10 +345,12 @@ mod tests {
 
     #[test]
     fn clients_are_many_and_all_are_hosts_of_the_loopback_network() {
-        let mut clients: Vec<IpAddr> = (0..SOURCES).map(|client| source(client).ip()).collect();
-        assert!(clients.iter().all(IpAddr::is_loopback));
-        clients.sort_unstable();
-        clients.dedup();
-        assert!(clients.len() > SOURCES as usize * 99 / 100, "{}", clients.len());
+        for count in [CLIENTS, 1 << 20] {
+            let mut clients: Vec<IpAddr> = (0..count).map(|client| source(client).ip()).collect();
+            assert!(clients.iter().all(IpAddr::is_loopback));
+            clients.sort_unstable();
+            clients.dedup();
+            assert!(clients.len() > count as usize * 99 / 100, "{}", clients.len());
+        }
     }
 }

@@ -17,6 +17,7 @@ use ::tests::region::{Region, RegionPlan};
 use ::tests::scratch::Scratch;
 
 use crate::cores::{self, Cores};
+use crate::entrant::CLIENTS;
 use crate::generator::{Generator, Tally};
 use crate::names::Hosts;
 use crate::rounds::DISTURBED;
@@ -167,7 +168,7 @@ fn address(region: usize, service: usize) -> Ipv4Addr {
 /// DNS asked for as long as an interval is.
 fn answers(server: &NameServer) -> io::Result<Tally> {
     let workload = HOSTS.mix(QUESTIONS);
-    let mut generator = Generator::new(&workload, server.dns())?;
+    let mut generator = Generator::new(&workload, server.dns(), CLIENTS)?;
     generator.open(RATE, INTERVAL)?;
     Ok(generator.take())
 }

@@ -81,6 +81,7 @@ pub(super) fn measure(runtime: &Runtime, plan: Plan, cores: Cores) -> io::Result
                         lost: 0,
                         wrong: tally.wrong,
                         others: seen.others,
+                        ..Sample::default()
                     })
                 })?;
                 eprintln!(

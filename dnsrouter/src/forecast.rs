@@ -28,7 +28,7 @@ use geo::{Country, PlaceId};
 
 use crate::client::{Asker, Own};
 use crate::plan::Snapshot;
-use crate::policy::{Client, Looks, Odds, Outside, Policy};
+use crate::policy::{Client, Draws, Looks, Odds, Outside, Policy};
 use crate::service::Form;
 
 pub use conditions::{carried, without};
@@ -50,8 +50,8 @@ mod totals;
 /// Ways to put clients together that are kept for the next service: services have few routes.
 const MAX_KEPT: usize = 16;
 
-/// Clients between two looks at whether to go on.
-const STRIDE: usize = 4096;
+/// Clients between two looks at whether to go on: what is drawn takes a thousand answers each.
+const STRIDE: usize = 64;
 
 /// Where clients are answered to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,12 +158,18 @@ pub struct Forecaster<'a> {
     /// Seconds since 1970.
     now: u64,
     groups: Vec<([Looks; 2], Groups)>,
+    drawn: u64,
 }
 
 impl<'a> Forecaster<'a> {
     /// For what is and what would be. The crowd is placed by the tables of both.
     pub fn new(before: &'a Snapshot, after: &'a Snapshot, crowd: &'a Crowd, now: u64) -> Self {
-        Self { sides: [before, after], crowd, now, groups: Vec::new() }
+        Self { sides: [before, after], crowd, now, groups: Vec::new(), drawn: 0 }
+    }
+
+    /// Answers that were drawn so far, where no closed form is known: most of what it costs.
+    pub fn drawn(&self) -> u64 {
+        self.drawn
     }
 
     /// One service's clients, by type; types with the same outcome are put together. `go_on` is
@@ -178,10 +184,26 @@ impl<'a> Forecaster<'a> {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Vec<Outcome>, Stopped> {
         let policies = [pair.before, pair.after];
+        let same =
+            policies[0].zip(policies[1]).is_some_and(|(one, other)| std::ptr::eq(one, other));
+        // One serves for both where the policy is the same.
+        let mut draws: Vec<Draws> =
+            (0..if same { 1 } else { 2 }).map(|_| Draws::default()).collect();
+        let outcomes = self.outcomes(policies, &mut draws, go_on);
+        self.drawn += draws.iter().map(Draws::made).sum::<u64>();
+        outcomes
+    }
+
+    fn outcomes(
+        &mut self,
+        policies: [Option<&Policy>; 2],
+        draws: &mut [Draws],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<Outcome>, Stopped> {
         let has = |form: Form| policies.iter().flatten().any(|policy| policy.has(form));
         let mut outcomes: Vec<Outcome> = Vec::new();
         for form in Form::ALL.into_iter().filter(|form| has(*form)) {
-            let outcome = self.outcome(policies, form, go_on)?;
+            let outcome = self.outcome(policies, form, draws, go_on)?;
             let alike = |known: &&mut Outcome| {
                 let forms = known.forms.clone();
                 **known == Outcome { forms, ..outcome.clone() }
@@ -198,6 +220,7 @@ impl<'a> Forecaster<'a> {
         &mut self,
         policies: [Option<&Policy>; 2],
         form: Form,
+        draws: &mut [Draws],
         go_on: &dyn Fn() -> bool,
     ) -> Result<Outcome, Stopped> {
         let sides = [0, 1].map(|side| Side::new(self.sides[side], policies[side], form));
@@ -205,9 +228,9 @@ impl<'a> Forecaster<'a> {
         let by_prefix = looks.iter().any(|looks| looks.prefix);
         let mut tally = Tally::new(&sides);
         if by_prefix {
-            self.each_sample(&sides, &mut tally, go_on)?;
+            self.each_sample(&sides, &mut tally, draws, go_on)?;
         } else {
-            self.each_group(&sides, looks, &mut tally, go_on)?;
+            self.each_group(&sides, looks, &mut tally, draws, go_on)?;
         }
         let sampled = by_prefix && !self.crowd.is_recorded();
         Ok(Outcome { forms: vec![form], sampled, ..tally.outcome() })
@@ -218,6 +241,7 @@ impl<'a> Forecaster<'a> {
         sides: &[Side<'_>; 2],
         looks: [Looks; 2],
         tally: &mut Tally,
+        draws: &mut [Draws],
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), Stopped> {
         let at = match self.groups.iter().position(|(known, _)| *known == looks) {
@@ -237,7 +261,8 @@ impl<'a> Forecaster<'a> {
             let odds = [0, 1].map(|side: usize| {
                 let Side { snapshot, policy, form, .. } = &sides[side];
                 let client = Client::anybody_at(group.places[side], &snapshot.inputs.geo);
-                policy.map(|policy| policy.odds(*form, &client, &snapshot.health))
+                let draws = of_side(draws, side);
+                policy.map(|policy| policy.odds(*form, &client, &snapshot.health, draws))
             });
             tally.add(group.weight, group.country, &odds, &group.far);
         }
@@ -248,13 +273,15 @@ impl<'a> Forecaster<'a> {
         &self,
         sides: &[Side<'_>; 2],
         tally: &mut Tally,
+        draws: &mut [Draws],
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), Stopped> {
         for (number, sample) in self.crowd.samples().iter().enumerate() {
             if number % STRIDE == 0 && !go_on() {
                 return Err(Stopped);
             }
-            let asked = [0, 1].map(|side: usize| self.ask(&sides[side], sample));
+            let asked =
+                [0, 1].map(|side: usize| self.ask(&sides[side], sample, of_side(draws, side)));
             let places = [0, 1].map(|side: usize| {
                 let table = &self.sides[side].inputs.geo.table;
                 *table.place(asked[side].1)
@@ -269,17 +296,29 @@ impl<'a> Forecaster<'a> {
     }
 
     /// As one that asks for its own prefix.
-    fn ask(&self, side: &Side<'_>, sample: &Sample) -> (Option<Odds>, PlaceId) {
+    fn ask(&self, side: &Side<'_>, sample: &Sample, draws: &mut Draws) -> (Option<Odds>, PlaceId) {
         let Side { snapshot, policy, form, .. } = side;
         let geo = &snapshot.inputs.geo;
         let asker = crowd::asker(geo, sample.address);
-        let odds = policy.map(|policy| self.odds_of(&asker, policy, *form, snapshot));
+        let odds = policy.map(|policy| self.odds_of(&asker, policy, *form, snapshot, draws));
         (odds, asker.hit.place)
     }
 
-    fn odds_of(&self, asker: &Asker, policy: &Policy, form: Form, snapshot: &Snapshot) -> Odds {
+    fn odds_of(
+        &self,
+        asker: &Asker,
+        policy: &Policy,
+        form: Form,
+        snapshot: &Snapshot,
+        draws: &mut Draws,
+    ) -> Odds {
         let own = Own { draw: 0, turn: 0 };
         let client = asker.client(&snapshot.inputs.geo, policy, form, || self.now, own);
-        policy.odds(form, &client, &snapshot.health)
+        policy.odds(form, &client, &snapshot.health, draws)
     }
+}
+
+fn of_side(draws: &mut [Draws], side: usize) -> &mut Draws {
+    let last = draws.len() - 1;
+    &mut draws[side.min(last)]
 }

@@ -52,7 +52,7 @@ use stage::{Act, Stage};
 
 pub use choose::{Choice, Observer, Open, Outside, Records};
 pub use hash::{mix, prefix_stick, subnet_draw};
-pub use odds::{Looks, Odds};
+pub use odds::{Draws, Looks, Odds};
 pub use order::{Candidate, Candidates};
 pub use record::Record;
 pub use views::{Built, Class, MAX_CLASSES, MAX_VIEWS, Views};

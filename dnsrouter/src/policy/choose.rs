@@ -268,7 +268,7 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Applies every step; `None` when `healthy` would leave too little.
-    fn run<O: Observer>(&self, observer: &mut O) -> Option<Choice> {
+    pub(super) fn run<O: Observer>(&self, observer: &mut O) -> Option<Choice> {
         let mut choice = Choice::of(self.policy.all(self.form), None);
         for Stage { step, act } in &self.policy.stages {
             let before = O::WATCHES.then(|| choice.candidates.clone());

@@ -5,12 +5,12 @@
 //! what the first pick that draws was given: whatever follows it finds an order and no groups, so
 //! only a cut still matters. What such a pick makes of its candidates is known in closed form
 //! ([`pick::inclusion`]); where it is not (a pass in `round-robin`, a cut that comes too late for
-//! `weighted`, `healthy` behind a pick), the answer is drawn [`DRAWS`] times.
+//! `weighted`, `healthy` behind a pick), the answer is drawn, once for all to whom the route leaves
+//! the same to chance ([`Draws`]).
 
 use arrayvec::ArrayVec;
 
 use super::choose::{Observer, Open, Outside, Walk};
-use super::hash::mix;
 use super::leaving::Regard;
 use super::order::{Candidate, Candidates};
 use super::pick;
@@ -19,9 +19,9 @@ use super::{Choice, Client, LAST, Policy};
 use crate::service::{Form, MAX_ENDPOINTS, Step};
 use crate::verdicts::{Health, Stance};
 
-/// Draws in the place of a closed form: a share is known to about ±0.02 for one place, and over all
-/// places far better.
-const DRAWS: u64 = 1024;
+pub use draws::Draws;
+
+mod draws;
 
 /// What one client is answered with.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,9 +75,15 @@ impl Policy {
         looks
     }
 
-    /// What `client` is answered with, its own draw left aside.
-    pub fn odds(&self, form: Form, client: &Client<'_>, health: &Health) -> Odds {
-        let mut watch = Watch { policy: self, next: 0, first: None, open: None };
+    /// What `client` is answered with, its own draw left aside. `draws` are this policy's.
+    pub fn odds(
+        &self,
+        form: Form,
+        client: &Client<'_>,
+        health: &Health,
+        draws: &mut Draws,
+    ) -> Odds {
+        let mut watch = Watch::new(self);
         let choice = self.choose(form, client, health, &mut watch);
         let Some((at, given)) = watch.first else { return surely(&choice) };
         let regard = match watch.open {
@@ -91,7 +97,7 @@ impl Policy {
                 let all = given.iter().map(|candidate| candidate.endpoint).zip(included);
                 shared(all, &choice, false)
             }
-            None => self.drawn(form, client, health, &choice),
+            None => shared(draws.counted(at, &given, &walk), &choice, true),
         }
     }
 
@@ -134,18 +140,6 @@ impl Policy {
             _ => None,
         }
     }
-
-    fn drawn(&self, form: Form, client: &Client<'_>, health: &Health, choice: &Choice) -> Odds {
-        let mut counts = [0_u32; MAX_ENDPOINTS];
-        for turn in 0..DRAWS {
-            let client = Client { draw: mix(turn), turn, ..*client };
-            for candidate in self.choose(form, &client, health, &mut ()).candidates {
-                counts[usize::from(candidate.endpoint)] += 1;
-            }
-        }
-        let all = (0..self.endpoints()).map(|e| (e, f64::from(counts[usize::from(e)])));
-        shared(all, choice, true)
-    }
 }
 
 /// What a pick goes by; none: it is no pick.
@@ -178,11 +172,19 @@ struct Watch<'p> {
     next: usize,
     /// The stage, and its candidates; none: nothing was drawn, or it did not matter.
     first: Option<(usize, Candidates)>,
+    /// What the last step left.
+    left: Candidates,
     open: Option<Open>,
 }
 
+impl<'p> Watch<'p> {
+    fn new(policy: &'p Policy) -> Self {
+        Self { policy, next: 0, first: None, left: Candidates::new(), open: None }
+    }
+}
+
 impl Observer for Watch<'_> {
-    fn step(&mut self, _: &Step, before: &[Candidate], _: &[Candidate]) {
+    fn step(&mut self, _: &Step, before: &[Candidate], after: &[Candidate]) {
         let act = self.policy.stages.get(self.next).map(|stage| &stage.act);
         let draws = matches!(act, Some(Act::Weighted { .. } | Act::Fair { .. } | Act::RoundRobin));
         // A pick leaves an order without ties, also one that looks at the prefix alone.
@@ -190,10 +192,11 @@ impl Observer for Watch<'_> {
         if draws && open && self.first.is_none() {
             self.first = Some((self.next, before.iter().copied().collect()));
         }
+        self.left = after.iter().copied().collect();
         self.next += 1;
     }
 
     fn restart(&mut self, open: Open) {
-        (self.next, self.first, self.open) = (0, None, Some(open));
+        *self = Self { open: Some(open), ..Self::new(self.policy) };
     }
 }

@@ -129,6 +129,34 @@ fn it_stops_when_it_is_told_to() {
     }
 }
 
+#[test]
+fn draws_are_made_by_kind_of_choice_and_not_by_place() {
+    // No closed form: an order by weight, and then by turns.
+    let drawn = r#"{ nearest = { within = "40 %" } }, "weighted", "round-robin", { take = 2 }]"#;
+    let present = snapshot(&config(|name, service| match name {
+        // A second type, of the same endpoints.
+        "band" => (0..5).fold(
+            service.replace(r#"{ nearest = { within = "40 %" } }, "weighted"]"#, drawn),
+            |text, at| text.replace(&format!(".{at}\"]"), &format!(".{at}\", \"2001:db8::{at}\"]")),
+        ),
+        _ => service,
+    }));
+    let location = present.inputs.services.locations.iter().position(|l| l.region == HERE).unwrap();
+    let gone = without(&present.health, &present.inputs.services, &[location as u8]);
+    let after = with(&present, gone);
+    let table = &present.inputs.geo.table;
+    let crowd = Crowd::world(table, table, false);
+    let places = crowd.cells().len();
+    let mut forecaster = dnsrouter::forecast::Forecaster::new(&present, &after, &crowd, NOW);
+    let pairs = dnsrouter::forecast::pairs(&present, &after);
+    let pair = pairs.into_iter().find(|pair| pair.name.to_string() == name("band")).unwrap();
+    let outcomes = forecaster.service(pair, &|| true).unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.drawn));
+    // Five endpoints in four places make few bands; there are two types, before and after.
+    let kinds = forecaster.drawn() / 1024;
+    assert!((1..=64).contains(&kinds) && places > 200, "{kinds} of {places} places");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 

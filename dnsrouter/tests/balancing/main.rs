@@ -6,6 +6,7 @@ mod exact;
 mod fleet;
 mod population;
 mod scenes;
+mod several;
 #[path = "../small/site.rs"]
 mod site;
 mod transport;

@@ -7,7 +7,7 @@ use dnsrouter::balance::spill::{Condition, HIGH, LOW_OF_TOO_LITTLE};
 use crate::population::{CITIES, Person, people};
 use crate::world::{TTL, World, most, variation};
 
-const REGIONS: [&str; 6] = [
+pub(crate) const REGIONS: [&str; 6] = [
     "us-east1",
     "us-west1",
     "europe-west3",
@@ -19,18 +19,18 @@ const EUROPE: usize = 2;
 const INDIA: usize = 4;
 
 /// Long enough for answers, measures and prices to settle.
-const SETTLED: u32 = 5 * TTL;
+pub(crate) const SETTLED: u32 = 5 * TTL;
 
 /// What a region may be off its fair part by: up to the high water mark nothing is done, and answers
 /// that were given before a death was dealt with are kept for a TTL.
-const GRACE: f64 = HIGH - 1.0 + 0.01;
+pub(crate) const GRACE: f64 = HIGH - 1.0 + 0.01;
 
-fn crowd() -> Vec<Person> {
+pub(crate) fn crowd() -> Vec<Person> {
     people(40_000, 1)
 }
 
 /// Every region at this use of its capacity when all are answered with the nearest.
-fn evenly(used: f64) -> [(&'static str, f64); 6] {
+pub(crate) fn evenly(used: f64) -> [(&'static str, f64); 6] {
     REGIONS.map(|name| (name, used))
 }
 
@@ -46,7 +46,7 @@ fn fair(world: &World) -> f64 {
 }
 
 /// The highest use of any region but `without`, from second `since` on.
-fn worst(world: &World, since: usize, without: &[usize]) -> f64 {
+pub(crate) fn worst(world: &World, since: usize, without: &[usize]) -> f64 {
     let others = world.regions.iter().enumerate().filter(|(r, _)| !without.contains(r));
     others.map(|(_, region)| most(&region.series[since..])).fold(0.0, f64::max)
 }

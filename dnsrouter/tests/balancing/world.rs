@@ -1,5 +1,5 @@
 //! A simulated world: clients that ask for an answer, keep it for a TTL and load the region that it
-//! names; pings that see rates late; and the controller of `load`, or none.
+//! names; pings that see rates late; and the controllers of `load`, one per name server, or none.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use dnsrouter::balance::demand::{Demand, Field};
 use dnsrouter::balance::dither;
 use dnsrouter::balance::prices::Room;
 use dnsrouter::balance::spill::{Condition, Interval, Seen, Spill};
+use dnsrouter::random::Random;
 use geo::Point;
 
-use crate::population::{CITIES, Person};
+use crate::population::{CITIES, Person, uniform};
 
 /// Seconds that an answer is kept.
 pub(crate) const TTL: u32 = 60;
@@ -37,8 +38,39 @@ pub(crate) struct Region {
 
 struct Client {
     person: Person,
+    /// The name server that its resolver asks.
+    server: usize,
     km: Box<[f32]>,
     answer: Option<usize>,
+}
+
+/// A name server, which reckons by itself from pings of its own.
+struct Server {
+    spill: Spill,
+    field: Field,
+    room: Room,
+    ear: Ear,
+    random: Random,
+}
+
+/// What a name server hears of the regions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ear {
+    /// Seconds by which it hears rates later than they are.
+    pub(crate) late: u32,
+    /// It hears each rate wrong by up to this part, another each time.
+    pub(crate) wrong: f64,
+    /// Its seconds of decision, modulo the interval.
+    pub(crate) phase: u32,
+}
+
+/// Who asks which name server, and where each believes that clients are.
+pub(crate) struct Servers<'a> {
+    pub(crate) ears: &'a [Ear],
+    /// The position of the one that a client's resolver asks.
+    pub(crate) of: &'a dyn Fn(&Person) -> usize,
+    /// By name server and city: what it believes of the city's size, as a factor.
+    pub(crate) guess: &'a dyn Fn(usize, &Person) -> f64,
 }
 
 /// The world.
@@ -52,8 +84,8 @@ pub(crate) struct World {
     sizes: [f64; CITIES.len()],
     /// Requests per second of one client, by its city.
     pub(crate) each: Vec<f64>,
-    /// `None`: the nearest usable region is answered.
-    controller: Option<(Spill, Field, Room)>,
+    /// None: the nearest usable region is answered.
+    servers: Vec<Server>,
     now: u32,
     /// Seconds from one decision to the next.
     pub(crate) interval: u32,
@@ -72,6 +104,18 @@ impl World {
         regions: &[(&'static str, f64)],
         guess: Option<&dyn Fn(usize) -> f64>,
     ) -> Self {
+        let has_guess = guess.is_some();
+        let guess = |_, person: &Person| guess.map_or(1.0, |guess| guess(person.city));
+        let ears: &[Ear] = if has_guess { &[Ear::default()] } else { &[] };
+        Self::with(people, regions, &Servers { ears, of: &|_| 0, guess: &guess })
+    }
+
+    /// The same with several name servers; or with none.
+    pub(crate) fn with(
+        people: &[Person],
+        regions: &[(&'static str, f64)],
+        servers: &Servers<'_>,
+    ) -> Self {
         let points: Vec<Point> =
             regions.iter().map(|(name, _)| geo::regions::find(name).unwrap().point).collect();
         let mut clients: Vec<Vec<Client>> = (0..TTL).map(|_| Vec::new()).collect();
@@ -83,16 +127,21 @@ impl World {
             let near = (0..km.len()).min_by(|a, b| km[*a].total_cmp(&km[*b])).unwrap();
             nearest[near] += 1.0;
             sizes[person.city] += 1.0;
-            clients[second].push(Client { person: *person, km, answer: None });
+            let server = (servers.of)(person);
+            clients[second].push(Client { person: *person, server, km, answer: None });
         }
         let each = vec![1.0; CITIES.len()];
-        let demand = |guess: &dyn Fn(usize) -> f64| {
-            Demand::new(people.iter().map(|person| (person.point, guess(person.city))))
-        };
-        let controller = guess.map(|guess| {
-            let field = Field::new(&demand(guess), &points, regions.len());
-            (Spill::new(regions.len()), field, Room::default())
+        let controllers = servers.ears.iter().enumerate().map(|(at, ear)| {
+            let believed = people.iter().map(|person| (person.point, (servers.guess)(at, person)));
+            Server {
+                spill: Spill::new(regions.len()),
+                field: Field::new(&Demand::new(believed), &points, regions.len()),
+                room: Room::default(),
+                ear: *ear,
+                random: Random::from_seed(at as u64),
+            }
         });
+        let servers = controllers.collect();
         let region = |((_, share), nearest): (&(&'static str, f64), &f64)| Region {
             capacity: nearest / share,
             condition: Condition::Well,
@@ -105,18 +154,18 @@ impl World {
         let regions = regions.iter().zip(&nearest).map(region).collect();
         let (passes, km) = (Vec::new(), Vec::new());
         let there = vec![[(0.0, 0.0); CITIES.len()]; points.len()];
-        Self { regions, clients, there, sizes, each, controller, now: 0, interval: 1, passes, km }
+        Self { regions, clients, there, sizes, each, servers, now: 0, interval: 1, passes, km }
     }
 
     /// Lets one second pass.
     pub(crate) fn second(&mut self) {
         self.control();
-        let prices = self.prices();
+        let prices: Vec<_> = self.servers.iter().map(|server| server.spill.prices()).collect();
         let usable: Vec<bool> =
             self.regions.iter().map(|r| r.condition != Condition::Gone).collect();
         let open = !usable.contains(&true);
         for client in &mut self.clients[(self.now % TTL) as usize] {
-            let cost = |e: &usize| match &prices {
+            let cost = |e: &usize| match prices.get(client.server) {
                 Some(prices) => {
                     client.km[*e] + dither(client.person.stick, *e as u64 + 1000) + prices[*e]
                 }
@@ -157,7 +206,7 @@ impl World {
     }
 
     pub(crate) fn prices(&self) -> Option<Box<[f32]>> {
-        self.controller.as_ref().map(|(spill, _, _)| spill.prices())
+        self.servers.first().map(|server| server.spill.prices())
     }
 
     /// Use of capacity now, by region.
@@ -191,30 +240,31 @@ impl World {
     }
 
     fn control(&mut self) {
-        if !self.now.is_multiple_of(self.interval) {
-            return;
-        }
-        let Some((spill, field, room)) = &mut self.controller else { return };
-        let seen: Vec<Seen> = self
-            .regions
-            .iter()
-            .map(|region| {
-                let last = &region.history[region.history.len().saturating_sub(WINDOW)..];
+        let Self { servers, regions, now, interval, passes, .. } = self;
+        for Server { spill, field, room, ear, random } in servers {
+            if *now % *interval != ear.phase % *interval {
+                continue;
+            }
+            let see = |region: &Region| {
+                let heard = region.history.len().saturating_sub(ear.late as usize);
+                let last = &region.history[heard.saturating_sub(WINDOW)..heard];
                 let mean = last.iter().sum::<f64>() / last.len().max(1) as f64;
                 // Nobody knows the first rate before clients have had a time to ask.
-                let known = region.tells && region.alive && self.now >= TTL;
+                let known = region.tells && region.alive && *now >= TTL + ear.late;
+                let heard = mean * (1.0 + ear.wrong * (2.0 * uniform(random) - 1.0));
                 Seen {
                     capacity: Some(region.capacity),
-                    rate: known.then_some(mean),
+                    rate: known.then_some(heard),
                     condition: region.condition,
                     round_trip: region.round_trip,
                 }
-            })
-            .collect();
-        let locations: Vec<u8> = (0..seen.len() as u8).collect();
-        let interval = Interval { field, span: Duration::from_secs(self.interval.into()) };
-        let ttl = Duration::from_secs(TTL.into());
-        self.passes.push(spill.step(&interval, &locations, &seen, ttl, room));
+            };
+            let seen: Vec<Seen> = regions.iter().map(see).collect();
+            let locations: Vec<u8> = (0..seen.len() as u8).collect();
+            let span = Duration::from_secs((*interval).into());
+            let ttl = Duration::from_secs(TTL.into());
+            passes.push(spill.step(&Interval { field, span }, &locations, &seen, ttl, room));
+        }
     }
 }
 

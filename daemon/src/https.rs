@@ -6,6 +6,7 @@
 //! TLS 1.3 alone; each request is a connection of its own, so that a server which has stopped
 //! accepting is found out; redirects are not followed.
 
+use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -67,6 +68,9 @@ pub struct Response {
     pub status: u16,
     /// As much of the body as was asked for.
     pub body: Vec<u8>,
+    /// The body may be only a part: the connection ended before TLS or HTTP said that it was whole
+    /// (RFC 8446 §6.1, RFC 9112 §8).
+    pub is_cut: bool,
 }
 
 /// Why there is no response.
@@ -167,21 +171,29 @@ pub async fn get(trust: &Trust, request: &Request<'_>) -> Result<Response, GetEr
     driver.spawn(connection);
     let response = sender.send_request(asked).await.map_err(|error| no_http(&error))?;
     let status = response.status().as_u16();
-    let body = beginning(response.into_body(), request.body).await?;
-    Ok(Response { status, body })
+    let (body, is_cut) = beginning(response.into_body(), request.body).await?;
+    Ok(Response { status, body, is_cut })
 }
 
-async fn beginning(mut body: hyper::body::Incoming, most: usize) -> Result<Vec<u8>, GetError> {
+/// The first octets, and whether the connection ended before the body was whole.
+async fn beginning(
+    mut body: hyper::body::Incoming,
+    most: usize,
+) -> Result<(Vec<u8>, bool), GetError> {
     let mut octets = Vec::new();
     while octets.len() < most {
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| no_http(&error))?;
+        let frame = match frame.map_err(|error| no_http(&error)) {
+            Ok(frame) => frame,
+            Err(GetError::Closed) => return Ok((octets, true)),
+            Err(error) => return Err(error),
+        };
         if let Some(data) = frame.data_ref() {
             octets.extend_from_slice(&data[..data.len().min(most - octets.len())]);
         }
     }
-    Ok(octets)
+    Ok((octets, false))
 }
 
 /// As the `Host` header has it: without the usual port.
@@ -201,7 +213,21 @@ fn no_tls(error: &io::Error) -> GetError {
 }
 
 fn no_http(error: &hyper::Error) -> GetError {
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some((words, is_identity)) = io.and_then(tls_words) {
+        return GetError::Tls { words, is_identity };
+    }
+    // The end of a connection without TLS' close_notify is an error of reading, and so is a reset.
+    let is_cut = io.is_some_and(|io| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        )
+    });
+    if is_cut || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return GetError::Closed;
     }
     GetError::Http(crate::grpc::explain(error))

@@ -33,6 +33,11 @@ fn trust(issuer: &Issuer) -> Trust {
 
 /// Answers one connection after the other with these octets, and then ends it.
 async fn server(issuer: &Issuer, names: &[&str], answer: Vec<u8>) -> SocketAddr {
+    ending(issuer, names, answer, true).await
+}
+
+/// The same; whether it says so before it ends a connection.
+async fn ending(issuer: &Issuer, names: &[&str], answer: Vec<u8>, says_so: bool) -> SocketAddr {
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
@@ -61,7 +66,12 @@ async fn server(issuer: &Issuer, names: &[&str], answer: Vec<u8>) -> SocketAddr 
                 let asked = String::from_utf8(asked).unwrap().replace("\r\n", " ");
                 let answer = String::from_utf8(answer).unwrap().replace("{asked}", &asked);
                 let _ = stream.write_all(answer.as_bytes()).await;
-                let _ = stream.shutdown().await;
+                let _ = stream.flush().await;
+                match says_so {
+                    true => _ = stream.shutdown().await,
+                    // A FIN without TLS' close_notify.
+                    false => _ = stream.get_mut().0.shutdown().await,
+                }
             });
         }
     });
@@ -101,6 +111,30 @@ async fn of_a_body_no_more_is_read_than_asked_for() {
     for most in [0, 1, 10_000] {
         let response = get(&trust(&issuer), server, "a.example", most).await.unwrap();
         assert_eq!((response.status, response.body), (200, vec![b'x'; most]));
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_without_close_notify_is_no_stranger_to_http() {
+    let issuer = authority();
+    let trust = trust(&issuer);
+    let of = async |answer: &str, most: usize| {
+        let server = ending(&issuer, &["a.example"], answer.as_bytes().to_vec(), false).await;
+        get(&trust, server, "a.example", most).await
+    };
+    for early in ["", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-"] {
+        let answer = of(early, 100).await;
+        assert!(matches!(answer, Err(GetError::Closed)), "{early:?}: {answer:?}");
+    }
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+    for (body, is_cut) in [
+        ("Content-Length: 4\r\n\r\nwell", false),
+        ("Content-Length: 9\r\n\r\nwell", true),
+        ("\r\nwell", true),
+    ] {
+        let answer = of(&format!("{head}{body}"), 100).await.unwrap();
+        assert_eq!(answer, Response { status: 200, body: b"well".to_vec(), is_cut }, "{body:?}");
+        assert!(of(&format!("{head}{body}"), 0).await.is_ok(), "a status is one, whatever follows");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daemon::dial;
-use daemon::https::{self, GetError, Request, Trust};
+use daemon::https::{self, GetError, Request, Response, Trust};
 
 use crate::health::{Fault, Outcome};
 use crate::target::{HostPort, Https};
@@ -35,7 +35,7 @@ impl Prober {
         let started = Instant::now();
         match https::get(trust, &request).await {
             Ok(response) => {
-                let (outcome, detail) = judge(check, response.status, &response.body);
+                let (outcome, detail) = judge(check, &response);
                 Ok(Seen { outcome, rtt: Some(started.elapsed()), load: None, detail })
             }
             Err(GetError::Dial(error)) => Err(fault::of_dialling(&error)),
@@ -80,8 +80,9 @@ pub(super) async fn ask_tcp(at: &HostPort) -> Asked {
     }
 }
 
-fn judge(check: &Https, status: u16, body: &[u8]) -> (Outcome, String) {
-    if !check.statuses.contains(&status) {
+fn judge(check: &Https, response: &Response) -> (Outcome, String) {
+    let Response { status, body, is_cut } = response;
+    if !check.statuses.contains(status) {
         return (Outcome::Failure(Fault::Status), format!("it answered {status}"));
     }
     let Some(wanted) = &check.body else { return (Outcome::Success, String::new()) };
@@ -89,6 +90,10 @@ fn judge(check: &Https, status: u16, body: &[u8]) -> (Outcome, String) {
         return (Outcome::Success, String::new());
     }
     let read = body.len();
+    if *is_cut {
+        let words = format!("it hung up in the middle of its body ({read} octets were read)");
+        return (Outcome::Failure(Fault::Closed), words);
+    }
     let words = format!("{wanted:?} is not in its body ({read} octets were read)");
     (Outcome::Failure(Fault::Body), words)
 }
@@ -106,7 +111,15 @@ mod tests {
             body: wanted.map(Into::into),
             ca: None,
         };
-        judge(&check, status, body.as_bytes()).0
+        let body = body.as_bytes().to_vec();
+        let whole = judge(&check, &Response { status, body: body.clone(), is_cut: false }).0;
+        let cut = judge(&check, &Response { status, body, is_cut: true }).0;
+        match whole {
+            // What was looked for may have come behind.
+            Outcome::Failure(Fault::Body) => assert_eq!(cut, Outcome::Failure(Fault::Closed)),
+            whole => assert_eq!(cut, whole),
+        }
+        whole
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{FieldPath, Mapping};
-use crate::{Place, Point};
+use crate::{Country, Place, Point};
 
 /// The fields that the built-in schemas have, in the order in which they are tried.
 const COUNTRY: &[&[&str]] = &[
@@ -24,6 +24,9 @@ const LONGITUDE: &[&[&str]] = &[&["location", "longitude"], &["longitude"]];
 /// addresses better, and half of a city file's points are then one with a neighbour.
 const STEPS_PER_DEGREE: f64 = 100.0;
 
+const UK: [u8; 2] = *b"UK";
+const GB: [u8; 2] = *b"GB";
+
 /// The fields that an error lists at most: enough to recognise a schema by.
 const MAX_LISTED: usize = 32;
 
@@ -40,13 +43,23 @@ pub(super) enum Record<'a> {
     Other,
 }
 
+/// As ISO 3166-1 has it. It reserves `UK` for the United Kingdom, beside `GB`, so no other country will
+/// ever have it; some databases write it.
+fn standard(country: Country) -> Country {
+    match country.bytes() {
+        UK => Country::new(GB).unwrap_or(country),
+        _ => country,
+    }
+}
+
 impl<'a> Record<'a> {
     /// The place that the record says, as far as it says one.
     ///
     /// Coordinates count in pairs, and if they are on earth. 0, 0 is open sea, and what a
     /// database says when it does not know.
     pub(super) fn place(&self, mapping: &Mapping) -> Place {
-        let country = self.first(&mapping.country, COUNTRY, |field| field.text()?.parse().ok());
+        let country = |field: &Self| Some(standard(field.text()?.parse().ok()?));
+        let country = self.first(&mapping.country, COUNTRY, country);
         let latitude = self.first(&mapping.latitude, LATITUDE, Record::number);
         let longitude = self.first(&mapping.longitude, LONGITUDE, Record::number);
         let round = |degrees: f64| (degrees * STEPS_PER_DEGREE).round() / STEPS_PER_DEGREE;

@@ -60,6 +60,20 @@ fn a_record_may_lack_what_it_likes() {
 }
 
 #[test]
+fn the_united_kingdom_is_one_whatever_it_is_called() {
+    let mut file = Writer::new(4, 24);
+    file.insert("192.0.2.0/25", &maxmind(Some("UK"), None));
+    file.insert("192.0.2.128/25", &flat("GB", 0.0, 0.0));
+    file.insert("198.51.100.0/24", &flat("uk", 51.5, -0.12));
+    let (_, table) = read(file);
+    let britain = "GB".parse::<crate::Country>().unwrap();
+    for address in ["192.0.2.1", "192.0.2.129", "198.51.100.1"] {
+        assert_eq!(at(&table, address).country, Some(britain), "{address}");
+    }
+    assert_eq!(at(&table, "192.0.2.1"), Place::from(britain), "its networks have a place");
+}
+
+#[test]
 fn coordinates_that_are_none_are_not_taken() {
     let mut file = Writer::new(4, 24);
     file.insert("192.0.2.0/27", &flat("DE", 0.0, 0.0));

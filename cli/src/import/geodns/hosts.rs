@@ -52,8 +52,15 @@ impl<'a> Hosts<'a> {
                     self.imported.findings.left_out(self.at(text), "the label", why, &instead);
                 }
                 // Without records it is as if it were not there: a larger place's are answered.
-                Meaning::Host(_, target) if target != Target::Global && label.is_empty() => {}
+                Meaning::Host(_, target) if target != Target::Global && label.is_empty() => {
+                    let why = "it has no records, so its clients get those of a larger place";
+                    self.imported.findings.note(self.at(text), "the label", why, "nothing");
+                    self.unknown(text, label);
+                }
                 Meaning::Host(host, target) => {
+                    if label.is_empty() {
+                        self.empty(host);
+                    }
                     hosts.entry(host).or_default().insert(target, label);
                 }
                 Meaning::TooFine => {
@@ -62,6 +69,9 @@ impl<'a> Hosts<'a> {
                     self.imported.findings.left_out(self.at(text), "the label", why, instead);
                 }
             }
+        }
+        if !hosts.contains_key("") {
+            self.empty("");
         }
         if hosts.values().any(|labels| labels.keys().any(|target| *target != Target::Global)) {
             let why = "labels for some clients are no names any more";
@@ -448,6 +458,20 @@ impl<'a> Hosts<'a> {
                 self.imported.findings.left_out(self.at(host), "the label", why, "correct it");
                 None
             }
+        }
+    }
+
+    /// A name that exists and has nothing.
+    fn empty(&mut self, host: &str) {
+        let at = self.at(host);
+        let findings = &mut self.imported.findings;
+        if host.is_empty() {
+            let why = "it has no records: the zone has no NS, which no zone may be without";
+            findings.left_out(at, "the label", why, "name your name servers in the zone file");
+        } else {
+            let why = "it has no records: geodns says so (NODATA), a master file has no such names";
+            let instead = "give it a record, such as TXT, if NXDOMAIN is not the same to you";
+            findings.left_out(at, "the label", why, instead);
         }
     }
 

@@ -110,6 +110,29 @@ fn labels_for_some_clients_are_fences() {
 }
 
 #[test]
+fn labels_without_records_are_told() {
+    let told = |labels: &str| {
+        let imported = imported(&format!("{{ \"data\": {{ {labels} }} }}")).unwrap();
+        let told = imported.findings.list().iter();
+        told.map(|f| format!("{:?} {} {}\n", f.kind, f.at, f.what)).collect::<String>()
+    };
+    let www = "\"www\": { \"a\": [ [ \"192.0.2.1\" ] ] }";
+    let apex = "LeftOut example.com. label \"\" the label\n";
+    assert_eq!(told(&format!("\"\": {{}}, {www}")), apex);
+    assert_eq!(told(www), apex, "as if it were not there");
+    assert_eq!(told(&format!("\"\": {{ \"ttl\": 60, \"ns\": [] }}, {www}")), apex);
+    let ns = format!("\"\": {{ \"ns\": [ \"ns1.example.net\" ] }}, {www}");
+    assert_eq!(told(&ns), "");
+    let empty = format!("{ns}, \"gone\": {{}}, \"www.europe\": {{ \"health\": {{}} }}");
+    assert_eq!(
+        told(&empty),
+        "LeftOut example.com. label \"gone\" the label\n\
+         Note example.com. label \"www.europe\" the label\n\
+         LeftOut example.com. label \"www.europe\" health\n"
+    );
+}
+
+#[test]
 fn aliases_follow() {
     let labels = r#"
       "foo": { "a": [ [ "192.0.2.1" ], [ "192.0.2.2" ], [ "192.0.2.3" ] ], "mx": { "mx": "m.example.net" } },

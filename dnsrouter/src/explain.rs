@@ -13,10 +13,11 @@ use geo::{Country, Kilometres, Point, Source};
 use ipnet::IpNet;
 
 use crate::client::{Asker, Own, truncate};
+use crate::health::State;
 use crate::plan::{self, Snapshot};
 use crate::policy::{Candidate, Choice, Client, Observer, Open, Outside, Policy, Record};
 use crate::service::{Form, Step};
-use crate::verdicts::{Health, Stance, WHOLE};
+use crate::verdicts::{Health, Stance, Verdict, WHOLE};
 
 use words::Facts;
 
@@ -269,7 +270,11 @@ impl View<'_> {
         let records = self.policy.endpoint_records(self.form, endpoint);
         let word = |record: &Record| match record.target {
             None => "not probed",
-            Some(target) => verdicts.state(target).word(),
+            Some(target) => match verdicts.verdict(target) {
+                Verdict { damped: true, state: State::Down, .. } => "down, damped",
+                Verdict { damped: true, state: State::Degraded, .. } => "degraded, damped",
+                verdict => verdict.state.word(),
+            },
         };
         let Some(first) = records.first().map(word) else { return String::new() };
         if records.iter().all(|record| word(record) == first) {

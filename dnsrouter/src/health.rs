@@ -151,6 +151,8 @@ pub struct Machine {
     unwell: u32,
     penalty: Penalty,
     is_damped: bool,
+    /// When that ends, if it does not fall before.
+    damped_until: SystemTime,
     /// When it became usable again.
     recovered: Option<Duration>,
 }
@@ -183,6 +185,7 @@ impl Machine {
             unwell: 0,
             penalty: Penalty::default(),
             is_damped: false,
+            damped_until: since,
             recovered: None,
         }
     }
@@ -210,6 +213,11 @@ impl Machine {
     /// Whether it may not get better yet, because it flapped.
     pub fn is_damped(&self) -> bool {
         self.is_damped
+    }
+
+    /// Until when, if it does not fall before; none: it is not damped.
+    pub fn damped_until(&self) -> Option<SystemTime> {
+        self.is_damped.then_some(self.damped_until)
     }
 
     /// Whether its last checks failed although it still counts as usable.
@@ -243,6 +251,8 @@ impl Machine {
             };
             if points > 0.0 {
                 self.penalty.add(points, damping, now.uptime);
+                let left = self.penalty.until(damping).saturating_sub(now.uptime);
+                self.damped_until = now.wall.checked_add(left).unwrap_or(now.wall);
             }
             let points = self.penalty.points(damping, now.uptime);
             self.is_damped |= points >= f64::from(damping.suppress);

@@ -31,6 +31,8 @@ pub struct Verdict {
     pub state: State,
     /// It is not down yet, but its last checks failed.
     pub suspected: bool,
+    /// It flapped, and so stays as bad as it was.
+    pub damped: bool,
     /// Slow start: the share of its weight that it gets so far; [`WHOLE`] is all of it.
     pub warm: u16,
     /// Whether its pings say how busy it is; else `in_flight`, `load`, `rate` mean nothing.
@@ -59,6 +61,7 @@ impl Verdict {
     pub const UNKNOWN: Self = Self {
         state: State::Unknown,
         suspected: false,
+        damped: false,
         warm: WHOLE,
         told: false,
         in_flight: 0,
@@ -88,6 +91,7 @@ impl Verdict {
         Self {
             state: self.state.worse(other.state),
             suspected: self.suspected || other.suspected,
+            damped: self.damped || other.damped,
             warm: self.warm.min(other.warm),
             ..*self
         }

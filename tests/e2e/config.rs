@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "waits, binds and writes files")]
 
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,6 +14,7 @@ use tests::artifact;
 use tests::authority::Authority;
 use tests::canary::Canary;
 use tests::figures;
+use tests::mmdb::{Place, city};
 use tests::name_server::{NameServer, NameServerPlan, Probe, ZONE};
 use tests::query::Ask;
 use tests::region::RegionPlan;
@@ -23,6 +24,9 @@ use tests::wait;
 use tests::world::{NAME, REGIONS, Shape, World, client};
 
 const SOON: Duration = Duration::from_secs(20);
+
+const EUROPE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 31));
+const ASIA: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 32));
 
 /// What sysexits.h calls a usage error, and our programs a wrong configuration.
 const EXIT_CONFIG: i32 = 64;
@@ -245,6 +249,43 @@ fn a_database_that_is_deleted_or_replaced_while_open_is_no_harm() {
     server.process().signal(Signal::HUP);
     wait::until("the loss to be counted", SOON, || self::failures(&server) > failures);
     assert_eq!(ask.expect().bytes_but_id(), before.bytes_but_id());
+    assert!(canary.stop() > 0, "not a query was lost");
+}
+
+#[test]
+fn a_database_that_is_replaced_is_taken_by_a_reload() {
+    let scratch = Scratch::new("another-database");
+    let authority = Authority::create(&scratch, "pki");
+    let place = |country: &str, continent: &str| {
+        city(&[Place {
+            network: "198.51.100.0/24".parse().expect("a network"),
+            continent: continent.to_owned(),
+            country: country.to_owned(),
+            location: None,
+        }])
+    };
+    let database = scratch.write("places.mmdb", place("DE", "EU"));
+    let mut service = String::from(
+        "\n[[service]]\nname = \"near.test-net.io\"\nttl = 1\nroute = [\"nearest\"]\n",
+    );
+    for (region, address) in [("europe-west3", EUROPE), ("asia-southeast1", ASIA)] {
+        service +=
+            &format!("[[service.endpoint]]\nregion = \"{region}\"\naddresses = [\"{address}\"]\n");
+    }
+    let mut server = plan().database(database.clone()).more(&service).start(&scratch, &authority);
+    let subnet = "198.51.100.0/24".parse().expect("a network");
+    let ask = Ask::a(server.dns(), "near.test-net.io").subnet(subnet);
+    let addresses = |ask: &Ask| ask.expect().addresses();
+    assert_eq!(addresses(&ask), [EUROPE]);
+    let canary = Canary::start("dnsrouter", ask.clone());
+
+    // As those who publish databases do it: another file takes the name.
+    let next = scratch.write("next.mmdb", place("SG", "AS"));
+    std::fs::rename(next, &database).expect("the scratch folder can be written");
+    server.process().signal(Signal::HUP);
+
+    wait::until("clients to be where the new file has them", SOON, || addresses(&ask) == [ASIA]);
+    assert_eq!(failures(&server), 0.0);
     assert!(canary.stop() > 0, "not a query was lost");
 }
 

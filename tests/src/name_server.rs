@@ -109,6 +109,7 @@ pub struct NameServerPlan {
     networks: Vec<(String, String)>,
     services: Vec<Service>,
     probe: Probe,
+    damping: String,
     state: Option<PathBuf>,
     more: String,
 }
@@ -126,6 +127,8 @@ impl NameServerPlan {
             networks: Vec::new(),
             services: Vec::new(),
             probe: Probe::QUICK,
+            // Regions die again and again in tests, and each time is measured.
+            damping: "false".to_owned(),
             state: None,
             more: String::new(),
         }
@@ -180,6 +183,13 @@ impl NameServerPlan {
         self
     }
 
+    /// Damps what flaps: TOML, for example `{ half_life = "1m" }`. Without, nothing is damped.
+    #[must_use]
+    pub fn damping(mut self, toml: &str) -> NameServerPlan {
+        toml.clone_into(&mut self.damping);
+        self
+    }
+
     /// Keeps its last good inputs here.
     #[must_use]
     pub fn state(mut self, folder: PathBuf) -> NameServerPlan {
@@ -225,7 +235,7 @@ impl NameServerPlan {
              [tls]\ncert = {cert:?}\nkey = {key:?}\nca = {ca:?}\n\n\
              [probe]\ninterval = \"{interval:?}\"\ntimeout = \"{timeout:?}\"\n\
              jitter = \"{jitter}%\"\nrise = {rise}\nfall = {fall}\n\
-             damping = false # regions die again and again here, and each time is measured\n\n\
+             damping = {damping}\n\n\
              [geo]\ndatabase = {databases:?}\n[geo.networks]\n",
             name = self.name,
             region = self.region,
@@ -239,6 +249,7 @@ impl NameServerPlan {
             jitter = self.probe.jitter,
             rise = self.probe.rise,
             fall = self.probe.fall,
+            damping = self.damping,
             databases = self.databases,
         );
         for (prefix, region) in &self.networks {

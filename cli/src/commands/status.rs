@@ -144,7 +144,7 @@ fn target_row(node: &str, target: &wire::Target, now: SystemTime) -> [String; 7]
         one_line(node),
         one_line(&target.address),
         one_line(&target.region),
-        state(target),
+        state(target, now),
         since(target.since_unix_ms, now),
         match target.rtt_us {
             0 => "-".to_owned(),
@@ -154,18 +154,30 @@ fn target_row(node: &str, target: &wire::Target, now: SystemTime) -> [String; 7]
     ]
 }
 
-/// `down (identity), damped`: with what was wrong last, and what keeps it as it is.
-fn state(target: &wire::Target) -> String {
+/// `down (identity), damped for 2m 10s`: with what was wrong last, and what keeps it as it is.
+fn state(target: &wire::Target, now: SystemTime) -> String {
     let mut words = one_line(&target.state);
     if !target.fault.is_empty() {
         let _ = write!(words, " ({})", one_line(&target.fault));
     }
-    for (is_so, word) in [(target.damped, "damped"), (target.held_back, "held back")] {
-        if is_so {
-            let _ = write!(words, ", {word}");
+    if target.damped {
+        words.push_str(", damped");
+        if let Some(left) = left(target.damped_until_unix_ms, now) {
+            let _ = write!(words, " for {left}");
         }
     }
+    if target.held_back {
+        words.push_str(", held back");
+    }
     words
+}
+
+/// Whole seconds from now, begun ones too; none where that is not known, or over.
+fn left(unix_ms: u64, now: SystemTime) -> Option<humantime::FormattedDuration> {
+    let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms))?;
+    let left = then.duration_since(now).ok()?;
+    let begun = u64::from(left.subsec_nanos() > 0);
+    Some(humantime::format_duration(Duration::from_secs(left.as_secs() + begun)))
 }
 
 /// Whole seconds ago; clocks differ, so the future is "now".
@@ -239,6 +251,7 @@ struct TargetObject<'a> {
     check: &'a str,
     fault: &'a str,
     damped: bool,
+    damped_until_unix_ms: u64,
     held_back: bool,
     smoothed_rtt_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -316,6 +329,7 @@ fn target_object(target: &wire::Target) -> TargetObject<'_> {
         check: &target.check,
         fault: &target.fault,
         damped: target.damped,
+        damped_until_unix_ms: target.damped_until_unix_ms,
         held_back: target.held_back,
         smoothed_rtt_us: target.smoothed_rtt_us,
         load: target.load.as_ref().map(|load| LoadObject {
@@ -415,9 +429,12 @@ UNREACHABLE 127.0.0.22:7443: connection refused
             damped: true,
             ..Default::default()
         };
-        assert_eq!(state(&target), "down (identity), damped");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        assert_eq!(state(&target, now), "down (identity), damped");
+        let known = wire::Target { damped_until_unix_ms: 229_500, ..target };
+        assert_eq!(state(&known, now), "down (identity), damped for 2m 10s");
         let held = wire::Target { state: "up".into(), held_back: true, ..Default::default() };
-        assert_eq!(state(&held), "up, held back");
+        assert_eq!(state(&held, now), "up, held back");
     }
 
     #[test]

@@ -77,16 +77,31 @@ impl Facts<'_> {
             Step::Weighted | Step::Fair { .. } | Step::RoundRobin | Step::Sticky if self.alone => {
                 format!("{rank}. as before: no other is as good, so there is nothing to draw")
             }
-            Step::Weighted => format!("{rank}. in a draw by weight, its own {weight}"),
+            Step::Weighted => {
+                let own = self.counting(weight);
+                format!("{rank}. in a draw by weight, its own {own}")
+            }
             Step::Fair { .. } => {
                 let fair = policy.fair_weight(endpoint, self.verdicts).unwrap_or(weight);
-                format!("{rank}. in a draw by fair shares, its own {fair}")
+                let own = self.counting(fair);
+                format!("{rank}. in a draw by fair shares, its own {own}")
             }
             Step::RoundRobin => format!("{rank}. of the turn"),
-            Step::Sticky => format!("{rank}. in the client's own draw by weight, its own {weight}"),
+            Step::Sticky => {
+                let own = self.counting(weight);
+                format!("{rank}. in the client's own draw by weight, its own {own}")
+            }
             Step::Take(n) if self.kept => format!("{rank}. of {n}"),
             Step::Take(n) => format!("beyond the first {n}"),
         }
+    }
+
+    /// A weight, and as what it counts while the endpoint is degraded or starts slowly.
+    fn counting(&self, weight: u32) -> String {
+        let Self { policy, verdicts, form, .. } = *self;
+        let health = (self.open != Some(Open::All)).then_some(verdicts);
+        let now = policy.weight_now(weight, form, self.candidate.endpoint, health);
+        if now == weight { weight.to_string() } else { format!("{weight}, as {now} for now") }
     }
 
     fn nearest(&self, step: &Step, nearest: &Nearest, group: u8) -> String {

@@ -74,6 +74,12 @@ impl Penalty {
         self.points * (-passed / damping.half_life.as_secs_f64()).exp2()
     }
 
+    /// When so few are left that a target is free again, if it does not fall before.
+    pub fn until(&self, damping: &Damping) -> Duration {
+        let half_lives = (self.points / f64::from(damping.reuse)).log2().clamp(0.0, 64.0);
+        self.at.saturating_add(damping.half_life.mul_f64(half_lives))
+    }
+
     /// Adds points.
     pub fn add(&mut self, points: f64, damping: &Damping, now: Duration) {
         let sum = self.points(damping, now) + points;

@@ -107,8 +107,11 @@ fn a_flapping_target_keeps_the_worse_state_until_it_was_quiet() {
         next(&mut machine, &[F, F, F, S, S]);
         assert_eq!((machine.state(), machine.is_damped()), (State::Up, false));
     }
+    assert_eq!(machine.damped_until(), None);
     let fell = next(&mut machine, &[F, F, F]);
     assert!(machine.is_damped());
+    let until = machine.damped_until().unwrap().duration_since(at(fell).wall).unwrap();
+    assert!((216.0..217.0).contains(&until.as_secs_f64()), "{until:?}");
     // It answers from now on. 1000 × (1 + 2^(-25/120) + 2^(-50/120)) = 2615 points decay to 750 in
     // 120 s × log2(2615 / 750) = 216 s.
     let mut now = fell;

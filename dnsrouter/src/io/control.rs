@@ -233,6 +233,7 @@ fn target(target: &Target, entry: &Entry) -> wire::Target {
         check: target.check.kind().into(),
         fault: entry.fault.map(|fault| fault.word().into()).unwrap_or_default(),
         damped: machine.is_damped(),
+        damped_until_unix_ms: machine.damped_until().map_or(0, unix_ms),
         held_back: entry.is_held,
         smoothed_rtt_us: micros(entry.smoothed),
         load: entry.load.map(|load| wire::TargetLoad {

@@ -127,6 +127,7 @@ impl Entry {
         Verdict {
             state: self.state,
             suspected: self.is_held || self.machine.is_suspected(),
+            damped: self.machine.is_damped(),
             warm: self.machine.warm(slow_start, uptime),
             told: self.load.is_some(),
             in_flight: load.in_flight,

@@ -183,6 +183,22 @@ impl Policy {
         measured.or(stated.get(endpoint as usize)).copied()
     }
 
+    /// As what a weight of an endpoint counts now: less while it warms up or is degraded. Without
+    /// verdicts all of it does.
+    pub fn weight_now(
+        &self,
+        weight: u32,
+        form: Form,
+        endpoint: u8,
+        health: Option<&Health>,
+    ) -> u32 {
+        let mut targets = self.endpoint_records(form, endpoint).iter().filter_map(|r| r.target);
+        match health.zip(targets.next()) {
+            Some((health, target)) => health.verdict(target).weigh(weight, self.starts_slowly()),
+            None => weight,
+        }
+    }
+
     fn stated(&self, rule: u8, form: Form) -> &[Record] {
         let fence = self.stages.iter().find_map(|stage| match &stage.act {
             Act::Fence { stated, .. } => stated.get(usize::from(rule)),

@@ -44,9 +44,11 @@ fn geoip(scratch: &Scratch, authority: &Authority, server: &NameServer) -> Geoip
         .asking(&[server.control()], &[server.dns()])
 }
 
-/// What the name server tells of its targets.
+/// What the name server tells of its targets, also while it raises alarms.
 fn targets(geoip: &Geoip) -> Vec<serde_json::Value> {
-    let told = geoip.run(["status", "--json"]).json();
+    let printed = geoip.run(["status", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&printed.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {printed:?}"));
     told[0]["targets"].as_array().unwrap_or_else(|| panic!("no targets: {told}")).clone()
 }
 

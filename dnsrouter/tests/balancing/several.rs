@@ -7,6 +7,9 @@ use crate::population::{CITIES, Person};
 use crate::scenes::{GRACE, REGIONS, SETTLED, crowd, evenly, worst};
 use crate::world::{Ear, NOTICED, Servers, World, most, variation};
 
+/// The name server that somebody's resolver asks.
+type Asked = Box<dyn Fn(&Person) -> usize>;
+
 /// Pings come every few seconds, and name servers are not in step.
 fn ears(servers: usize) -> Vec<Ear> {
     let ear = |at: u32| Ear { late: at % 4, wrong: 0.02, phase: at };
@@ -54,7 +57,7 @@ fn dies(people: &[Person], dead: usize, servers: &Servers<'_>) -> (f64, f64, f64
 /// Regions whose death is told apart: one that all together cannot bear, one that they can.
 const DEAD: [usize; 2] = [0, 5];
 
-fn held(what: &str, of: &dyn Fn(usize) -> Box<dyn Fn(&Person) -> usize>, own: bool) {
+fn held(what: &str, of: &dyn Fn(usize) -> Asked, own: bool) {
     let people = crowd();
     println!("a region dies at 85 % use of all, {what}; highest use of another, in %");
     for dead in DEAD {

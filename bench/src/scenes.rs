@@ -118,9 +118,9 @@ pub const SCENES: [Scene; 18] = [
     Scene {
         name: "networks",
         about: "the geo mix with databases of more and more networks, each elsewhere than its \
-                neighbours",
+                neighbours (one of none is refused)",
         entrants: &[
-            networks("no networks", 0),
+            networks("1 network", 1),
             networks("1k networks", 1000),
             networks("1M networks", 1_000_000),
             networks("5M networks", 5_000_000),

@@ -70,9 +70,6 @@ impl<'a> Hosts<'a> {
                 }
             }
         }
-        if !hosts.contains_key("") {
-            self.empty("");
-        }
         if hosts.values().any(|labels| labels.keys().any(|target| *target != Target::Global)) {
             let why = "labels for some clients are no names any more";
             let instead = "use `geoip dig --subnet` to see what those clients get";
@@ -461,18 +458,14 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// A name that exists and has nothing.
+    /// A name that exists and has nothing. An apex without NS is told when the zone is settled.
     fn empty(&mut self, host: &str) {
-        let at = self.at(host);
-        let findings = &mut self.imported.findings;
         if host.is_empty() {
-            let why = "it has no records: the zone has no NS, which no zone may be without";
-            findings.left_out(at, "the label", why, "name your name servers in the zone file");
-        } else {
-            let why = "it has no records: geodns says so (NODATA), a master file has no such names";
-            let instead = "give it a record, such as TXT, if NXDOMAIN is not the same to you";
-            findings.left_out(at, "the label", why, instead);
+            return;
         }
+        let why = "it has no records: geodns says so (NODATA), a master file has no such names";
+        let instead = "give it a record, such as TXT, if NXDOMAIN is not the same to you";
+        self.imported.findings.left_out(self.at(host), "the label", why, instead);
     }
 
     fn unknown(&mut self, host: &str, label: &Label) {

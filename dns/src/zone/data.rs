@@ -114,42 +114,58 @@ pub(super) fn covered(record: &Record) -> Option<[u8; 2]> {
     }
 }
 
-/// Drops duplicates and evens TTLs in sorted records.
-fn collapse(records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
-    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
-    let mut rest = records.into_iter().peekable();
+/// Whether two records are of one RRset.
+fn is_same_set(a: &Record, b: &Record) -> bool {
+    (&a.owner, a.rtype, covered(a)) == (&b.owner, b.rtype, covered(b))
+}
+
+/// Drops duplicates and evens TTLs in sorted records: in place, for there may be millions. `[..kept]`
+/// stay, `[kept..next]` go.
+fn collapse(mut records: Vec<Record>, notices: &mut Vec<ZoneError>) -> Vec<Record> {
+    let (mut kept, mut next) = (0, 0);
     let mut seen = HashSet::new();
-    while let Some(first) = rest.next() {
-        let start = kept.len();
-        let set = (first.owner.clone(), first.rtype, covered(&first));
-        let mut lowest = first.ttl;
+    while next < records.len() {
+        let first = kept;
+        records.swap(kept, next);
+        (kept, next) = (kept + 1, next + 1);
+        let goes_on = |records: &[Record], next: usize| {
+            records.get(next).is_some_and(|record| is_same_set(record, &records[first]))
+        };
+        // Most sets are one record: nothing to compare it with.
+        if !goes_on(&records, next) {
+            continue;
+        }
+        let ttl = records[first].ttl;
+        let mut lowest = ttl;
         let mut uneven = None;
         seen.clear();
-        seen.insert(identity(first.rtype, &first.rdata).into_owned());
-        kept.push(first);
-        while let Some(record) =
-            rest.next_if(|next| (&next.owner, next.rtype, covered(next)) == (&set.0, set.1, set.2))
-        {
-            if uneven.is_none() && record.ttl != kept[start].ttl {
+        seen.insert(identity(records[first].rtype, &records[first].rdata).into_owned());
+        while goes_on(&records, next) {
+            let record = &records[next];
+            if uneven.is_none() && record.ttl != ttl {
                 uneven = Some((record.position.clone(), notices.len()));
             }
             lowest = lowest.min(record.ttl);
             if seen.insert(identity(record.rtype, &record.rdata).into_owned()) {
-                kept.push(record);
+                records.swap(kept, next);
+                kept += 1;
             } else if notices.len() < MAX_NOTICES {
-                notices.push(ZoneError::at(&record, ZoneFault::Duplicate));
+                notices.push(ZoneError::at(record, ZoneFault::Duplicate));
             }
+            next += 1;
         }
         if let Some((position, place)) = uneven {
             let fault = ZoneFault::TtlMismatch { lowest };
-            notices.insert(place, ZoneError { position, name: set.0, fault });
+            let name = records[first].owner.clone();
+            notices.insert(place, ZoneError { position, name, fault });
             notices.truncate(MAX_NOTICES);
-            for record in &mut kept[start..] {
+            for record in &mut records[first..kept] {
                 record.ttl = lowest;
             }
         }
     }
-    kept
+    records.truncate(kept);
+    records
 }
 
 /// The numbers of a SOA record (RFC 1035 §3.3.13).

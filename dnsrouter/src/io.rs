@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "IO shell")]
 
+pub mod background;
 pub mod balance;
 pub mod census;
 pub mod control;

@@ -16,7 +16,8 @@
 //!
 //! The threads that answer hold a snapshot for a moment; whoever drops the last `Arc` of a big one
 //! pays for freeing it. So the publisher keeps each snapshot it replaces and frees it only once
-//! nobody else holds it ([`Published::collect`]): never on a thread that answers.
+//! nobody else holds it ([`Published::collect`]): never on a thread that answers. What of it takes
+//! a while is handed out, to be freed at a low priority.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -214,16 +215,32 @@ impl Published {
         Ok(())
     }
 
-    /// Frees replaced snapshots that nobody holds any more; returns how many are still held.
-    pub fn collect(&self) -> usize {
+    /// Hands replaced snapshots that nobody holds any more to `free`, if there are any whose inputs
+    /// were replaced too: those take a while. Returns how many are still held.
+    pub fn collect(&self, free: impl FnOnce(Vec<Arc<Snapshot>>)) -> usize {
         let mut retired = self.retired();
-        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        retired.len()
+        self.prune(&mut retired);
+        let (held, old): (Vec<_>, _) =
+            retired.drain(..).partition(|snapshot| Arc::strong_count(snapshot) > 1);
+        let count = held.len();
+        *retired = held;
+        drop(retired);
+        if !old.is_empty() {
+            free(old);
+        }
+        count
     }
 
     fn replace(&self, retired: &mut Vec<Arc<Snapshot>>, next: Snapshot) {
         retired.push(self.current.swap(Arc::new(next)));
-        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.prune(retired);
+    }
+
+    /// Frees those nobody holds whose inputs are the present ones: nothing but verdicts goes.
+    fn prune(&self, retired: &mut Vec<Arc<Snapshot>>) {
+        let present = self.load().inputs.generation;
+        let is_old = |snapshot: &Snapshot| snapshot.inputs.generation != present;
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1 || is_old(snapshot));
     }
 
     fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Snapshot>>> {

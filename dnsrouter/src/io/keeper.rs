@@ -19,6 +19,7 @@ use crate::monitor::{Change, Region, Report, Saved, Settings};
 use crate::plan::{Difference, Inputs, Refused, Services, Snapshot};
 use crate::target::{Target, Targets};
 
+use super::background;
 use super::balance::Reckoned;
 use super::history::Recorder;
 use super::overrides::Said;
@@ -91,7 +92,7 @@ impl Keeper {
 
     /// What time alone changes, and figures that waited for it.
     fn tick(&mut self) {
-        let held = self.shared.plan.collect();
+        let held = self.shared.plan.collect(background::free);
         metrics::gauge!("dnsrouter_snapshots_retired").set(held as f64);
         let now = self.shared.now();
         self.recorder.tick(now.wall, || self.shared.everything());

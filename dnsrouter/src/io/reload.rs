@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Fixed, Probe};
 
+use super::background;
 use super::dynamic::Store;
 use super::keeper::Shared;
 use super::load::{Loaded, Loader};
@@ -138,7 +139,7 @@ impl Reloader {
         let mut loader = self.loader.take().unwrap_or_default();
         loader.hold(self.store.lock().await.kept());
         let (origin, fixed) = (self.origin.clone(), self.fixed.clone());
-        let loading = tokio::task::spawn_blocking(move || {
+        let loading = background::run("load", move || {
             let loaded = loader.load(&origin.file, &origin.flags).and_then(|loaded| {
                 unchanged(&fixed, &loaded)?;
                 Ok(loaded)
@@ -151,7 +152,7 @@ impl Reloader {
                 self.loader = Some(loader);
                 loaded.map_err(|error| error.report())
             }
-            Err(panicked) => Err(format!("reading panicked: {panicked}")),
+            Err(error) => Err(format!("reading: {error}")),
         }
     }
 

@@ -86,6 +86,8 @@ pub fn serve(file: PathBuf, flags: Vec<(String, String)>, ready_file: Option<Pat
             let origin = Origin { file, flags };
             Node::start(&loaded, loader, tls, metrics, origin, &mut passed?, ready_file)
         });
+    // Its zones are those of the first plan, which goes when a reload brings another.
+    drop(loaded);
     match node.and_then(Node::wait) {
         Ok(code) => code,
         Err(error) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use dns::zone::ServiceId;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer};
-use dnsrouter::plan::{Generation, Geo, Published, Refused, Snapshot};
+use dnsrouter::plan::{Generation, Geo, Inputs, Published, Refused, Snapshot};
 use dnsrouter::policy::{Policy, Views};
 use dnsrouter::random::Random;
 use dnsrouter::verdicts::Health;
@@ -201,9 +201,21 @@ fn a_replaced_snapshot_lives_until_its_last_reader_and_is_freed_elsewhere() {
     let held = Arc::clone(&reader);
     drop(reader);
     down(&published, &[]);
-    assert_eq!(published.collect(), 1, "a reader still holds it");
+    assert_eq!(published.collect(drop), 1, "a reader still holds it");
     drop(held);
-    assert_eq!(published.collect(), 0);
+    assert_eq!(published.collect(drop), 0);
+}
+
+#[test]
+fn replaced_inputs_are_handed_out_to_be_freed_and_verdicts_are_not() {
+    let published = published(CONFIG);
+    let next = Inputs { generation: Generation(2), ..published.load().inputs.clone() };
+    published.apply(next, Health::default()).unwrap();
+    published.apply_health(Generation(2), Health::default()).unwrap();
+    let mut freed = Vec::new();
+    assert_eq!(published.collect(|old| freed = old), 0);
+    let generations: Vec<_> = freed.iter().map(|old| old.inputs.generation).collect();
+    assert_eq!(generations, [Generation(1)]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::forecast::{Crowd, Forecaster, Pair, Totals, carried, loads, pairs, without};
+use crate::io::background;
 use crate::io::load::{Examiner, Offered};
 use crate::monitor::unix_ms;
 use crate::overrides::Overrides;
@@ -39,8 +40,6 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 const WAITING: usize = 16;
 /// Notes of one reply: what is worth knowing is not told two hundred times.
 const MAX_NOTES: usize = 20;
-/// Whatever answers goes first; but on a busy machine a plan has to end some time.
-const NICE: i32 = 10;
 
 /// What it takes to plan.
 #[derive(Clone)]
@@ -86,10 +85,7 @@ impl Service {
             until: Instant::now() + MAX_TIME,
             tell,
         };
-        let thread = std::thread::Builder::new().name("plan".into());
-        let begun = thread.spawn(move || {
-            // Where that is refused it is only less polite.
-            let _ = rustix::process::setpriority_process(None, NICE);
+        let begun = background::spawn("plan", move || {
             if let Err(status) = work.run(asked) {
                 // Whoever went away needs no reason.
                 let _ = work.tell.blocking_send(Err(status));

@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::catalogue::Asked;
 use super::journal::{self, Journal, JournalError, Kept, Prepared};
 use super::replay::Replays;
+use crate::io::background;
 use crate::io::keeper::{Apply, Shared};
 use crate::io::load::{Loaded, outdated};
 use crate::monitor::Settings;
@@ -244,9 +245,10 @@ impl Store {
 
     /// Goes on from what was loaded and published.
     fn take(&mut self, loaded: &Loaded) {
-        self.inputs = loaded.inputs(Generation::default());
+        let inputs = std::mem::replace(&mut self.inputs, loaded.inputs(Generation::default()));
+        let mould = std::mem::replace(&mut self.mould, loaded.mould().cloned());
+        background::free((inputs, mould));
         self.settings = loaded.config.probe.settings;
-        self.mould = loaded.mould().cloned();
         let mut before = std::mem::take(&mut self.held);
         let mut now = BTreeSet::new();
         for about in loaded.dynamic() {

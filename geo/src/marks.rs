@@ -16,7 +16,7 @@ use std::hash::Hash;
 
 use ipnet::IpNet;
 
-use crate::runs::{Key, Leaf, Runs, Tie, Value};
+use crate::runs::{Election, Key, Leaf, Runs, Value};
 use crate::{ListSet, PlaceId, Source};
 
 /// Prefixes with the lists that they are in.
@@ -94,7 +94,7 @@ impl Marker {
         // Nothing counts like something here, other than among places.
         let rank = |mark: Value| PlaceId(ranks[mark.place().index()]);
         marks.replace(&mut |mark| Value::new(rank(mark), Source::Database));
-        let mut marks = marks.collapse(cap, Tie::Least);
+        let mut marks = marks.collapse(cap, Election::Most);
         let set = |ranked: Value| PlaceId(sorted[ranked.place().index()]);
         marks.replace(&mut |ranked| Value::new(set(ranked), Source::None));
         marks

@@ -12,14 +12,14 @@
 //! both       |  A  |    B    | A|  N  |    A   |  none      (one case of zip)
 //!
 //! blocks     |.......|.......|.......|.......|          collapse: one value per block of the
-//! collapsed  |   A   |   B   |   N   |   A   |          cap's size, the one that covers most
+//! collapsed  |   A   |   B   |   N   |   A   |          cap's size, elected by what covers it
 //! ```
 
 use std::cmp::Reverse;
 use std::hash::Hasher;
 use std::ops::{BitAnd, BitOr, BitXor, Not, Sub};
 
-use crate::{PlaceId, Source};
+use crate::{Place, PlaceId, Source};
 
 /// An address as a number, most significant bit first: an IPv4 address (`u32`), an IPv6 address
 /// (`u128`), or the frozen form's left-aligned key of either (`u64`).
@@ -177,10 +177,10 @@ impl<K: Key> Runs<K> {
         }
     }
 
-    /// Cuts the space into blocks of a prefix length, each of one value: the place that covers
-    /// most of the block's known addresses, from the best source that named it. Where nothing in a
+    /// Cuts the space into blocks of a prefix length, each of one value: the elected one of those
+    /// that cover its known addresses, from the best source that named it. Where nothing in a
     /// block is known, it is special if any of it is, else unknown.
-    pub(crate) fn collapse(self, cap: u8, tie: Tie) -> Runs<K> {
+    pub(crate) fn collapse(self, cap: u8, election: Election<'_>) -> Runs<K> {
         let host = K::host_mask(cap);
         let mut coarse = Runs::empty(self.0.len());
         let mut tally = Tally::default();
@@ -207,7 +207,7 @@ impl<K: Key> Runs<K> {
                 from = next;
                 i += 1;
             }
-            coarse.push(first, tally.winner(tie));
+            coarse.push(first, tally.winner(election));
             let Some(beyond) = last.next() else { break };
             i += usize::from(self.next_start(i) == Some(beyond));
             start = beyond;
@@ -293,14 +293,17 @@ impl<K: Key> Runs<K> {
     }
 }
 
-/// Which of the places that cover equally much of a block is the block's.
+/// Which of the places that cover a block is the block's.
 #[derive(Clone, Copy)]
-pub(crate) enum Tie {
-    /// The one with the lowest address: it is the one that others find who look up a block by its
-    /// address, as resolvers send it.
-    First,
-    /// The lowest by number.
-    Least,
+pub(crate) enum Election<'a> {
+    /// Of those in the country of the block's first known address the one that covers most, of
+    /// several the one with the lowest address. The places, by number.
+    ///
+    /// The country is what others find who look a block up by its address, as resolvers send it:
+    /// so a fence agrees with whoever checks it.
+    Country(&'a [Place]),
+    /// The one that covers most, of several the lowest by number.
+    Most,
 }
 
 /// How many addresses of one block each place covers, in the order of their first addresses.
@@ -329,13 +332,17 @@ impl Tally {
         }
     }
 
-    fn winner(&self, tie: Tie) -> Value {
-        // Of several that are the most, the last counts.
-        let counted = self.places.iter().rev();
-        let best = counted.max_by_key(|&&(place, _, addresses)| match tie {
-            Tie::First => (addresses, None),
-            Tie::Least => (addresses, Some(Reverse(place))),
-        });
+    fn winner(&self, election: Election<'_>) -> Value {
+        let best = match election {
+            Election::Country(places) => {
+                let country = |entry: &(PlaceId, Source, u128)| places[entry.0.index()].country;
+                let first = self.places.first().map(country);
+                let there = self.places.iter().filter(|entry| Some(country(entry)) == first);
+                // Of several that are the most, the last counts.
+                there.rev().max_by_key(|entry| entry.2)
+            }
+            Election::Most => self.places.iter().max_by_key(|entry| (entry.2, Reverse(entry.0))),
+        };
         best.map_or(self.otherwise, |&(place, source, _)| Value::new(place, source))
     }
 }

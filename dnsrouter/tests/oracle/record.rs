@@ -58,19 +58,20 @@ impl Database {
         [of(&self.v4), of(&self.v6)].concat()
     }
 
-    /// The place of the /24 or /48 around an address: the one of most of its addresses. None where
-    /// there is no record with coordinates, or two are equally good.
+    /// The place of the /24 or /48 around an address: of those in the country of its first known
+    /// address the one of most addresses. None where there is no record with coordinates, or two
+    /// are equally good.
     pub(crate) fn place(&self, client: IpAddr) -> Option<Found> {
         match client {
             IpAddr::V4(v4) => {
                 let first = v4.to_bits() & 0xffff_ff00;
-                self.majority(&self.v4, 24, (0..256).map(|i| Ipv4Addr::from_bits(first | i).into()))
+                self.elected(&self.v4, 24, (0..256).map(|i| Ipv4Addr::from_bits(first | i).into()))
             }
-            IpAddr::V6(_) => self.majority(&self.v6, 48, std::iter::once(client)),
+            IpAddr::V6(_) => self.elected(&self.v6, 48, std::iter::once(client)),
         }
     }
 
-    fn majority(
+    fn elected(
         &self,
         reader: &Reader<Vec<u8>>,
         block: u8,
@@ -98,6 +99,8 @@ impl Database {
                 None => counted.push((place, 1)),
             }
         }
+        let country = counted.first().map(|((country, _), _)| country.clone());
+        counted.retain(|((there, _), _)| Some(there) == country.as_ref());
         counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let tie = counted.len() > 1 && counted[0].1 == counted[1].1;
         counted.into_iter().next().filter(|_| !tie).and_then(|(place, _)| found(place))

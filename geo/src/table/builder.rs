@@ -8,7 +8,7 @@ use super::{ScopeCap, Table, TableError, key_v4, key_v6};
 use crate::layer::Layer;
 use crate::marks::{Listed, Marker};
 use crate::partition::Partition;
-use crate::runs::{Key, Leaf, Runs, Tie, Value};
+use crate::runs::{Election, Key, Leaf, Runs, Value};
 use crate::{ListSet, Lists, Place, PlaceId, Source, special};
 
 /// Collects databases and networks, then freezes them into a [`Table`].
@@ -83,9 +83,11 @@ impl TableBuilder {
 
     /// Resolves precedence and publishes the result.
     ///
-    /// Each block of the cap's size gets one place: the one that covers most of its known
-    /// addresses, of several that cover as much the one with the lowest. Nothing known is no place, and nowhere is none, so any outvotes them; a block
-    /// with special addresses and none that is known is special.
+    /// Each block of the cap's size gets one place. Its country is that of its first known address,
+    /// which whoever looks the block up finds; of the places there, it is the one that covers most
+    /// addresses, of several that cover as much the one with the lowest. Nothing known is no
+    /// place, so any outvotes it; a block with special addresses and none that is known is
+    /// special.
     pub fn freeze(self) -> Table {
         let claimed = self.claimed();
         let TableBuilder { cap, databases, special, networks: explicit, lists, asns } = self;
@@ -104,11 +106,11 @@ impl TableBuilder {
         // One family after the other: the runs of a city database take hundreds of megabytes.
         let v4 =
             Family { networks: networks.v4, others: others_v4, listed: listed.v4, asns: asns_v4 };
-        let (v4, fine_v4) = v4.resolve(cap.v4, &mut marker);
+        let (v4, fine_v4) = v4.resolve(cap.v4, &places, &mut marker);
         let v4 = Partition::new(&v4.map(key_v4), cap.v4);
         let v6 =
             Family { networks: networks.v6, others: others_v6, listed: listed.v6, asns: asns_v6 };
-        let (v6, fine_v6) = v6.resolve(cap.v6, &mut marker);
+        let (v6, fine_v6) = v6.resolve(cap.v6, &places, &mut marker);
         // The cap is at most 64, so the lower half of each start is zero.
         let v6 = Partition::new(&v6.map(key_v6), cap.v6);
         let mut table = Table {
@@ -166,12 +168,12 @@ struct Family<K: Copy> {
 
 impl<K: Key> Family<K> {
     /// The places cut to the cap, and what is finer, each in its lists.
-    fn resolve(self, cap: u8, marker: &mut Marker) -> (Runs<K>, Runs<K>) {
+    fn resolve(self, cap: u8, known: &[Place], marker: &mut Marker) -> (Runs<K>, Runs<K>) {
         let (networks, fine) = self.networks.into_iter().partition(|leaf| leaf.len <= cap);
         let others = self.others.into_iter();
         let places = others
             .fold(Runs::flatten(networks), |runs, other| runs.overlay(Runs::flatten(other)))
-            .collapse(cap, Tie::First);
+            .collapse(cap, Election::Country(known));
         let (listed, fine_listed): (Vec<_>, Vec<_>) =
             self.listed.into_iter().partition(|&(_, len, _)| len <= cap);
         let mut marks = marker.gather(&listed);

@@ -60,7 +60,7 @@ fn equal_neighbours_are_one_leaf() {
 }
 
 #[test]
-fn below_the_cap_the_majority_of_known_addresses_decides() {
+fn below_the_cap_most_of_the_first_addresses_country_decides() {
     let mut builder = TableBuilder::new(ScopeCap::default());
     builder.database(database(&[
         ("192.0.2.0/26", "DE"),
@@ -68,15 +68,20 @@ fn below_the_cap_the_majority_of_known_addresses_decides() {
         ("192.0.2.96/27", "DE"),
         ("192.0.2.128/26", "FR"),
         ("192.0.2.192/28", "FR"),
+        ("192.0.3.64/27", "DE"),
+        ("192.0.3.96/27", "DE3"),
+        ("192.0.3.128/26", "DE3"),
+        ("192.0.3.192/26", "DE4"),
         ("198.51.100.7/32", "SG"),
         ("2001:db8:0:1::/64", "SG"),
         ("2001:db8:0:2::/63", "US"),
     ]));
     let table = builder.freeze();
-    assert_eq!(found(&table, "192.0.2.1"), ("FR".into(), 24, Source::Database));
+    assert_eq!(found(&table, "192.0.2.129"), ("DE".into(), 24, Source::Database));
+    assert_eq!(found(&table, "192.0.3.1"), ("DE3".into(), 24, Source::Database));
     assert_eq!(found(&table, "198.51.100.200"), ("SG".into(), 24, Source::Database));
-    assert_eq!(found(&table, "2001:db8::1"), ("US".into(), 48, Source::Database));
-    assert!(table.places().iter().all(|place| place.country != "DE".parse().ok()), "outvoted");
+    assert_eq!(found(&table, "2001:db8::1"), ("SG".into(), 48, Source::Database));
+    assert!(table.places().iter().all(|place| place.country != "FR".parse().ok()), "not there");
 }
 
 #[test]
@@ -279,8 +284,10 @@ pub(crate) struct World {
 pub(crate) const UNIT_BITS: u8 = 8;
 
 pub(crate) const NAMES: [&str; 5] = ["DE", "FR", "SG", "US", "ZA"];
+/// Two more, in countries that have one.
+const PLACES: [&str; 7] = ["DE", "DE3", "FR", "SG", "US", "US3", "ZA"];
 
-/// A place by its country, and who said so.
+/// A place by its name, and who said so.
 type Seen = (String, Source);
 
 impl World {
@@ -335,7 +342,7 @@ impl World {
         let coarse: Vec<_> =
             units().map(|unit| self.of_unit(unit, |net| net.prefix_len() <= cap)).collect();
         let below = (self.base.prefix_len() + UNIT_BITS).saturating_sub(cap).min(UNIT_BITS);
-        let blocks: Vec<_> = coarse.chunks(1 << below).map(most_frequent).collect();
+        let blocks: Vec<_> = coarse.chunks(1 << below).map(elected).collect();
         let subnets: Vec<_> = units().map(|unit| blocks[unit as usize >> below].clone()).collect();
         let sources = units().map(|unit| {
             let fine = self.of_unit(unit, |net| net.prefix_len() > cap);
@@ -369,11 +376,13 @@ impl World {
     }
 }
 
-/// The most frequent known place of a block, that of the lowest address if several are; else special if
-/// any of it is.
-fn most_frequent(block: &[Seen]) -> Seen {
+/// The most frequent known place of a block in the country of the first that is known, that of the lowest
+/// address if several are; else special if any of it is.
+fn elected(block: &[Seen]) -> Seen {
     let placed = |unit: &&Seen| matches!(unit.1, Source::Network | Source::Database);
-    let known = || block.iter().filter(placed);
+    let country = |unit: &Seen| unit.0[..unit.0.len().min(2)].to_owned();
+    let first = block.iter().find(placed).map(country);
+    let known = || block.iter().filter(placed).filter(|unit| Some(country(unit)) == first);
     let count = |name: &str| known().filter(|unit| unit.0 == name).count();
     let first = |name: &str| std::cmp::Reverse(known().position(|unit| unit.0 == name));
     let best = known().max_by_key(|unit| (count(&unit.0), first(&unit.0)));
@@ -391,7 +400,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         (base, ScopeCap::new(24, (len + cap).min(64)).unwrap())
     });
     prop_oneof![v4, v6].prop_flat_map(|(base, cap)| {
-        let leaf = (any::<u32>(), 0..=UNIT_BITS, prop::sample::select(&NAMES[..]));
+        let leaf = (any::<u32>(), 0..=UNIT_BITS, prop::sample::select(&PLACES[..]));
         let leaves = prop::collection::vec(leaf, 0..16);
         let special = prop::collection::vec((any::<u32>(), 0..=UNIT_BITS), 0..4);
         (prop::collection::vec(leaves.clone(), 0..3), special, leaves).prop_map(
@@ -461,12 +470,22 @@ fn found(table: &Table, address: &str) -> (String, u8, Source) {
 }
 
 fn name(place: &Place) -> String {
-    place.country.map_or("?".into(), |country| country.to_string())
+    let country = place.country.map_or("?".into(), |country| country.to_string());
+    let point = place.point.filter(|&point| point != at(2));
+    country + &point.map_or_else(String::new, |point| format!("{:.0}", point.lon()))
 }
 
+/// `US` is a place there, and `US3` another.
 fn place(name: &str) -> Place {
-    let country: Country = name.parse().unwrap();
-    Place { country: Some(country), point: Point::new(1.0, 2.0).ok() }
+    let (country, longitude) = name.split_at(2);
+    Place {
+        country: Some(country.parse().unwrap()),
+        point: Some(at(longitude.parse().unwrap_or(2))),
+    }
+}
+
+fn at(longitude: i32) -> Point {
+    Point::new(1.0, longitude.into()).unwrap()
 }
 
 fn net(prefix: &str) -> IpNet {

@@ -197,28 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn blocks_in_several_countries_are_left_out() {
-        let network = |(first, len, record): (u128, u8, u32)| Network { first, len, record };
-        let record = |code: &str| Record { country: code.parse().ok(), point: Some([1.0, 2.0]) };
-        // Blocks 0 to 3 in one country; 4 in two parts of it; 5 in it and another.
-        let networks = [(0, 22, 0), (0x400, 25, 0), (0x480, 25, 0), (0x500, 25, 0), (0x580, 25, 1)];
-        let all = Database {
-            family: Family::V4,
-            networks: networks.map(network).to_vec(),
-            records: vec![record("DE"), record("FR")],
-        };
-        let none = Database { family: Family::V6, networks: vec![], records: vec![] };
-        assert_eq!(all.divided().into_iter().collect::<Vec<_>>(), [5]);
-        let [routed, _] = World::new(&[all, none]).routed;
-        let rest = |gaps: &[u64]| -> Vec<(u64, u64)> {
-            let rest = routed.without(&gaps.iter().copied().collect());
-            rest.stretches.iter().map(|stretch| (stretch.first, stretch.blocks)).collect()
-        };
-        assert_eq!(rest(&[5]), [(0, 4), (4, 1)]);
-        assert_eq!(rest(&[0, 2, 9]), [(1, 1), (3, 1), (4, 1), (5, 1)]);
-    }
-
-    #[test]
     fn only_what_is_asked_about_is_kept() {
         let all = database(&[(0, 20), (16, 24), (17, 24), (32, 22), (64, 24)]);
         let none = Database { family: Family::V6, networks: vec![], records: vec![] };

@@ -1,6 +1,5 @@
 //! All that is routed, by a city database: which blocks there are, and where their addresses are.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::block::Family;
@@ -81,22 +80,6 @@ impl Routed {
     /// How many blocks there are.
     pub fn blocks(&self) -> u64 {
         self.stretches.iter().map(|stretch| stretch.blocks).sum()
-    }
-
-    /// Without some of the blocks.
-    #[must_use]
-    pub fn without(&self, blocks: &BTreeSet<u64>) -> Routed {
-        let mut rest = Routed { stretches: vec![], ..self.clone() };
-        for stretch in &self.stretches {
-            let mut from = stretch.first;
-            let gaps = blocks.range(from..=stretch.last()).copied();
-            for gap in gaps.chain([stretch.last() + 1]) {
-                let part = Stretch { first: from, blocks: gap - from, ..stretch.clone() };
-                rest.stretches.extend(Some(part).filter(|part| part.blocks > 0));
-                from = gap + 1;
-            }
-        }
-        rest
     }
 
     /// So many single blocks, evenly from all stretches: wide and narrow ones alike.

@@ -38,7 +38,7 @@ pub const MIN_PAYLOAD: u16 = 512;
 /// An OPT record without options: root owner, type, class, TTL, length.
 pub(crate) const OPT_LEN: usize = 11;
 
-const DO: u16 = 0x8000;
+pub(crate) const DO: u16 = 0x8000;
 const CO: u16 = 0x4000;
 
 /// What the OPT record of a query said.

@@ -12,10 +12,12 @@
 //! message's length times [`MAX_NAME`](crate::name::MAX_NAME); writing is bounded by the limit.
 
 mod compress;
+mod plain;
 mod request;
 mod walk;
 mod writer;
 
+pub use plain::Plain;
 pub use request::{DropReason, Fault, Malformed, Question, Refusal, Request, Signature};
 pub(crate) use walk::{name, name_end, name_octets, record};
 pub use writer::{Fit, NoRoom, Owner, Section, Writer};

@@ -42,6 +42,7 @@ use turns::Turns;
 pub use lane::Lane;
 
 mod lane;
+mod plain;
 mod services;
 mod turns;
 
@@ -61,6 +62,13 @@ pub struct Query<'a> {
     pub transport: Transport,
     /// When it came; one reading may serve a batch.
     pub now: SystemTime,
+}
+
+impl Query<'_> {
+    fn unix_seconds(&self) -> u64 {
+        let since = self.now.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs()
+    }
 }
 
 /// How a query came. What more there will be (DoT, DoH, DoQ) are streams like TCP.
@@ -92,6 +100,8 @@ pub enum Reply {
 pub struct Worker {
     random: Random,
     turns: Turns,
+    /// Room for the name that is asked about.
+    name: LowerName,
     counters: Arc<Counters>,
     /// Counts clients; none: nobody does.
     recorder: Option<Recorder>,
@@ -107,7 +117,14 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        Self { random, turns: Turns::default(), counters, recorder: None, deferred: false }
+        Self {
+            random,
+            turns: Turns::default(),
+            name: LowerName::new(),
+            counters,
+            recorder: None,
+            deferred: false,
+        }
     }
 
     /// The same, counting whose clients it answers for services.
@@ -169,6 +186,19 @@ pub fn answer_or_servfail(
 ///
 /// `out` must hold at least 512 octets, and 65,535 for a transport without truncation.
 pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &mut [u8]) -> Reply {
+    match plain::answer(snapshot, worker, &query, out) {
+        Some(reply) => reply,
+        None => answer_at_length(snapshot, worker, query, out),
+    }
+}
+
+/// [`answer`] to whatever is asked: what is plain too, the same.
+pub fn answer_at_length(
+    snapshot: &Snapshot,
+    worker: &mut Worker,
+    query: Query<'_>,
+    out: &mut [u8],
+) -> Reply {
     if !worker.deferred {
         worker.counters.count(match query.transport {
             Transport::Udp => Event::Udp,
@@ -572,11 +602,6 @@ impl<'a> Answering<'a> {
         let subnet: Option<(IpAddr, u8)> =
             subnet.and_then(|subnet| Some((subnet.to_ip()?, subnet.source())));
         Asker::of_query(&self.snapshot.inputs.geo, self.query.peer.ip(), subnet)
-    }
-
-    fn unix_seconds(&self) -> u64 {
-        let since = self.query.now.duration_since(SystemTime::UNIX_EPOCH);
-        since.unwrap_or_default().as_secs()
     }
 }
 

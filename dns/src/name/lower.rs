@@ -1,23 +1,28 @@
 //! The query name on the stack.
 
-use super::{MAX_LABELS, MAX_NAME, Name, NameRef};
+use super::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name, NameRef};
 use std::fmt;
 
 /// A name in lower case with the start of each label, without allocation. Make one per worker and
 /// [`read`](LowerName::read) each query name into it.
 #[derive(Clone)]
 pub struct LowerName {
-    octets: [u8; MAX_NAME],
+    octets: [u8; ROOM],
     /// Where each label's length octet stands, from the left; then the root's.
     starts: [u8; MAX_LABELS + 1],
     length: u8,
     labels: u8,
 }
 
+/// Octets that are made lower case at once.
+const STEP: usize = 16;
+/// For the longest name, in whole steps.
+const ROOM: usize = MAX_NAME.next_multiple_of(STEP);
+
 impl LowerName {
     /// The root.
     pub const fn new() -> Self {
-        LowerName { octets: [0; MAX_NAME], starts: [0; MAX_LABELS + 1], length: 1, labels: 0 }
+        LowerName { octets: [0; ROOM], starts: [0; MAX_LABELS + 1], length: 1, labels: 0 }
     }
 
     /// Takes over `name` in lower case.
@@ -35,6 +40,43 @@ impl LowerName {
         }
         self.length = wire.len() as u8;
         self.labels = (labels - 1) as u8;
+    }
+
+    /// Takes over, in lower case, the name that `bytes` begin with, and returns its length. None: they
+    /// begin with no name, or a compressed one; what is held then means nothing.
+    #[inline]
+    pub fn read_wire(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (mut at, mut labels) = (0, 0);
+        loop {
+            let length = usize::from(*bytes.get(at)?);
+            *self.starts.get_mut(labels)? = at as u8;
+            if length == 0 {
+                break;
+            }
+            at += 1 + length;
+            if length > MAX_LABEL || at >= MAX_NAME {
+                return None;
+            }
+            labels += 1;
+        }
+        let end = at + 1;
+        // In whole steps where there is as much, whatever follows the name.
+        match bytes.get(..end.next_multiple_of(STEP)) {
+            Some(steps) => {
+                let octets = self.octets.chunks_exact_mut(STEP);
+                for (octets, step) in octets.zip(steps.chunks_exact(STEP)) {
+                    octets.copy_from_slice(step);
+                    octets.make_ascii_lowercase();
+                }
+            }
+            None => {
+                self.octets[..end].copy_from_slice(&bytes[..end]);
+                self.octets[..end].make_ascii_lowercase();
+            }
+        }
+        self.length = end as u8;
+        self.labels = labels as u8;
+        Some(end)
     }
 
     /// The whole name in wire form.

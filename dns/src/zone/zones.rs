@@ -19,6 +19,7 @@
 //! with NS, MX, SRV, SVCB and HTTPS records when they stand in the same table; those that a referral
 //! needs always do, being the parent's own.
 
+use super::freeze::ServiceId;
 use super::table::{Kind, NodeId, Parent, Slot, Table, ZoneEntry, ZoneId};
 use crate::name::{LowerName, NameRef};
 use crate::rr::{RRset, Rtype};
@@ -102,6 +103,19 @@ impl Zones {
         }
     }
 
+    /// What answers a question for addresses alone, with nothing beside it: what stands at the very
+    /// name. None: there is more to say, or less, or another table knows; resolve it.
+    #[inline]
+    pub fn standing(&self, name: &LowerName, rtype: Rtype) -> Option<Standing<'_>> {
+        debug_assert!(matches!(rtype, Rtype::A | Rtype::AAAA), "others bring more along");
+        let node = self.main.node(self.main.find(name.wire())?);
+        let slot = self.main.slot(node, rtype).filter(|_| node.kind == Kind::Data)?;
+        Some(match slot.service {
+            Some(service) => Standing::Service(service),
+            None => Standing::Records(self.main.rrset(slot)),
+        })
+    }
+
     /// The node at `name` or, if there is none, at its closest encloser, in the table that has it,
     /// and how many labels it has; see [`Table::seek`].
     #[inline]
@@ -125,6 +139,15 @@ impl std::fmt::Debug for Zones {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Zones({} zones, {} names)", self.count(), self.names().count())
     }
+}
+
+/// See [`Zones::standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'z> {
+    /// Records from a zone.
+    Records(RRset<'z>),
+    /// Records that the caller makes for this client.
+    Service(ServiceId),
 }
 
 /// One zone of [`Zones`].

@@ -181,7 +181,8 @@ impl<'a, 'w> Chosen<'a, 'w> {
         let turns = &mut self.worker.turns;
         let turn = if policy.takes_turns() { turns.next(policy.key(), form) } else { 0 };
         let own = Own { draw, turn };
-        let client = asker.client(&inputs.geo, policy, form, || self.asked.unix_seconds(), own);
+        let client =
+            asker.client(&inputs.geo, policy, form, || self.asked.query.unix_seconds(), own);
         let choice = policy.choose(form, &client, health, &mut ());
         if choice.fail_open {
             self.worker.counters.count(Event::FailOpen);

@@ -47,6 +47,7 @@ pub struct Access {
     denied: Permission,
     /// By number of the zone; none: everybody may ask about it. Empty if all are so.
     zones: Box<[Option<Networks>]>,
+    is_open: bool,
 }
 
 const ALLOW: u8 = 0;
@@ -72,8 +73,15 @@ impl Access {
             networks: Networks::new(allow.chain(deny)),
             otherwise: if rules.allow.is_empty() { Permission::Allow } else { denied },
             denied,
+            is_open: zones.is_empty() && rules.allow.is_empty() && rules.deny.is_empty(),
             zones: zones.into(),
         }
+    }
+
+    /// Whether everybody may ask everything.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Whether `peer` may ask anything: the longest network it is in decides, of equal ones the

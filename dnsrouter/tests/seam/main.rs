@@ -8,4 +8,5 @@ mod routing;
 #[path = "../small/site.rs"]
 mod site;
 mod steps;
+mod ways;
 mod world;

@@ -94,7 +94,7 @@ impl Marker {
         // Nothing counts like something here, other than among places.
         let rank = |mark: Value| PlaceId(ranks[mark.place().index()]);
         marks.replace(&mut |mark| Value::new(rank(mark), Source::Database));
-        let mut marks = marks.collapse(cap, Election::Most);
+        let mut marks = marks.collapse(cap, Election::Number);
         let set = |ranked: Value| PlaceId(sorted[ranked.place().index()]);
         marks.replace(&mut |ranked| Value::new(set(ranked), Source::None));
         marks

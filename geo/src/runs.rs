@@ -296,14 +296,13 @@ impl<K: Key> Runs<K> {
 /// Which of the places that cover a block is the block's.
 #[derive(Clone, Copy)]
 pub(crate) enum Election<'a> {
-    /// Of those in the country of the block's first known address the one that covers most, of
-    /// several the one with the lowest address. The places, by number.
-    ///
-    /// The country is what others find who look a block up by its address, as resolvers send it:
-    /// so a fence agrees with whoever checks it.
-    Country(&'a [Place]),
+    /// The one that covers most, of several the one with the lowest address. But where only the
+    /// country is known of the block's first address, only places of that country stand: without
+    /// a point a part is no more than what somebody registered it for, and the first address is
+    /// what others find who look a block up, as resolvers send it. The places, by number.
+    Place(&'a [Place]),
     /// The one that covers most, of several the lowest by number.
-    Most,
+    Number,
 }
 
 /// How many addresses of one block each place covers, in the order of their first addresses.
@@ -334,14 +333,15 @@ impl Tally {
 
     fn winner(&self, election: Election<'_>) -> Value {
         let best = match election {
-            Election::Country(places) => {
-                let country = |entry: &(PlaceId, Source, u128)| places[entry.0.index()].country;
-                let first = self.places.first().map(country);
-                let there = self.places.iter().filter(|entry| Some(country(entry)) == first);
+            Election::Place(places) => {
+                let place = |entry: &(PlaceId, Source, u128)| &places[entry.0.index()];
+                let first = self.places.first().map(place);
+                let bound = first.filter(|first| first.point.is_none());
+                let stands = |entry: &&_| bound.is_none_or(|b| b.country == place(entry).country);
                 // Of several that are the most, the last counts.
-                there.rev().max_by_key(|entry| entry.2)
+                self.places.iter().filter(stands).rev().max_by_key(|entry| entry.2)
             }
-            Election::Most => self.places.iter().max_by_key(|entry| (entry.2, Reverse(entry.0))),
+            Election::Number => self.places.iter().max_by_key(|entry| (entry.2, Reverse(entry.0))),
         };
         best.map_or(self.otherwise, |&(place, source, _)| Value::new(place, source))
     }

@@ -58,9 +58,9 @@ impl Database {
         [of(&self.v4), of(&self.v6)].concat()
     }
 
-    /// The place of the /24 or /48 around an address: of those in the country of its first known
-    /// address the one of most addresses. None where there is no record with coordinates, or two
-    /// are equally good.
+    /// The place of the /24 or /48 around an address: the one of most of its addresses, in the country
+    /// of the first if no more is known of that. None where there is no record with coordinates,
+    /// or two are equally good.
     pub(crate) fn place(&self, client: IpAddr) -> Option<Found> {
         match client {
             IpAddr::V4(v4) => {
@@ -99,8 +99,9 @@ impl Database {
                 None => counted.push((place, 1)),
             }
         }
-        let country = counted.first().map(|((country, _), _)| country.clone());
-        counted.retain(|((there, _), _)| Some(there) == country.as_ref());
+        if let Some(((country, None), _)) = counted.first().cloned() {
+            counted.retain(|((there, _), _)| *there == country);
+        }
         counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let tie = counted.len() > 1 && counted[0].1 == counted[1].1;
         counted.into_iter().next().filter(|_| !tie).and_then(|(place, _)| found(place))

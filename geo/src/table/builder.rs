@@ -83,11 +83,10 @@ impl TableBuilder {
 
     /// Resolves precedence and publishes the result.
     ///
-    /// Each block of the cap's size gets one place. Its country is that of its first known address,
-    /// which whoever looks the block up finds; of the places there, it is the one that covers most
-    /// addresses, of several that cover as much the one with the lowest. Nothing known is no
-    /// place, so any outvotes it; a block with special addresses and none that is known is
-    /// special.
+    /// Each block of the cap's size gets one place: the one that covers most of its known
+    /// addresses, of several that cover as much the one with the lowest. Where only the country is
+    /// known of the first known address, the place is in that country. Nothing known is no place,
+    /// so any outvotes it; a block with special addresses and none that is known is special.
     pub fn freeze(self) -> Table {
         let claimed = self.claimed();
         let TableBuilder { cap, databases, special, networks: explicit, lists, asns } = self;
@@ -173,7 +172,7 @@ impl<K: Key> Family<K> {
         let others = self.others.into_iter();
         let places = others
             .fold(Runs::flatten(networks), |runs, other| runs.overlay(Runs::flatten(other)))
-            .collapse(cap, Election::Country(known));
+            .collapse(cap, Election::Place(known));
         let (listed, fine_listed): (Vec<_>, Vec<_>) =
             self.listed.into_iter().partition(|&(_, len, _)| len <= cap);
         let mut marks = marker.gather(&listed);

@@ -60,7 +60,7 @@ fn equal_neighbours_are_one_leaf() {
 }
 
 #[test]
-fn below_the_cap_most_of_the_first_addresses_country_decides() {
+fn below_the_cap_most_known_addresses_decide_of_countries_the_first() {
     let mut builder = TableBuilder::new(ScopeCap::default());
     builder.database(database(&[
         ("192.0.2.0/26", "DE"),
@@ -69,9 +69,12 @@ fn below_the_cap_most_of_the_first_addresses_country_decides() {
         ("192.0.2.128/26", "FR"),
         ("192.0.2.192/28", "FR"),
         ("192.0.3.64/27", "DE"),
-        ("192.0.3.96/27", "DE3"),
+        ("192.0.3.96/27", "FR3"),
         ("192.0.3.128/26", "DE3"),
-        ("192.0.3.192/26", "DE4"),
+        ("192.0.3.192/26", "FR3"),
+        ("192.0.4.0/26", "DE3"),
+        ("192.0.4.64/26", "FR3"),
+        ("192.0.4.192/26", "FR3"),
         ("198.51.100.7/32", "SG"),
         ("2001:db8:0:1::/64", "SG"),
         ("2001:db8:0:2::/63", "US"),
@@ -79,9 +82,10 @@ fn below_the_cap_most_of_the_first_addresses_country_decides() {
     let table = builder.freeze();
     assert_eq!(found(&table, "192.0.2.129"), ("DE".into(), 24, Source::Database));
     assert_eq!(found(&table, "192.0.3.1"), ("DE3".into(), 24, Source::Database));
+    assert_eq!(found(&table, "192.0.4.1"), ("FR3".into(), 24, Source::Database));
     assert_eq!(found(&table, "198.51.100.200"), ("SG".into(), 24, Source::Database));
     assert_eq!(found(&table, "2001:db8::1"), ("SG".into(), 48, Source::Database));
-    assert!(table.places().iter().all(|place| place.country != "FR".parse().ok()), "not there");
+    assert!(table.places().iter().all(|known| *known != place("FR")), "not there");
 }
 
 #[test]
@@ -284,8 +288,8 @@ pub(crate) struct World {
 pub(crate) const UNIT_BITS: u8 = 8;
 
 pub(crate) const NAMES: [&str; 5] = ["DE", "FR", "SG", "US", "ZA"];
-/// Two more, in countries that have one.
-const PLACES: [&str; 7] = ["DE", "DE3", "FR", "SG", "US", "US3", "ZA"];
+/// Countries, and places in them.
+const PLACES: [&str; 7] = ["DE", "DE3", "DE4", "FR", "SG", "US", "US3"];
 
 /// A place by its name, and who said so.
 type Seen = (String, Source);
@@ -376,13 +380,14 @@ impl World {
     }
 }
 
-/// The most frequent known place of a block in the country of the first that is known, that of the lowest
-/// address if several are; else special if any of it is.
+/// The most frequent known place of a block, that of the lowest address if several are; only of the first's
+/// country, if no more is known of the first. Else special if any of it is.
 fn elected(block: &[Seen]) -> Seen {
     let placed = |unit: &&Seen| matches!(unit.1, Source::Network | Source::Database);
     let country = |unit: &Seen| unit.0[..unit.0.len().min(2)].to_owned();
-    let first = block.iter().find(placed).map(country);
-    let known = || block.iter().filter(placed).filter(|unit| Some(country(unit)) == first);
+    let first = block.iter().find(placed).filter(|unit| unit.0.len() <= 2).map(country);
+    let stands = |unit: &&Seen| first.as_ref().is_none_or(|first| country(unit) == *first);
+    let known = || block.iter().filter(placed).filter(stands);
     let count = |name: &str| known().filter(|unit| unit.0 == name).count();
     let first = |name: &str| std::cmp::Reverse(known().position(|unit| unit.0 == name));
     let best = known().max_by_key(|unit| (count(&unit.0), first(&unit.0)));
@@ -471,21 +476,14 @@ fn found(table: &Table, address: &str) -> (String, u8, Source) {
 
 fn name(place: &Place) -> String {
     let country = place.country.map_or("?".into(), |country| country.to_string());
-    let point = place.point.filter(|&point| point != at(2));
-    country + &point.map_or_else(String::new, |point| format!("{:.0}", point.lon()))
+    country + &place.point.map_or_else(String::new, |point| format!("{:.0}", point.lon()))
 }
 
-/// `US` is a place there, and `US3` another.
+/// `US` is the country, and `US3` a place there.
 fn place(name: &str) -> Place {
     let (country, longitude) = name.split_at(2);
-    Place {
-        country: Some(country.parse().unwrap()),
-        point: Some(at(longitude.parse().unwrap_or(2))),
-    }
-}
-
-fn at(longitude: i32) -> Point {
-    Point::new(1.0, longitude.into()).unwrap()
+    let point = longitude.parse().ok().map(|longitude| Point::new(1.0, longitude).unwrap());
+    Place { country: Some(country.parse().unwrap()), point }
 }
 
 fn net(prefix: &str) -> IpNet {

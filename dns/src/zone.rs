@@ -46,4 +46,4 @@ pub(crate) use identity::same_data;
 pub use lint::{Doubt, Lint, MAX_LINTS, lint};
 pub use table::ZoneId;
 pub(crate) use table::{Kind, Node, NodeId, Slot, Table};
-pub use zones::{Standing, Zone, Zones};
+pub use zones::{Found, Standing, Zone, Zones};

@@ -26,6 +26,7 @@ use dns::name::LowerName;
 use dns::resolve::{MAX_CHAIN, Resolution};
 use dns::rr::{Class, Opcode, Rcode, Rtype, Ttl};
 use dns::wire::{Malformed, Owner, Question, Refusal, Request, Section, Writer};
+use dns::zone::Found;
 
 use crate::census::Recorder;
 use crate::client::Asker;
@@ -100,8 +101,6 @@ pub enum Reply {
 pub struct Worker {
     random: Random,
     turns: Turns,
-    /// Room for the name that is asked about.
-    name: LowerName,
     counters: Arc<Counters>,
     /// Counts clients; none: nobody does.
     recorder: Option<Recorder>,
@@ -117,14 +116,7 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        Self {
-            random,
-            turns: Turns::default(),
-            name: LowerName::new(),
-            counters,
-            recorder: None,
-            deferred: false,
-        }
+        Self { random, turns: Turns::default(), counters, recorder: None, deferred: false }
     }
 
     /// The same, counting whose clients it answers for services.
@@ -186,9 +178,10 @@ pub fn answer_or_servfail(
 ///
 /// `out` must hold at least 512 octets, and 65,535 for a transport without truncation.
 pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &mut [u8]) -> Reply {
-    match plain::answer(snapshot, worker, &query, out) {
+    let (mut name, mut found) = (LowerName::new(), None);
+    match plain::answer(snapshot, worker, &query, out, (&mut name, &mut found)) {
         Some(reply) => reply,
-        None => answer_at_length(snapshot, worker, query, out),
+        None => at_length(snapshot, worker, query, out, Sought { name: &mut name, found }),
     }
 }
 
@@ -198,6 +191,16 @@ pub fn answer_at_length(
     worker: &mut Worker,
     query: Query<'_>,
     out: &mut [u8],
+) -> Reply {
+    at_length(snapshot, worker, query, out, Sought { name: &mut LowerName::new(), found: None })
+}
+
+fn at_length<'a>(
+    snapshot: &'a Snapshot,
+    worker: &mut Worker,
+    query: Query<'a>,
+    out: &mut [u8],
+    sought: Sought<'_, 'a>,
 ) -> Reply {
     if !worker.deferred {
         worker.counters.count(match query.transport {
@@ -219,7 +222,7 @@ pub fn answer_at_length(
             if permission == Permission::Allow && is_signed(&request) {
                 asked.defer(worker, out)
             } else {
-                asked.reply(worker, out)
+                asked.reply(worker, out, sought)
             }
         }
         Err(Malformed::Drop(_)) => {
@@ -261,6 +264,12 @@ impl Proof {
     }
 }
 
+/// The name that is asked about, once it was looked up, or room for it.
+struct Sought<'n, 'a> {
+    name: &'n mut LowerName,
+    found: Option<Found<'a>>,
+}
+
 /// One query on its way.
 struct Answering<'a> {
     snapshot: &'a Snapshot,
@@ -271,7 +280,7 @@ struct Answering<'a> {
 }
 
 impl<'a> Answering<'a> {
-    fn reply(&self, worker: &mut Worker, out: &mut [u8]) -> Reply {
+    fn reply(&self, worker: &mut Worker, out: &mut [u8], sought: Sought<'_, 'a>) -> Reply {
         let mut opt = self.opt(worker);
         if self.permission == Permission::Refuse {
             return self.refused(worker, out, opt);
@@ -305,9 +314,7 @@ impl<'a> Answering<'a> {
             extended(&mut opt, InfoCode::PROHIBITED);
             return self.status(worker, out, Rcode::REFUSED, opt.as_ref());
         }
-        let mut name = LowerName::new();
-        name.read(question.name);
-        self.write(worker, out, question, &mut name, opt)
+        self.write(worker, out, question, sought, opt)
     }
 
     /// Where the signature will be verified. Whoever names no key of ours over UDP is only told so,
@@ -511,13 +518,18 @@ impl<'a> Answering<'a> {
         worker: &mut Worker,
         out: &mut [u8],
         question: &Question<'_>,
-        name: &mut LowerName,
+        sought: Sought<'_, 'a>,
         mut opt: Option<edns::Reply<'_>>,
     ) -> Reply {
         let Snapshot { inputs, .. } = self.snapshot;
         let may_see = |zone| inputs.guard.access.may_ask(zone, self.query.peer.ip());
         let mut found = Resolution::new();
-        inputs.zones.resolve_within(may_see, name, question.qtype, &mut found);
+        let Sought { name, found: known } = sought;
+        let at = known.unwrap_or_else(|| {
+            name.read(question.name);
+            inputs.zones.find(name)
+        });
+        inputs.zones.resolve_found(at, may_see, name, question.qtype, MAX_CHAIN, &mut found);
         let mut rcode = found.rcode();
         if rcode == Rcode::REFUSED && mutated!(OutsideIsNxdomain) {
             rcode = Rcode::NXDOMAIN;

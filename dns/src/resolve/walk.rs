@@ -7,7 +7,7 @@ use super::{
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Rcode, Rtype, Ttl};
 use crate::wire::Owner;
-use crate::zone::{Kind, Node, NodeId, Slot, Table, Zone, ZoneId, Zones};
+use crate::zone::{Found, Kind, Node, NodeId, Slot, Table, Zone, ZoneId, Zones};
 
 /// What one name of the chain led to.
 enum Step<'z> {
@@ -35,7 +35,7 @@ impl Zones {
         qtype: Rtype,
         out: &mut Resolution<'z>,
     ) {
-        self.resolve_on(may_see, name, qtype, MAX_CHAIN, out);
+        self.resolve_found(self.find(name), may_see, name, qtype, MAX_CHAIN, out);
     }
 
     /// [`resolve_within`](Self::resolve_within), of a name that a chain has led to which visits at
@@ -48,9 +48,22 @@ impl Zones {
         left: usize,
         out: &mut Resolution<'z>,
     ) {
+        self.resolve_found(self.find(name), may_see, name, qtype, left, out);
+    }
+
+    /// [`resolve_on`](Self::resolve_on), of a name that was found already.
+    pub fn resolve_found<'z>(
+        &'z self,
+        found: Found<'z>,
+        may_see: impl Fn(ZoneId) -> bool,
+        name: &LowerName,
+        qtype: Rtype,
+        left: usize,
+        out: &mut Resolution<'z>,
+    ) {
         out.clear();
         let left = left.min(MAX_CHAIN);
-        let (table, node, depth) = self.seek(name);
+        let Found { table, node, depth } = found;
         let walk = Walk { zones: self, table, may_see, qtype, left, out };
         walk.run(name, node, depth);
     }

@@ -1,16 +1,17 @@
 //! The query that nearly all are, read and answered at once.
 //!
-//! One question for addresses, of class IN, and at most an OPT record of version 0 that says nothing but a client
-//! subnet. [`Plain::read`] takes no other, and no message that [`Request`](super::Request) would
-//! refuse; [`Plain::reply`] writes, octet by octet, what a [`Writer`](super::Writer) would of one
-//! RRset, or nothing where that would have to leave something out. So whoever takes this way for
-//! what is plain, and the other for all else, answers as by the other alone, at a fraction of its
-//! cost: nothing is read into structures that have room for everything a message can say.
+//! One question of class IN for a type that records have, and at most an OPT record of version 0 that
+//! says nothing but a client subnet. [`Plain::read`] takes no other, and no message that
+//! [`Request`](super::Request) would refuse; [`Plain::reply`] and [`Plain::negative`] write what a
+//! [`Writer`](super::Writer) would of one RRset, or nothing where that would have to leave
+//! something out. So whoever takes this way for what is plain, and the other for all else, answers
+//! as by the other alone, at a fraction of its cost: nothing is read into structures that have room
+//! for everything a message can say.
 
 use super::{AA, HEADER_LEN, MAX_MESSAGE, QR, RD, TC};
 use crate::edns::{self, ClientSubnet, MIN_PAYLOAD, OPT_LEN};
-use crate::name::LowerName;
-use crate::rr::{Class, Opcode, Rtype, Ttl};
+use crate::name::{LowerName, NameRef};
+use crate::rr::{Class, Opcode, RRset, Rcode, Rtype, Ttl};
 
 /// A plain query.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ pub struct Plain<'a> {
     /// Header and question.
     head: &'a [u8],
     flags: u16,
-    /// The type asked for: A or AAAA.
+    /// The type asked for: one that records have, and not DS, which is its parent's to answer.
     pub qtype: Rtype,
     /// The OPT record.
     opt: Option<Opt<'a>>,
@@ -42,10 +43,76 @@ const OPT_HEAD: [u8; 3] = [0, 0, Rtype::OPT.0 as u8];
 const OPTION_HEAD: usize = 4;
 /// Where the scope stands behind an OPT record's begin, if a client subnet is its only option.
 const SCOPE_AT: usize = OPT_LEN + OPTION_HEAD + 3;
-/// The owner of records: a pointer to the question's name.
-const QUESTION: [u8; 2] = [0xc0, HEADER_LEN as u8];
-/// Octets of a record before its data: owner, type, class, TTL, length.
-const RECORD_LEN: usize = 12;
+/// Octets of a question behind its name: type and class.
+const FIXED: usize = 4;
+/// Where the header has the counts of sections.
+const ANSWER: usize = 6;
+const AUTHORITY: usize = 8;
+
+/// Whether a type is one that records have, and that is answered from where its name stands: types
+/// from 128 to 255 mean something else (RFC 6895 §3.1), so does OPT, and DS stands above.
+#[inline]
+fn is_plain(qtype: Rtype) -> bool {
+    !matches!(qtype, Rtype(0 | 128..=255) | Rtype::OPT | Rtype::DS)
+}
+
+/// A record up to its TTL, its owner a pointer.
+#[inline]
+fn fixed(owner: usize, rtype: Rtype, ttl: Ttl) -> [u8; 10] {
+    let mut fixed = [0; 10];
+    fixed[..2].copy_from_slice(&pointer(owner));
+    fixed[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+    fixed[4..6].copy_from_slice(&Class::IN.0.to_be_bytes());
+    fixed[6..].copy_from_slice(&ttl.as_secs().to_be_bytes());
+    fixed
+}
+
+/// To a place in the question, all of which is in reach.
+#[inline]
+fn pointer(to: usize) -> [u8; 2] {
+    (0xc000 | to as u16).to_be_bytes()
+}
+
+/// Where a reply is written, as far as there is room.
+struct Room<'b> {
+    out: &'b mut [u8],
+    at: usize,
+}
+
+impl Room<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let end = self.at + octets.len();
+        self.out.get_mut(self.at..end)?.copy_from_slice(octets);
+        self.at = end;
+        Some(())
+    }
+
+    /// Writes the name that `rdata` begins with; what of it is the apex points there. Returns what
+    /// follows the name.
+    fn put_name<'r>(&mut self, rdata: &'r [u8], apex: &[u8], at: usize) -> Option<&'r [u8]> {
+        let (mut end, mut cut) = (0, None);
+        loop {
+            if cut.is_none() && rdata[end..].len() >= apex.len() {
+                let rest = &rdata[end..end + apex.len()];
+                cut = Some(end).filter(|_| rest.eq_ignore_ascii_case(apex));
+            }
+            let length = usize::from(*rdata.get(end)?);
+            end += 1 + length;
+            if length == 0 {
+                break;
+            }
+        }
+        match cut {
+            Some(cut) => {
+                self.put(&rdata[..cut])?;
+                self.put(&pointer(at))?;
+            }
+            None => self.put(&rdata[..end])?,
+        }
+        rdata.get(end..)
+    }
+}
 
 impl<'a> Plain<'a> {
     /// Reads a plain query, and its name into `name`; none: it is something else.
@@ -59,11 +126,11 @@ impl<'a> Plain<'a> {
             return None;
         }
         let name_len = name.read_wire(rest)?;
-        let (fixed, additional) = rest[name_len..].split_first_chunk::<4>()?;
+        let (fixed, additional) = rest[name_len..].split_first_chunk::<FIXED>()?;
         let [t0, t1, c0, c1] = *fixed;
         let (qtype, class) = (Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]));
         // Nothing points to a name that is the root.
-        if !matches!(qtype, Rtype::A | Rtype::AAAA) || Class(class) != Class::IN || name_len == 1 {
+        if !is_plain(qtype) || Class(class) != Class::IN || name_len == 1 {
             return None;
         }
         let opt = match additional {
@@ -87,10 +154,10 @@ impl<'a> Plain<'a> {
         self.opt.map_or(MIN_PAYLOAD, |opt| opt.payload.min(most)).into()
     }
 
-    /// Writes the authoritative answer of one RRset of the question's name and type, with an OPT
-    /// record that announces a payload and gives the scope back, if the query has them; returns
-    /// its length. None: it does not fit into `limit` octets, or has no records; `out` then holds
-    /// whatever it does.
+    /// Writes the authoritative answer of one RRset without names in it, of the question's name and
+    /// type, with an OPT record that announces a payload and gives the scope back, if the query
+    /// has them; returns its length. None: it does not fit into `limit` octets, or has no
+    /// records; `out` then holds whatever it does.
     #[inline]
     pub fn reply<R: AsRef<[u8]>>(
         &self,
@@ -100,34 +167,73 @@ impl<'a> Plain<'a> {
         rdatas: impl IntoIterator<Item = R>,
         (payload, scope): (u16, u8),
     ) -> Option<usize> {
-        let opt = self.opt.map_or(&[][..], |opt| opt.wire);
-        let room = limit.min(out.len()).min(MAX_MESSAGE).checked_sub(opt.len())?;
-        let mut at = self.head.len();
-        out.get_mut(..at)?.copy_from_slice(self.head);
-        let mut fixed = [0; RECORD_LEN - 2];
-        fixed[..2].copy_from_slice(&QUESTION);
-        fixed[2..4].copy_from_slice(&self.qtype.0.to_be_bytes());
-        fixed[4..6].copy_from_slice(&Class::IN.0.to_be_bytes());
-        fixed[6..].copy_from_slice(&ttl.as_secs().to_be_bytes());
+        let mut room = self.begin(out, limit)?;
+        let fixed = fixed(HEADER_LEN, self.qtype, ttl);
         let mut count = 0_u16;
         for rdata in rdatas {
             let rdata = rdata.as_ref();
-            let end = at + RECORD_LEN + rdata.len();
-            let record = out[..room].get_mut(at..end)?;
-            let (head, data) = record.split_first_chunk_mut::<RECORD_LEN>()?;
-            head[..10].copy_from_slice(&fixed);
-            head[10..].copy_from_slice(&u16::try_from(rdata.len()).ok()?.to_be_bytes());
-            data.copy_from_slice(rdata);
+            room.put(&fixed)?;
+            room.put(&u16::try_from(rdata.len()).ok()?.to_be_bytes())?;
+            room.put(rdata)?;
             count = count.checked_add(1)?;
-            at = end;
         }
-        if count == 0 {
-            return None;
+        let at = room.at;
+        (count > 0).then(|| self.end(out, at, (ANSWER, count), Rcode::NOERROR, (payload, scope)))
+    }
+
+    /// Writes that there is no such name, or no data of the type, with the SOA of the zone
+    /// (RFC 2308 §3) whose apex is the question's name or above it; otherwise as
+    /// [`reply`](Self::reply). Names in the SOA point to the apex in the question at most.
+    pub fn negative(
+        &self,
+        out: &mut [u8],
+        limit: usize,
+        rcode: Rcode,
+        (apex, soa): (NameRef<'_>, &RRset<'_>),
+        payload: u16,
+    ) -> Option<usize> {
+        let apex = apex.wire();
+        let question = self.head.len() - FIXED;
+        let owner = question.checked_sub(apex.len()).filter(|_| apex.len() > 1)?;
+        let mut room = self.begin(out, limit)?;
+        room.put(&fixed(owner, Rtype::SOA, soa.ttl))?;
+        room.put(&[0; 2])?;
+        let from = room.at;
+        let mut rdata = soa.rdatas().next()?;
+        for _ in 0..2 {
+            rdata = room.put_name(rdata, apex, owner)?;
         }
+        room.put(rdata)?;
+        let at = room.at;
+        out[from - 2..from].copy_from_slice(&u16::try_from(at - from).ok()?.to_be_bytes());
+        Some(self.end(out, at, (AUTHORITY, 1), rcode, (payload, 0)))
+    }
+
+    /// Header and question, and what is left of `limit` but for the OPT record.
+    #[inline]
+    fn begin<'b>(&self, out: &'b mut [u8], limit: usize) -> Option<Room<'b>> {
+        let opt = self.opt.map_or(0, |opt| opt.wire.len());
+        let end = limit.min(out.len()).min(MAX_MESSAGE).checked_sub(opt)?;
+        let mut room = Room { out: &mut out[..end], at: 0 };
+        room.put(self.head)?;
+        Some(room)
+    }
+
+    /// What is ours to say in the header, and the OPT record at the end of what was written.
+    #[inline]
+    fn end(
+        &self,
+        out: &mut [u8],
+        at: usize,
+        (section, count): (usize, u16),
+        rcode: Rcode,
+        (payload, scope): (u16, u8),
+    ) -> usize {
         // Id, opcode (which is 0) and RD are the query's; the questions' count is.
-        out[2..4].copy_from_slice(&(QR | AA | self.flags & RD).to_be_bytes());
-        out[6..8].copy_from_slice(&count.to_be_bytes());
-        Some(at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], payload, scope)))
+        let flags = QR | AA | self.flags & RD | rcode.0;
+        out[2..4].copy_from_slice(&flags.to_be_bytes());
+        out[section..section + 2].copy_from_slice(&count.to_be_bytes());
+        at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], payload, scope))
     }
 
     /// Writes the reply that has nothing but TC, so that the client comes over TCP; returns its

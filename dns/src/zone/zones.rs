@@ -103,17 +103,40 @@ impl Zones {
         }
     }
 
-    /// What answers a question for addresses alone, with nothing beside it: what stands at the very
-    /// name. None: there is more to say, or less, or another table knows; resolve it.
+    /// Where `name` is.
     #[inline]
-    pub fn standing(&self, name: &LowerName, rtype: Rtype) -> Option<Standing<'_>> {
-        debug_assert!(matches!(rtype, Rtype::A | Rtype::AAAA), "others bring more along");
-        let node = self.main.node(self.main.find(name.wire())?);
-        let slot = self.main.slot(node, rtype).filter(|_| node.kind == Kind::Data)?;
-        Some(match slot.service {
-            Some(service) => Standing::Service(service),
-            None => Standing::Records(self.main.rrset(slot)),
-        })
+    pub fn find(&self, name: &LowerName) -> Found<'_> {
+        let (table, node, depth) = self.seek(name);
+        Found { table, node, depth }
+    }
+
+    /// What answers a question for a type that records have, DS not among them, with nothing
+    /// beside it. `found` is where the name is. None: there is more to say; resolve it.
+    #[inline]
+    pub fn standing<'z>(
+        &'z self,
+        found: &Found<'z>,
+        name: &LowerName,
+        rtype: Rtype,
+    ) -> Option<Standing<'z>> {
+        let Found { table, node, depth } = *found;
+        let node = table.node(node);
+        if node.kind != Kind::Data {
+            return None;
+        }
+        let zone = Zone::of(self, table, node.zone);
+        if depth < name.label_count() {
+            let is_alone = !node.has_dname && node.wildcard.is_none();
+            return is_alone.then_some(Standing::NoName(zone));
+        }
+        match table.slot(node, rtype) {
+            None => (!node.has_cname).then_some(Standing::NoData(zone)),
+            Some(slot) if matches!(rtype, Rtype::A | Rtype::AAAA) => Some(match slot.service {
+                Some(service) => Standing::Service(service),
+                None => Standing::Records(table.rrset(slot)),
+            }),
+            Some(_) => None,
+        }
     }
 
     /// The node at `name` or, if there is none, at its closest encloser, in the table that has it,
@@ -141,13 +164,25 @@ impl std::fmt::Debug for Zones {
     }
 }
 
+/// Where a name is, or its closest encloser: see [`Zones::find`].
+#[derive(Clone, Copy)]
+pub struct Found<'z> {
+    pub(crate) table: &'z Table,
+    pub(crate) node: NodeId,
+    pub(crate) depth: usize,
+}
+
 /// See [`Zones::standing`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Standing<'z> {
-    /// Records from a zone.
+    /// Addresses from a zone.
     Records(RRset<'z>),
-    /// Records that the caller makes for this client.
+    /// Addresses that the caller chooses for this client.
     Service(ServiceId),
+    /// The name exists in this zone, without the type.
+    NoData(Zone<'z>),
+    /// The name does not exist in this zone.
+    NoName(Zone<'z>),
 }
 
 /// One zone of [`Zones`].

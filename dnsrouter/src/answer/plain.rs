@@ -1,13 +1,14 @@
-//! The short way, for the query that nearly all are: addresses of a name that has them, asked by
-//! somebody whom no list concerns, with no option but a client subnet.
+//! The short way, for the query that nearly all are: about a name that has addresses, or has not what
+//! is asked for, or is not there, by somebody whom no list concerns, with no option but a client subnet.
 //!
-//! It takes the decisions of the long way ([`Answering`]) with the same parts, and says the same to
-//! the octet; whatever is not as plain as that, it leaves to the long way before anything is counted or
+//! It takes the decisions of the long way ([`Answering`](super::Answering)) with the same parts, and says
+//! the same; whatever is not as plain as that, it leaves to the long way before anything is counted or
 //! drawn. Tests hold each against the other (`tests/seam/ways.rs`).
 
+use dns::name::LowerName;
 use dns::rr::{Rcode, Rtype, Ttl};
 use dns::wire::{MAX_MESSAGE, Plain};
-use dns::zone::{ServiceId, Standing};
+use dns::zone::{Found, ServiceId, Standing, Zone};
 
 use super::{PAYLOAD, Query, Reply, Transport, Worker};
 use crate::client::{Asker, Own};
@@ -19,28 +20,40 @@ use crate::service::Form;
 
 /// Answers a plain query; none: it takes the long way.
 #[inline]
-pub(super) fn answer(
-    snapshot: &Snapshot,
+pub(super) fn answer<'a>(
+    snapshot: &'a Snapshot,
     worker: &mut Worker,
     query: &Query<'_>,
     out: &mut [u8],
+    (name, found): (&mut LowerName, &mut Option<Found<'a>>),
 ) -> Option<Reply> {
     let inputs = &snapshot.inputs;
     // What is planted for tests is planted in the long way.
     if cfg!(feature = "mutations") || worker.deferred || !inputs.guard.access.is_open() {
         return None;
     }
-    let plain = Plain::read(query.bytes, &mut worker.name)?;
+    let plain = Plain::read(query.bytes, name)?;
     let (transport, limit) = match query.transport {
         Transport::Udp => (Event::Udp, plain.limit(PAYLOAD)),
         Transport::Tcp { .. } => (Event::Tcp, MAX_MESSAGE),
     };
+    let found = found.insert(inputs.zones.find(name));
     let mut asked = Asked { snapshot, query, plain: &plain, limit, asker: None };
-    let length = match inputs.zones.standing(&worker.name, plain.qtype)? {
+    let (length, kind, rcode) = match inputs.zones.standing(found, name, plain.qtype)? {
         Standing::Records(rrset) => {
-            plain.reply(out, limit, rrset.ttl, rrset.rdatas(), (PAYLOAD, 0))?
+            let rdatas = rrset.rdatas();
+            let length = plain.reply(out, limit, rrset.ttl, rdatas, (PAYLOAD, 0))?;
+            (length, Kind::Answer, Rcode::NOERROR)
         }
-        Standing::Service(service) => asked.service(service, worker, out)?,
+        Standing::Service(service) => {
+            (asked.service(service, worker, out)?, Kind::Answer, Rcode::NOERROR)
+        }
+        Standing::NoData(zone) => {
+            (asked.negative(Rcode::NOERROR, zone, out)?, Kind::NoData, Rcode::NOERROR)
+        }
+        Standing::NoName(zone) => {
+            (asked.negative(Rcode::NXDOMAIN, zone, out)?, Kind::NxDomain, Rcode::NXDOMAIN)
+        }
     };
     let counters = &worker.counters;
     counters.count(transport);
@@ -48,7 +61,7 @@ pub(super) fn answer(
         counters.count(Event::WithSubnet);
     }
     if query.transport == Transport::Udp {
-        match inputs.guard.limit(query.peer.ip(), Kind::Answer, query.now) {
+        match inputs.guard.limit(query.peer.ip(), kind, query.now) {
             Verdict::Pass => {}
             Verdict::Slip => {
                 counters.count(Event::LimitSlipped);
@@ -67,7 +80,7 @@ pub(super) fn answer(
             recorder.record(asker.address);
         }
     }
-    counters.responded(Rcode::NOERROR.0);
+    counters.responded(rcode.0);
     Some(Reply::Bytes(length))
 }
 
@@ -106,5 +119,11 @@ impl Asked<'_> {
         let rdatas = policy.records(form, &choice, health).map(Record::rdata);
         self.asker = Some(asker);
         plain.reply(out, self.limit, ttl, rdatas, (PAYLOAD, scope))
+    }
+
+    /// Writes that a zone has nothing of the kind.
+    fn negative(&self, rcode: Rcode, zone: Zone<'_>, out: &mut [u8]) -> Option<usize> {
+        let soa = zone.negative_soa();
+        self.plain.negative(out, self.limit, rcode, (zone.apex(), &soa), PAYLOAD)
     }
 }

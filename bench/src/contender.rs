@@ -3,7 +3,7 @@
 //! | server | what it is given beyond its defaults |
 //! |---|---|
 //! | dnsrouter | one thread; it answers with health looked at and the scope of each answer |
-//! | dnsrouter, guarded | the same with a rate limit that nobody reaches (cookies are on in both) |
+//! | dnsrouter, guarded | the same with a rate limit that nobody reaches and clients counted (cookies are on in both) |
 //! | dnsrouter, 2 threads | the first with a second UDP thread, on another core |
 //! | dnsrouter, napping | the first with `[listen] nap = "20us"` |
 //! | gdnsd | one UDP thread, plugin geoip with a map by continent and country, a larger receive buffer |

@@ -127,7 +127,7 @@ impl<'a> Edns<'a> {
 }
 
 impl<'a> Cookie<'a> {
-    fn parse(data: &'a [u8]) -> Result<Self, OptionError> {
+    pub(crate) fn parse(data: &'a [u8]) -> Result<Self, OptionError> {
         match data.split_first_chunk::<8>() {
             Some((client, server)) if server.is_empty() || (8..=32).contains(&server.len()) => {
                 Ok(Cookie { client: *client, server })

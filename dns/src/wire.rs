@@ -17,7 +17,7 @@ mod request;
 mod walk;
 mod writer;
 
-pub use plain::Plain;
+pub use plain::{Plain, Told};
 pub use request::{DropReason, Fault, Malformed, Question, Refusal, Request, Signature};
 pub(crate) use walk::{name, name_end, name_octets, record};
 pub use writer::{Fit, NoRoom, Owner, Section, Writer};

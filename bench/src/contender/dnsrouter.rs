@@ -9,8 +9,9 @@ use super::{CONNECTIONS, IDLE, Seat, Site};
 use crate::geography::World;
 use crate::names::ZONE;
 
-/// Limits that nobody reaches: each answer still takes its token.
-pub(super) const GUARDS: &str = "[rate_limit]\nresponses_per_second = 100000\nburst = 6000000\n\n";
+/// Limits that nobody reaches, of which each answer still takes its token; and clients counted.
+pub(super) const GUARDS: &str = "[rate_limit]\nresponses_per_second = 100000\nburst = 6000000\n\n\
+                                 [clients]\nrecord = true\n\n";
 
 /// Waits for more queries.
 pub(super) const NAP: &str = "nap = \"20us\"\n";

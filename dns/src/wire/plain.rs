@@ -1,7 +1,7 @@
 //! The query that nearly all are, read and answered at once.
 //!
 //! One question of class IN for a type that records have, and at most an OPT record of version 0 that
-//! says nothing but a client subnet. [`Plain::read`] takes no other, and no message that
+//! has no option but a client subnet and a cookie. [`Plain::read`] takes no other, and no message that
 //! [`Request`](super::Request) would refuse; [`Plain::reply`] and [`Plain::negative`] write what a
 //! [`Writer`](super::Writer) would of one RRset, or nothing where that would have to leave
 //! something out. So whoever takes this way for what is plain, and the other for all else, answers
@@ -9,7 +9,7 @@
 //! for everything a message can say.
 
 use super::{AA, HEADER_LEN, MAX_MESSAGE, QR, RD, TC};
-use crate::edns::{self, ClientSubnet, MIN_PAYLOAD, OPT_LEN};
+use crate::edns::{self, ClientSubnet, Cookie, MIN_PAYLOAD, OPT_LEN, code, cookie};
 use crate::name::{LowerName, NameRef};
 use crate::rr::{Class, Opcode, RRset, Rcode, Rtype, Ttl};
 
@@ -27,10 +27,22 @@ pub struct Plain<'a> {
 
 #[derive(Clone, Copy, Debug)]
 struct Opt<'a> {
-    wire: &'a [u8],
     payload: u16,
     do_bit: u16,
-    subnet: Option<ClientSubnet>,
+    /// The option in wire form too: but for the scope, that goes back as it came.
+    subnet: Option<(ClientSubnet, &'a [u8])>,
+    cookie: Option<Cookie<'a>>,
+}
+
+/// What the OPT record of a reply says, as far as that is not the query's.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// The UDP payload we take.
+    pub payload: u16,
+    /// How far the answer is good, if a client subnet asks.
+    pub scope: u8,
+    /// The server's part of the cookie; none: the query has none, or the server gives none.
+    pub cookie: Option<[u8; cookie::LEN]>,
 }
 
 /// Counts of a plain query: one question, and in the additional section nothing or one record.
@@ -41,8 +53,10 @@ const NOT_A_QUERY: u16 = QR | 0x7800;
 const OPT_HEAD: [u8; 3] = [0, 0, Rtype::OPT.0 as u8];
 /// Octets of an option's code and length.
 const OPTION_HEAD: usize = 4;
-/// Where the scope stands behind an OPT record's begin, if a client subnet is its only option.
-const SCOPE_AT: usize = OPT_LEN + OPTION_HEAD + 3;
+/// Where the scope stands in a client subnet's option.
+const SCOPE_AT: usize = OPTION_HEAD + 3;
+/// Octets of our COOKIE option: its head, the client's part and ours.
+const COOKIE_LEN: usize = OPTION_HEAD + 8 + cookie::LEN;
 /// Octets of a question behind its name: type and class.
 const FIXED: usize = 4;
 /// Where the header has the counts of sections.
@@ -145,7 +159,13 @@ impl<'a> Plain<'a> {
     /// The client subnet.
     #[inline]
     pub fn subnet(&self) -> Option<&ClientSubnet> {
-        self.opt.as_ref()?.subnet.as_ref()
+        self.opt.as_ref()?.subnet.as_ref().map(|(subnet, _)| subnet)
+    }
+
+    /// The cookie.
+    #[inline]
+    pub fn cookie(&self) -> Option<&Cookie<'a>> {
+        self.opt.as_ref()?.cookie.as_ref()
     }
 
     /// The longest reply over UDP that the client takes, of at most so many octets.
@@ -155,8 +175,7 @@ impl<'a> Plain<'a> {
     }
 
     /// Writes the authoritative answer of one RRset without names in it, of the question's name and
-    /// type, with an OPT record that announces a payload and gives the scope back, if the query
-    /// has them; returns its length. None: it does not fit into `limit` octets, or has no
+    /// type, with an OPT record if the query has one; returns its length. None: it does not fit into `limit` octets, or has no
     /// records; `out` then holds whatever it does.
     #[inline]
     pub fn reply<R: AsRef<[u8]>>(
@@ -165,9 +184,9 @@ impl<'a> Plain<'a> {
         limit: usize,
         ttl: Ttl,
         rdatas: impl IntoIterator<Item = R>,
-        (payload, scope): (u16, u8),
+        told: &Told,
     ) -> Option<usize> {
-        let mut room = self.begin(out, limit)?;
+        let mut room = self.begin(out, limit, told)?;
         let fixed = fixed(HEADER_LEN, self.qtype, ttl);
         let mut count = 0_u16;
         for rdata in rdatas {
@@ -178,7 +197,7 @@ impl<'a> Plain<'a> {
             count = count.checked_add(1)?;
         }
         let at = room.at;
-        (count > 0).then(|| self.end(out, at, (ANSWER, count), Rcode::NOERROR, (payload, scope)))
+        (count > 0).then(|| self.end(out, at, (ANSWER, count), Rcode::NOERROR, told))
     }
 
     /// Writes that there is no such name, or no data of the type, with the SOA of the zone
@@ -190,12 +209,12 @@ impl<'a> Plain<'a> {
         limit: usize,
         rcode: Rcode,
         (apex, soa): (NameRef<'_>, &RRset<'_>),
-        payload: u16,
+        told: &Told,
     ) -> Option<usize> {
         let apex = apex.wire();
         let question = self.head.len() - FIXED;
         let owner = question.checked_sub(apex.len()).filter(|_| apex.len() > 1)?;
-        let mut room = self.begin(out, limit)?;
+        let mut room = self.begin(out, limit, told)?;
         room.put(&fixed(owner, Rtype::SOA, soa.ttl))?;
         room.put(&[0; 2])?;
         let from = room.at;
@@ -206,13 +225,13 @@ impl<'a> Plain<'a> {
         room.put(rdata)?;
         let at = room.at;
         out[from - 2..from].copy_from_slice(&u16::try_from(at - from).ok()?.to_be_bytes());
-        Some(self.end(out, at, (AUTHORITY, 1), rcode, (payload, 0)))
+        Some(self.end(out, at, (AUTHORITY, 1), rcode, told))
     }
 
     /// Header and question, and what is left of `limit` but for the OPT record.
     #[inline]
-    fn begin<'b>(&self, out: &'b mut [u8], limit: usize) -> Option<Room<'b>> {
-        let opt = self.opt.map_or(0, |opt| opt.wire.len());
+    fn begin<'b>(&self, out: &'b mut [u8], limit: usize, told: &Told) -> Option<Room<'b>> {
+        let opt = self.opt.map_or(0, |opt| opt.reply_len(told));
         let end = limit.min(out.len()).min(MAX_MESSAGE).checked_sub(opt)?;
         let mut room = Room { out: &mut out[..end], at: 0 };
         room.put(self.head)?;
@@ -227,22 +246,22 @@ impl<'a> Plain<'a> {
         at: usize,
         (section, count): (usize, u16),
         rcode: Rcode,
-        (payload, scope): (u16, u8),
+        told: &Told,
     ) -> usize {
         // Id, opcode (which is 0) and RD are the query's; the questions' count is.
         let flags = QR | AA | self.flags & RD | rcode.0;
         out[2..4].copy_from_slice(&flags.to_be_bytes());
         out[section..section + 2].copy_from_slice(&count.to_be_bytes());
-        at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], payload, scope))
+        at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], told))
     }
 
     /// Writes the reply that has nothing but TC, so that the client comes over TCP; returns its
     /// length. `out` has room for 512 octets.
-    pub fn slip(&self, out: &mut [u8], payload: u16) -> usize {
+    pub fn slip(&self, out: &mut [u8], told: &Told) -> usize {
         let at = self.head.len();
         out[..at].copy_from_slice(self.head);
         out[2..4].copy_from_slice(&(QR | TC | self.flags & RD).to_be_bytes());
-        at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], payload, 0))
+        at + self.opt.map_or(0, |opt| opt.write(&mut out[at..], told))
     }
 }
 
@@ -250,39 +269,63 @@ impl<'a> Opt<'a> {
     /// Reads the record that is all of `wire`.
     #[inline]
     fn read(wire: &'a [u8]) -> Option<Self> {
-        let (fixed, rdata) = wire.split_first_chunk::<OPT_LEN>()?;
+        let (fixed, mut rdata) = wire.split_first_chunk::<OPT_LEN>()?;
         let [o, t0, t1, p0, p1, _, version, f0, f1, l0, l1] = *fixed;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if [o, t0, t1] != OPT_HEAD || version != edns::VERSION || length != rdata.len() {
             return None;
         }
-        let subnet = match rdata.split_first_chunk::<OPTION_HEAD>() {
-            None if rdata.is_empty() => None,
-            None => return None,
-            Some((&[c0, c1, l0, l1], data)) => {
-                let code = u16::from_be_bytes([c0, c1]);
-                let length = usize::from(u16::from_be_bytes([l0, l1]));
-                if code != edns::code::CLIENT_SUBNET || length != data.len() {
-                    return None;
-                }
-                Some(ClientSubnet::parse_query(data).ok()?)
-            }
-        };
         let payload = u16::from_be_bytes([p0, p1]).max(MIN_PAYLOAD);
         let do_bit = u16::from_be_bytes([f0, f1]) & edns::DO;
-        Some(Self { wire, payload, do_bit, subnet })
+        let mut opt = Self { payload, do_bit, subnet: None, cookie: None };
+        while !rdata.is_empty() {
+            let &[c0, c1, l0, l1] = rdata.first_chunk::<OPTION_HEAD>()?;
+            let end = OPTION_HEAD + usize::from(u16::from_be_bytes([l0, l1]));
+            let (option, rest) = rdata.split_at_checked(end)?;
+            let data = &option[OPTION_HEAD..];
+            match u16::from_be_bytes([c0, c1]) {
+                code::CLIENT_SUBNET if opt.subnet.is_none() => {
+                    opt.subnet = Some((ClientSubnet::parse_query(data).ok()?, option));
+                }
+                code::COOKIE if opt.cookie.is_none() => {
+                    opt.cookie = Some(Cookie::parse(data).ok()?);
+                }
+                _ => return None,
+            }
+            rdata = rest;
+        }
+        Some(opt)
     }
 
-    /// Writes the reply's: it differs from the query's in what is ours to say.
+    /// Octets of the reply's.
     #[inline]
-    fn write(&self, out: &mut [u8], payload: u16, scope: u8) -> usize {
-        let record = &mut out[..self.wire.len()];
-        record.copy_from_slice(self.wire);
-        record[3..5].copy_from_slice(&payload.to_be_bytes());
-        record[5..7].copy_from_slice(&[0, edns::VERSION]);
-        record[7..9].copy_from_slice(&self.do_bit.to_be_bytes());
-        if let Some(subnet) = self.subnet {
-            record[SCOPE_AT] = subnet.with_scope(scope).scope();
+    fn reply_len(&self, told: &Told) -> usize {
+        let cookie = if told.cookie.is_some() { COOKIE_LEN } else { 0 };
+        OPT_LEN + cookie + self.subnet.map_or(0, |(_, option)| option.len())
+    }
+
+    /// Writes the reply's; returns its length.
+    #[inline]
+    fn write(&self, out: &mut [u8], told: &Told) -> usize {
+        let record = &mut out[..self.reply_len(told)];
+        let length = (record.len() - OPT_LEN) as u16;
+        let (fixed, mut options) = record.split_at_mut(OPT_LEN);
+        fixed[..3].copy_from_slice(&OPT_HEAD);
+        fixed[3..5].copy_from_slice(&told.payload.to_be_bytes());
+        fixed[5..7].copy_from_slice(&[0, edns::VERSION]);
+        fixed[7..9].copy_from_slice(&self.do_bit.to_be_bytes());
+        fixed[9..].copy_from_slice(&length.to_be_bytes());
+        if let (Some(server), Some(Cookie { client, .. })) = (told.cookie, self.cookie) {
+            let (cookie, rest) = options.split_at_mut(COOKIE_LEN);
+            let head = [code::COOKIE, (COOKIE_LEN - OPTION_HEAD) as u16].map(u16::to_be_bytes);
+            cookie[..OPTION_HEAD].copy_from_slice(head.as_flattened());
+            cookie[OPTION_HEAD..][..8].copy_from_slice(&client);
+            cookie[OPTION_HEAD + 8..].copy_from_slice(&server);
+            options = rest;
+        }
+        if let Some((subnet, option)) = self.subnet {
+            options.copy_from_slice(option);
+            options[SCOPE_AT] = subnet.with_scope(told.scope).scope();
         }
         record.len()
     }

@@ -1,13 +1,15 @@
 //! The short way, for the query that nearly all are: about a name that has addresses, or has not what
-//! is asked for, or is not there, by somebody whom no list concerns, with no option but a client subnet.
+//! is asked for, or is not there, by somebody whom no list concerns, with no option but a client subnet
+//! and a cookie.
 //!
 //! It takes the decisions of the long way ([`Answering`](super::Answering)) with the same parts, and says
 //! the same; whatever is not as plain as that, it leaves to the long way before anything is counted or
 //! drawn. Tests hold each against the other (`tests/seam/ways.rs`).
 
+use dns::edns::cookie;
 use dns::name::LowerName;
 use dns::rr::{Rcode, Rtype, Ttl};
-use dns::wire::{MAX_MESSAGE, Plain};
+use dns::wire::{MAX_MESSAGE, Plain, Told};
 use dns::zone::{Found, ServiceId, Standing, Zone};
 
 use super::{PAYLOAD, Query, Reply, Transport, Worker};
@@ -38,11 +40,15 @@ pub(super) fn answer<'a>(
         Transport::Tcp { .. } => (Event::Tcp, MAX_MESSAGE),
     };
     let found = found.insert(inputs.zones.find(name));
-    let mut asked = Asked { snapshot, query, plain: &plain, limit, asker: None };
-    let (length, kind, rcode) = match inputs.zones.standing(found, name, plain.qtype)? {
+    let standing = inputs.zones.standing(found, name, plain.qtype)?;
+    let cookie = plain.cookie();
+    let proof = cookie.and_then(|it| inputs.guard.cookie(it, query.peer.ip(), query.now));
+    let told = Told { payload: PAYLOAD, scope: 0, cookie: proof.map(|(_, server)| server) };
+    let mut asked = Asked { snapshot, query, plain: &plain, limit, told, asker: None };
+    let (length, kind, rcode) = match standing {
         Standing::Records(rrset) => {
             let rdatas = rrset.rdatas();
-            let length = plain.reply(out, limit, rrset.ttl, rdatas, (PAYLOAD, 0))?;
+            let length = plain.reply(out, limit, rrset.ttl, rdatas, &asked.told)?;
             (length, Kind::Answer, Rcode::NOERROR)
         }
         Standing::Service(service) => {
@@ -60,12 +66,20 @@ pub(super) fn answer<'a>(
     if plain.subnet().is_some() {
         counters.count(Event::WithSubnet);
     }
-    if query.transport == Transport::Udp {
+    let verdict = proof.map(|(verdict, _)| verdict);
+    match verdict {
+        None | Some(cookie::Verdict::Absent) => {}
+        Some(cookie::Verdict::Invalid) => counters.count(Event::CookieInvalid),
+        Some(_) => counters.count(Event::CookieValid),
+    }
+    // Neither can be forged.
+    let is_proven = verdict.is_some_and(cookie::Verdict::is_valid);
+    if query.transport == Transport::Udp && !is_proven {
         match inputs.guard.limit(query.peer.ip(), kind, query.now) {
             Verdict::Pass => {}
             Verdict::Slip => {
                 counters.count(Event::LimitSlipped);
-                return Some(Reply::Bytes(plain.slip(out, PAYLOAD)));
+                return Some(Reply::Bytes(plain.slip(out, &Told { scope: 0, ..asked.told })));
             }
             Verdict::Drop => {
                 counters.count(Event::LimitDropped);
@@ -90,6 +104,7 @@ struct Asked<'a> {
     query: &'a Query<'a>,
     plain: &'a Plain<'a>,
     limit: usize,
+    told: Told,
     /// For whom something was chosen.
     asker: Option<Asker>,
 }
@@ -114,16 +129,16 @@ impl Asked<'_> {
         if choice.fail_open || choice.outside.is_some() {
             return None;
         }
-        let scope = asker.scope(policy, form, &client);
+        self.told.scope = asker.scope(policy, form, &client);
         let ttl = Ttl::from_secs(policy.ttl(health.is_unsettled(id)));
         let rdatas = policy.records(form, &choice, health).map(Record::rdata);
         self.asker = Some(asker);
-        plain.reply(out, self.limit, ttl, rdatas, (PAYLOAD, scope))
+        plain.reply(out, self.limit, ttl, rdatas, &self.told)
     }
 
     /// Writes that a zone has nothing of the kind.
     fn negative(&self, rcode: Rcode, zone: Zone<'_>, out: &mut [u8]) -> Option<usize> {
         let soa = zone.negative_soa();
-        self.plain.negative(out, self.limit, rcode, (zone.apex(), &soa), PAYLOAD)
+        self.plain.negative(out, self.limit, rcode, (zone.apex(), &soa), &self.told)
     }
 }

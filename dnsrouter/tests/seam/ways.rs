@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
+use dns::edns::cookie::Secrets;
 use dnsrouter::answer::{Query, Reply, Transport, Worker, answer, answer_at_length};
 use dnsrouter::counters::Registry;
 use dnsrouter::plan::{Published, Snapshot};
@@ -69,6 +70,8 @@ route = ["nearest"]
 endpoint = [{ region = "us-central1", cname = "www.test-net.io" }]
 "#;
 
+const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+const CLIENT: [u8; 8] = [7; 8];
 const LIMIT: &str = "[rate_limit]\nresponses_per_second = 5\nburst = 5\n";
 const CLOSED: &str = "[access]\ndeny = ['192.0.2.0/24']\n";
 
@@ -79,7 +82,7 @@ impl Pair {
     fn new(config: &str, dead: &[&str]) -> Self {
         // Cookies of both are made with one secret.
         let mut secret = tempfile::NamedTempFile::new().unwrap();
-        secret.write_all(b"e5e973e5a6b2a43f48e7dc849e37bfcf").unwrap();
+        secret.write_all(SECRET.as_bytes()).unwrap();
         let cookie = format!("[cookie]\nsecret = [{:?}]\n", secret.path());
         let config = [CONFIG, SERVICES, config, &cookie].concat();
         let server = || {
@@ -118,10 +121,12 @@ struct Opt {
     payload: u16,
     ttl: u32,
     options: Vec<(u16, Vec<u8>)>,
+    /// With a cookie that was made so many seconds before.
+    proof: Option<u32>,
 }
 
 impl Asked {
-    fn octets(&self) -> Vec<u8> {
+    fn octets(&self, peer: IpAddr, now: u32) -> Vec<u8> {
         let counts = [1, 0, 0, u16::from(self.opt.is_some())];
         let words = [self.id, self.flags].into_iter().chain(counts);
         let mut octets: Vec<u8> = words.flat_map(u16::to_be_bytes).collect();
@@ -139,7 +144,13 @@ impl Asked {
                 let head = [*code, data.len() as u16];
                 [head.into_iter().flat_map(u16::to_be_bytes).collect(), data.clone()].concat()
             };
-            let options: Vec<u8> = opt.options.iter().flat_map(option).collect();
+            let proof = opt.proof.map(|age| {
+                let secrets = Secrets::configured(SECRET.parse().unwrap(), []);
+                let server = secrets.server_cookie(CLIENT, peer, now - age);
+                (10, [&CLIENT[..], &server].concat())
+            });
+            let options = proof.iter().chain(&opt.options);
+            let options: Vec<u8> = options.flat_map(option).collect();
             octets.extend((options.len() as u16).to_be_bytes());
             octets.extend(options);
         }
@@ -187,8 +198,10 @@ fn asked() -> impl Strategy<Value = Asked> {
     ];
     let payload = prop_oneof![Just(1232_u16), Just(512), Just(4096), any::<u16>()];
     let ttl = prop_oneof![4 => Just(0_u32), 4 => Just(0x8000), 1 => any::<u32>()];
-    let opt =
-        (payload, ttl, options).prop_map(|(payload, ttl, options)| Opt { payload, ttl, options });
+    let ages = prop::sample::select(vec![0, 1900, 4000]);
+    let proof = prop::option::weighted(0.2, ages);
+    let opt = (payload, ttl, options, proof);
+    let opt = opt.prop_map(|(payload, ttl, options, proof)| Opt { payload, ttl, options, proof });
     let flags = prop_oneof![8 => Just(0_u16), 8 => Just(0x0100), 2 => any::<u16>()];
     let class = prop_oneof![20 => Just(1_u16), 1 => Just(255), 1 => any::<u16>()];
     let more = prop_oneof![20 => Just(vec![]), 1 => prop::collection::vec(any::<u8>(), 1..12)];
@@ -247,16 +260,18 @@ proptest! {
         peer in prop::sample::select(vec!["198.51.100.1", "192.0.2.1", "8.8.4.4", "2001:db8::1", "::ffff:8.8.8.8"]),
         over_tcp in prop::bool::weighted(0.2),
         room in prop::sample::select(vec![512_usize, 1232, 65_535]),
-        seconds in 0..3_u64,
+        seconds in 0..3_u32,
     ) {
-        let bytes = asked.octets();
+        let peer = peer.parse::<IpAddr>().unwrap();
+        let now = 1_800_000_000 + seconds;
+        let bytes = asked.octets(peer, now);
         let transport = if over_tcp { Transport::Tcp { idle: Duration::from_secs(5) } } else { Transport::Udp };
         let query = Query {
             bytes: &bytes,
-            peer: SocketAddr::from((peer.parse::<IpAddr>().unwrap(), 4242)),
+            peer: SocketAddr::from((peer, 4242)),
             local: SocketAddr::from(([127, 0, 0, 1], 53)),
             transport,
-            now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds),
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(now.into()),
         };
         let Pair([short, long]) = &PAIRS[pair];
         let [short, long] = [(answer as Way, short), (answer_at_length as Way, long)]

@@ -57,6 +57,8 @@ const OPTION_HEAD: usize = 4;
 const SCOPE_AT: usize = OPTION_HEAD + 3;
 /// Octets of our COOKIE option: its head, the client's part and ours.
 const COOKIE_LEN: usize = OPTION_HEAD + 8 + cookie::LEN;
+/// Octets of a record before its data: owner, type, class, TTL, length.
+const RECORD_LEN: usize = 12;
 /// Octets of a question behind its name: type and class.
 const FIXED: usize = 4;
 /// Where the header has the counts of sections.
@@ -70,15 +72,15 @@ fn is_plain(qtype: Rtype) -> bool {
     !matches!(qtype, Rtype(0 | 128..=255) | Rtype::OPT | Rtype::DS)
 }
 
-/// A record up to its TTL, its owner a pointer.
+/// A record up to its data, whose length is still to be said; its owner is a pointer.
 #[inline]
-fn fixed(owner: usize, rtype: Rtype, ttl: Ttl) -> [u8; 10] {
-    let mut fixed = [0; 10];
-    fixed[..2].copy_from_slice(&pointer(owner));
-    fixed[2..4].copy_from_slice(&rtype.0.to_be_bytes());
-    fixed[4..6].copy_from_slice(&Class::IN.0.to_be_bytes());
-    fixed[6..].copy_from_slice(&ttl.as_secs().to_be_bytes());
-    fixed
+fn record_head(owner: usize, rtype: Rtype, ttl: Ttl) -> [u8; RECORD_LEN] {
+    let mut head = [0; RECORD_LEN];
+    head[..2].copy_from_slice(&pointer(owner));
+    head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+    head[4..6].copy_from_slice(&Class::IN.0.to_be_bytes());
+    head[6..10].copy_from_slice(&ttl.as_secs().to_be_bytes());
+    head
 }
 
 /// To a place in the question, all of which is in reach.
@@ -99,6 +101,13 @@ impl Room<'_> {
         let end = self.at + octets.len();
         self.out.get_mut(self.at..end)?.copy_from_slice(octets);
         self.at = end;
+        Some(())
+    }
+
+    #[inline]
+    fn put_array<const N: usize>(&mut self, octets: &[u8; N]) -> Option<()> {
+        *self.out.get_mut(self.at..)?.first_chunk_mut()? = *octets;
+        self.at += N;
         Some(())
     }
 
@@ -187,13 +196,18 @@ impl<'a> Plain<'a> {
         told: &Told,
     ) -> Option<usize> {
         let mut room = self.begin(out, limit, told)?;
-        let fixed = fixed(HEADER_LEN, self.qtype, ttl);
+        let mut head = record_head(HEADER_LEN, self.qtype, ttl);
         let mut count = 0_u16;
         for rdata in rdatas {
             let rdata = rdata.as_ref();
-            room.put(&fixed)?;
-            room.put(&u16::try_from(rdata.len()).ok()?.to_be_bytes())?;
-            room.put(rdata)?;
+            head[RECORD_LEN - 2..].copy_from_slice(&u16::try_from(rdata.len()).ok()?.to_be_bytes());
+            room.put_array(&head)?;
+            // Copies whose length is known are a move or two.
+            match (<&[u8; 4]>::try_from(rdata), <&[u8; 16]>::try_from(rdata)) {
+                (Ok(v4), _) => room.put_array(v4)?,
+                (_, Ok(v6)) => room.put_array(v6)?,
+                _ => room.put(rdata)?,
+            }
             count = count.checked_add(1)?;
         }
         let at = room.at;
@@ -215,8 +229,7 @@ impl<'a> Plain<'a> {
         let question = self.head.len() - FIXED;
         let owner = question.checked_sub(apex.len()).filter(|_| apex.len() > 1)?;
         let mut room = self.begin(out, limit, told)?;
-        room.put(&fixed(owner, Rtype::SOA, soa.ttl))?;
-        room.put(&[0; 2])?;
+        room.put_array(&record_head(owner, Rtype::SOA, soa.ttl))?;
         let from = room.at;
         let mut rdata = soa.rdatas().next()?;
         for _ in 0..2 {

@@ -101,8 +101,6 @@ pub enum Reply {
 pub struct Worker {
     random: Random,
     turns: Turns,
-    /// Room for the name that is asked about.
-    name: Option<Box<LowerName>>,
     counters: Arc<Counters>,
     /// Counts clients; none: nobody does.
     recorder: Option<Recorder>,
@@ -118,8 +116,7 @@ impl Worker {
 
     /// A worker whose draws can be repeated.
     pub fn with_random(counters: Arc<Counters>, random: Random) -> Self {
-        let (turns, name) = (Turns::default(), Some(Box::default()));
-        Self { random, turns, name, counters, recorder: None, deferred: false }
+        Self { random, turns: Turns::default(), counters, recorder: None, deferred: false }
     }
 
     /// The same, counting whose clients it answers for services.
@@ -181,15 +178,11 @@ pub fn answer_or_servfail(
 ///
 /// `out` must hold at least 512 octets, and 65,535 for a transport without truncation.
 pub fn answer(snapshot: &Snapshot, worker: &mut Worker, query: Query<'_>, out: &mut [u8]) -> Reply {
-    // A panic costs the room; the next query finds other.
-    let mut name = worker.name.take().unwrap_or_default();
-    let mut found = None;
-    let reply = match plain::answer(snapshot, worker, &query, out, (&mut name, &mut found)) {
+    let (mut name, mut found) = (LowerName::new(), None);
+    match plain::answer(snapshot, worker, &query, out, (&mut name, &mut found)) {
         Some(reply) => reply,
         None => at_length(snapshot, worker, query, out, Sought { name: &mut name, found }),
-    };
-    worker.name = Some(name);
-    reply
+    }
 }
 
 /// [`answer`] to whatever is asked: what is plain too, the same.

@@ -96,7 +96,7 @@ struct Room<'b> {
 }
 
 impl Room<'_> {
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, octets: &[u8]) -> Option<()> {
         let end = self.at + octets.len();
         self.out.get_mut(self.at..end)?.copy_from_slice(octets);
@@ -104,7 +104,7 @@ impl Room<'_> {
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_array<const N: usize>(&mut self, octets: &[u8; N]) -> Option<()> {
         *self.out.get_mut(self.at..)?.first_chunk_mut()? = *octets;
         self.at += N;
@@ -242,7 +242,7 @@ impl<'a> Plain<'a> {
     }
 
     /// Header and question, and what is left of `limit` but for the OPT record.
-    #[inline]
+    #[inline(always)]
     fn begin<'b>(&self, out: &'b mut [u8], limit: usize, told: &Told) -> Option<Room<'b>> {
         let opt = self.opt.map_or(0, |opt| opt.reply_len(told));
         let end = limit.min(out.len()).min(MAX_MESSAGE).checked_sub(opt)?;
@@ -252,7 +252,7 @@ impl<'a> Plain<'a> {
     }
 
     /// What is ours to say in the header, and the OPT record at the end of what was written.
-    #[inline]
+    #[inline(always)]
     fn end(
         &self,
         out: &mut [u8],

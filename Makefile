@@ -64,9 +64,10 @@ sidebyside:
 	tests/fetch/peers
 	$(CARGO) build --release -p dnsrouter -p geoping -p bench
 
-bench: sidebyside ## beside gdnsd, Knot and NSD, as data grow, and GeoPing, into bench/RESULTS.md; forty minutes
+bench: sidebyside ## beside gdnsd, Knot and NSD, as data grow, and GeoPing, into bench/RESULTS.md; 10,000 services; forty minutes
 	tests/fetch/databases
 	$(TARGET)/release/bench --results bench/RESULTS.md
+	$(CARGO) bench -p bench --bench sizes
 
 bench-short: sidebyside ## beside gdnsd and Knot, where clients are: three minutes
 	$(TARGET)/release/bench --short

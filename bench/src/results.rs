@@ -32,7 +32,8 @@ pub fn text(
          Written by `{command}`. Each server had one core and one thread for UDP unless it says \
          otherwise, the generator the other core; every answer was checked. Memory is the proportional \
          set size. Absolute figures wander with the machine: read the \
-         ratios. A round is disturbed when others used more than {:.0} % of both cores meanwhile.\n\n\
+         ratios. A round is disturbed when others used more than {:.0} % of both cores meanwhile. \
+         Where the time goes, and why lines are missed, is in [PROFILE.md](PROFILE.md).\n\n\
          - machine: {machine} before\n- repository: {}\n{versions}\n{}\n",
         100.0 * crate::rounds::DISTURBED,
         revision(),

@@ -45,7 +45,7 @@ impl Machine {
     }
 }
 
-/// Lets this process and those it starts open [`DESCRIPTORS`] files, or as many as the system allows:
+/// Lets this process and those it starts open `DESCRIPTORS` files, or as many as the system allows:
 /// many connections are many sockets on both sides.
 ///
 /// # Errors

@@ -116,9 +116,9 @@ impl Room<'_> {
     fn put_name<'r>(&mut self, rdata: &'r [u8], apex: &[u8], at: usize) -> Option<&'r [u8]> {
         let (mut end, mut cut) = (0, None);
         loop {
-            if cut.is_none() && rdata[end..].len() >= apex.len() {
-                let rest = &rdata[end..end + apex.len()];
-                cut = Some(end).filter(|_| rest.eq_ignore_ascii_case(apex));
+            let rest = rdata.get(end..end + apex.len());
+            if cut.is_none() && rest.is_some_and(|rest| rest.eq_ignore_ascii_case(apex)) {
+                cut = Some(end);
             }
             let length = usize::from(*rdata.get(end)?);
             end += 1 + length;
@@ -184,8 +184,8 @@ impl<'a> Plain<'a> {
     }
 
     /// Writes the authoritative answer of one RRset without names in it, of the question's name and
-    /// type, with an OPT record if the query has one; returns its length. None: it does not fit into `limit` octets, or has no
-    /// records; `out` then holds whatever it does.
+    /// type, with an OPT record if the query has one; returns its length. None: it does not fit
+    /// into `limit` octets, or has no records; `out` then holds whatever it does.
     #[inline]
     pub fn reply<R: AsRef<[u8]>>(
         &self,
